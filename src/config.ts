@@ -1,0 +1,208 @@
+/**
+ * The environment as a typed configuration. Nothing else reads the environment.
+ * A bad value is an error of one line: the variable, what it holds, what it may hold.
+ */
+
+type Setting<T> = {
+  variable: string;
+  meaning: string;
+  /** What the variable may hold, in words. */
+  allowed: string;
+  /** What it holds when it is unset or empty. */
+  preset: string;
+  /** The value, or undefined if the text is not allowed. */
+  read: (text: string) => T | undefined;
+  /** Never shown, as it may hold a password. */
+  secret?: true;
+};
+
+const integer = (minimum: number, maximum: number) => ({
+  allowed: `an integer from ${minimum} to ${maximum}`,
+  read: (text: string) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value >= minimum && value <= maximum ? value : undefined;
+  },
+});
+
+const oneOf = <const Values extends readonly string[]>(...values: Values) => ({
+  allowed: values.join(', '),
+  read: (text: string): Values[number] | undefined => values.find((value) => value === text),
+});
+
+const flag = {
+  allowed: 'true, false',
+  read: (text: string) => ({ true: true, false: false })[text],
+};
+
+const text = { allowed: 'any text', read: (value: string) => value };
+
+/** The name of a topic or group, by Kafka's own rule for topics. */
+const kafkaName = {
+  allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-"',
+  read: (value: string) => (/^[\w.-]{1,249}$/.test(value) ? value : undefined),
+};
+
+const url = (...protocols: string[]) => ({
+  allowed: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  read: (value: string) => (protocols.includes(URL.parse(value)?.protocol ?? '') ? value : undefined),
+});
+
+/** Each is unset unless it is given. */
+const optional = <T>({ allowed, read }: { allowed: string; read: (text: string) => T | undefined }) => ({
+  allowed,
+  preset: '',
+  read: (value: string): T | null | undefined => (value === '' ? null : read(value)),
+});
+
+const brokers = {
+  allowed: 'host:port, or several with commas between',
+  read: (value: string) => {
+    const list = value.split(',').map((broker) => broker.trim());
+    return list.every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)) ? list : undefined;
+  },
+};
+
+const halves = {
+  allowed: 'http, consumer, or both with a comma between',
+  read: (value: string) => {
+    const list = value.split(',').map((half) => half.trim());
+    return list.every((half) => half === 'http' || half === 'consumer') ? new Set(list) : undefined;
+  },
+};
+
+const define = <T>(setting: Setting<T>) => setting;
+
+export const settings = {
+  port: define({ variable: 'PORT', preset: '8081', ...integer(0, 65_535), meaning: 'HTTP port' }),
+  host: define({
+    variable: 'HOST',
+    preset: '127.0.0.1',
+    ...text,
+    meaning: 'address that HTTP listens on; 0.0.0.0: every one',
+  }),
+  brokers: define({
+    variable: 'KAFKA_BROKERS',
+    ...optional(brokers),
+    meaning: 'Kafka; unset: a broker inside the process, on 127.0.0.1:9092',
+  }),
+  topic: define({
+    variable: 'KAFKA_TOPIC',
+    preset: 'orders',
+    ...kafkaName,
+    meaning: 'where orders come from',
+  }),
+  deadLetterTopic: define({
+    variable: 'KAFKA_DLQ_TOPIC',
+    preset: 'orders_dlq',
+    ...kafkaName,
+    meaning: 'where messages go that are not orders',
+  }),
+  groupId: define({
+    variable: 'KAFKA_GROUP_ID',
+    preset: 'order-consumers',
+    ...kafkaName,
+    meaning: 'consumer group',
+  }),
+  partitions: define({
+    variable: 'KAFKA_PARTITIONS',
+    preset: '8',
+    ...integer(1, 10_000),
+    meaning: 'partitions of a topic that has to be made',
+  }),
+  kafkaSsl: define({ variable: 'KAFKA_SSL', preset: 'false', ...flag, meaning: 'TLS to Kafka' }),
+  saslMechanism: define({
+    variable: 'KAFKA_SASL_MECHANISM',
+    ...optional(oneOf('plain', 'scram-sha-256', 'scram-sha-512')),
+    meaning: 'how to log in to Kafka',
+  }),
+  saslUsername: define({
+    variable: 'KAFKA_SASL_USERNAME',
+    preset: '',
+    ...text,
+    meaning: 'who logs in to Kafka',
+  }),
+  saslPassword: define({
+    variable: 'KAFKA_SASL_PASSWORD',
+    preset: '',
+    ...text,
+    secret: true,
+    meaning: 'with which password',
+  }),
+  databaseUrl: define({
+    variable: 'DATABASE_URL',
+    ...optional(url('postgres:', 'postgresql:')),
+    secret: true,
+    meaning: 'PostgreSQL; unset: one inside the data directory',
+  }),
+  databasePool: define({
+    variable: 'DATABASE_POOL',
+    preset: '10',
+    ...integer(1, 1000),
+    meaning: 'connections to PostgreSQL of each thread: the HTTP half and every consumer',
+  }),
+  redisUrl: define({
+    variable: 'REDIS_URL',
+    ...optional(url('redis:', 'rediss:')),
+    secret: true,
+    meaning: 'Redis, the cache shared by replicas; unset: memory is the cache',
+  }),
+  cacheLimit: define({
+    variable: 'CACHE_LIMIT',
+    preset: '1000',
+    ...integer(1, 1_000_000),
+    meaning: 'orders in the cache, in each tier',
+  }),
+  warmUpConcurrency: define({
+    variable: 'WARMUP_CONCURRENCY',
+    preset: '50',
+    ...integer(1, 1000),
+    meaning: 'orders loaded into the cache at once, at the start',
+  }),
+  dataDir: define({
+    variable: 'DATA_DIR',
+    preset: '.data',
+    ...text,
+    meaning: 'where the embedded services keep their data',
+  }),
+  logLevel: define({
+    variable: 'LOG_LEVEL',
+    preset: 'info',
+    ...oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    meaning: 'what is logged',
+  }),
+  liveFeed: define({
+    variable: 'LIVE_FEED',
+    ...optional(flag),
+    meaning: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
+  }),
+  consumers: define({
+    variable: 'CONSUMERS',
+    preset: '1',
+    ...integer(1, 64),
+    meaning: 'consumer threads of this process',
+  }),
+  serve: define({
+    variable: 'SERVE',
+    preset: 'http,consumer',
+    ...halves,
+    meaning: 'which half of the program runs here',
+  }),
+};
+
+type Value<S> = S extends Setting<infer T> ? T : never;
+export type Config = { [Name in keyof typeof settings]: Value<(typeof settings)[Name]> };
+
+/** Throws an Error of one line for the first variable whose value is not allowed. */
+export const readConfig = (environment: Record<string, string | undefined>): Config => {
+  const config: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(settings) as [string, Setting<unknown>][]) {
+    const given = environment[setting.variable] || setting.preset;
+    const value = setting.read(given);
+    if (value === undefined) {
+      const holds = setting.secret ? 'a value that is not shown' : JSON.stringify(given);
+      throw new Error(`${setting.variable} holds ${holds}; it may hold: ${setting.allowed}`);
+    }
+    config[name] = value;
+  }
+  return config as Config;
+};

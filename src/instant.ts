@@ -1,0 +1,48 @@
+const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+
+/**
+ * An RFC 3339 date-time as the same instant in UTC, cut to the microsecond, without trailing zeros:
+ * `2026-11-22T12:56:40.964652744+03:00` → `2026-11-22T09:56:40.964652Z`. Undefined for anything else, and for an
+ * instant outside the years 1–9999. A leap second (23:59:60 UTC) is the second after it, as PostgreSQL has it.
+ */
+export const toInstant = (text: string): string | undefined => {
+  const match = rfc3339.exec(text);
+  if (!match) return undefined;
+  const [
+    ,
+    year,
+    month,
+    day,
+    hour,
+    minute,
+    second,
+    fraction = '',
+    sign,
+    offsetHour = '0',
+    offsetMinute = '0',
+  ] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string?,
+    string?,
+    string?,
+    string?,
+  ];
+  if (+hour > 23 || +minute > 59 || +second > 60 || +offsetHour > 23 || +offsetMinute > 59) return undefined;
+
+  const at = new Date(0);
+  at.setUTCFullYear(+year, +month - 1, +day);
+  if (at.getUTCMonth() !== +month - 1 || at.getUTCDate() !== +day) return undefined;
+  const offset = (sign === '-' ? -1 : 1) * (+offsetHour * 60 + +offsetMinute);
+  at.setUTCHours(+hour, +minute - offset, +second);
+  if (second === '60' && at.getTime() % 86_400_000 !== 0) return undefined;
+  if (at.getUTCFullYear() < 1 || at.getUTCFullYear() > 9999) return undefined;
+
+  const microseconds = fraction.slice(0, 6).replace(/0+$/, '');
+  return `${at.toISOString().slice(0, 19)}${microseconds && `.${microseconds}`}Z`;
+};
