@@ -1,0 +1,4 @@
+drop table items;
+drop table payments;
+drop table deliveries;
+drop table orders;

@@ -1,0 +1,80 @@
+/** Record batches (magic 2), the unit in which Kafka sends, stores and fetches messages. */
+import { crc32c, kafkaError, Reader, readRecordsBatch } from './wire.ts';
+
+/** Bytes before a batch's own length counts: base offset and length. */
+const prefixBytes = 12;
+/** A batch without records. */
+export const batchHeaderBytes = 61;
+const crcCoversFrom = 21;
+const transactional = 1 << 4;
+const control = 1 << 5;
+
+export type BatchHeader = ReturnType<typeof readBatchHeader>;
+
+/** The header at the start of `bytes`, which must hold at least `batchHeaderBytes`. Nothing in it is checked yet. */
+export const readBatchHeader = (bytes: Buffer) => {
+  const reader = Reader.from(bytes);
+  const header = {
+    baseOffset: Number(reader.readInt64()),
+    /** Of the whole batch, in bytes. */
+    size: reader.readInt32() + prefixBytes,
+    leaderEpoch: reader.readInt32(),
+    magic: reader.readInt8(),
+    crc: reader.readUnsignedInt32(),
+    attributes: reader.readInt16(),
+    lastOffsetDelta: reader.readInt32(),
+    firstTimestamp: Number(reader.readInt64()),
+    maxTimestamp: Number(reader.readInt64()),
+    producerId: reader.readInt64(),
+    producerEpoch: reader.readInt16(),
+    baseSequence: reader.readInt32(),
+    count: reader.readInt32(),
+  };
+  return { ...header, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
+};
+
+/** Whether `bytes`, one whole batch, are as its sender made them. */
+export const isIntact = (bytes: Buffer, header: BatchHeader): boolean =>
+  header.magic === 2 &&
+  header.count > 0 &&
+  header.lastOffsetDelta === header.count - 1 &&
+  crc32c(bytes.subarray(crcCoversFrom)) === header.crc;
+
+/** Checks what a producer sent for one partition: exactly one sound batch. Throws what Kafka answers otherwise. */
+export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
+  if (bytes.length < batchHeaderBytes) throw kafkaError('CORRUPT_MESSAGE', 'the batch is cut short');
+  const header = readBatchHeader(bytes);
+  if (header.magic !== 2) {
+    const text = `message format ${header.magic} is not supported, only 2 (Kafka 0.11 and later)`;
+    throw kafkaError('UNSUPPORTED_FOR_MESSAGE_FORMAT', text);
+  }
+  if (header.size > bytes.length || header.size < batchHeaderBytes) {
+    throw kafkaError('CORRUPT_MESSAGE', `a batch of ${header.size} bytes came as ${bytes.length}`);
+  }
+  if (header.size < bytes.length) throw kafkaError('INVALID_RECORD', 'more than one batch for a partition');
+  if (bytes.length > maxBytes) throw kafkaError('MESSAGE_TOO_LARGE');
+  if (header.count < 1 || header.lastOffsetDelta !== header.count - 1) {
+    throw kafkaError('INVALID_RECORD', `${header.count} records with offsets up to ${header.lastOffsetDelta}`);
+  }
+  if (header.attributes & control) throw kafkaError('INVALID_RECORD', 'a control batch');
+  if (header.attributes & transactional) throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
+  if (!isIntact(bytes, header)) throw kafkaError('CORRUPT_MESSAGE', 'the checksum does not match');
+  return header;
+};
+
+/** Writes the offset that the log gave the batch into it; the checksum does not cover it. */
+export const setBaseOffset = (bytes: Buffer, offset: number) => bytes.writeBigInt64BE(BigInt(offset));
+
+/** The first message of the batch that is not older than `timestamp` (ms); unreadable records count as one. */
+export const findTimestamp = (bytes: Buffer, timestamp: number): { offset: number; timestamp: number } => {
+  const header = readBatchHeader(bytes);
+  try {
+    for (const record of readRecordsBatch(Reader.from(bytes)).records) {
+      const of = header.firstTimestamp + Number(record.timestampDelta);
+      if (of >= timestamp) return { offset: header.baseOffset + record.offsetDelta, timestamp: of };
+    }
+  } catch {
+    // Only its checksum was verified: what a producer wrote inside may still be nonsense, or a codec we lack.
+  }
+  return { offset: header.baseOffset, timestamp: header.maxTimestamp };
+};

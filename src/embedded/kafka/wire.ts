@@ -1,0 +1,56 @@
+/**
+ * What the broker takes from the library: Kafka's encoding. `Reader` and `Writer` know both encodings of Kafka and trust
+ * their input; the functions here keep to the older, non-flexible one and throw on lengths that cannot be true, so that
+ * a hostile count neither loops nor walks backwards.
+ */
+import { protocolErrors, Reader, Writer } from '@platformatic/kafka';
+
+export { crc32c, protocolAPIsByName as apiKeys, readRecordsBatch } from '@platformatic/kafka';
+export { Reader, Writer };
+
+/** An error that has a code in Kafka's protocol and is answered with it. */
+export type KafkaError = Error & { kafkaCode: number };
+
+/** The number of an error of Kafka's protocol, by its name. */
+export const errorCode = (name: string): number => {
+  const known = protocolErrors[name];
+  if (!known) throw new Error(`Kafka's protocol has no error ${name}`);
+  return known.code;
+};
+
+export const kafkaError = (name: string, text = name): KafkaError =>
+  Object.assign(new Error(text), { kafkaCode: errorCode(name) });
+
+export const isKafkaError = (error: unknown): error is KafkaError =>
+  error instanceof Error && 'kafkaCode' in error;
+
+const checkLength = (reader: Reader, length: number) => {
+  if (length < -1 || length > reader.remaining) throw new Error(`a length of ${length} where ${reader.remaining} bytes are left`);
+};
+
+export const readText = (reader: Reader): string | null => {
+  checkLength(reader, reader.peekInt16());
+  return reader.readNullableString(false);
+};
+
+export const readName = (reader: Reader): string => readText(reader) ?? '';
+
+export const readBytes = (reader: Reader): Buffer => {
+  checkLength(reader, reader.peekInt32());
+  return reader.readBytes(false);
+};
+
+/** Null where Kafka allows a null list, which mostly means "all". */
+export const readListOrNull = <T>(reader: Reader, entry: (reader: Reader) => T): T[] | null => {
+  checkLength(reader, reader.peekInt32());
+  return reader.readNullableArray(entry, false, false);
+};
+
+export const readList = <T>(reader: Reader, entry: (reader: Reader) => T): T[] => readListOrNull(reader, entry) ?? [];
+
+export const writeText = (writer: Writer, text: string | null) => writer.appendString(text, false);
+
+export const writeBytes = (writer: Writer, bytes: Buffer | null) => writer.appendBytes(bytes, false);
+
+export const writeList = <T>(writer: Writer, list: T[], entry: (entry: T) => void) =>
+  writer.appendArray(list, (_, value) => entry(value), false, false);
