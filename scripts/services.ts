@@ -1,0 +1,95 @@
+/** Command line: real Kafka, PostgreSQL and Redis in the background, without containers. */
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { findRunning, stopRunning } from './services/service.ts';
+import { startServices } from './services/start.ts';
+
+const USAGE = `Usage: bun run services up|down|status [--instance NAME] [--keep]
+
+  up       start Apache Kafka, PostgreSQL and Redis on free ports of 127.0.0.1
+  down     stop them and remove their data (--keep: leave the data for the next up)
+  status   show which of them run
+
+  --instance NAME   a set of its own, in .services/NAME (also: SERVICES_INSTANCE)
+`;
+
+const NAMES = ['kafka', 'postgres', 'redis'] as const;
+const TITLES = { kafka: 'Apache Kafka', postgres: 'PostgreSQL', redis: 'Redis' };
+const ROOT = join(import.meta.dir, '../.services');
+
+const instanceDir = (instance: string | undefined): string => {
+  if (!instance) return ROOT;
+  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(instance) || [...NAMES, 'kafka-libs', 'env'].includes(instance)) {
+    throw new Error(`not a name for an instance: ${instance}`);
+  }
+  return join(ROOT, instance);
+};
+
+const running = (dir: string) => NAMES.map((name) => [name, findRunning(join(dir, name))] as const);
+
+const show = (dir: string) => {
+  for (const [name, found] of running(dir)) {
+    const where = found ? `${Object.values(found.gives).join(' ')}  (pid ${found.pid})` : 'not running';
+    console.log(`  ${TITLES[name].padEnd(13)} ${where}`);
+  }
+};
+
+const up = async (dir: string) => {
+  const already = running(dir).every(([, found]) => found);
+  const services = await startServices({ dir, which: NAMES });
+  const env = join(dir, 'env');
+  const lines = NAMES.flatMap((name) => [
+    ...Object.entries(services[name].gives).map(([variable, value]) => `${variable}=${value}`),
+    `${name.toUpperCase()}_PID=${services[name].pid}`,
+  ]);
+  writeFileSync(env, `${lines.join('\n')}\n`, { mode: 0o600 });
+  const file = relative(process.cwd(), env);
+  console.log(already ? 'Already up:' : 'Up:');
+  show(dir);
+  console.log(
+    `Use them with  bun --env-file=${file} <script>  or  set -a; . ${file}\nLogs: ${relative(process.cwd(), dir)}/*/log`,
+  );
+};
+
+const down = async (dir: string, keep: boolean) => {
+  const stop = async (name: (typeof NAMES)[number]) => {
+    const pid = await stopRunning(join(dir, name));
+    if (!keep) rmSync(join(dir, name), { recursive: true, force: true });
+    console.log(pid ? `${TITLES[name]} stopped (pid ${pid})` : `${TITLES[name]} was not running`);
+  };
+  await Promise.all(NAMES.map(stop));
+  rmSync(join(dir, 'env'), { force: true });
+  if (dir !== ROOT && !keep) rmSync(dir, { recursive: true, force: true });
+};
+
+const status = (dir: string) => {
+  show(dir);
+  if (!running(dir).every(([, found]) => found)) process.exitCode = 1;
+  else if (!existsSync(join(dir, 'env'))) console.log('The env file is missing: run up once more.');
+};
+
+const main = async () => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      instance: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean' },
+    },
+  });
+  const dir = instanceDir(values.instance ?? process.env.SERVICES_INSTANCE);
+  if (values.help) console.log(USAGE);
+  else if (positionals.length !== 1) throw new Error(`one command is expected\n\n${USAGE}`);
+  else if (positionals[0] === 'up') await up(dir);
+  else if (positionals[0] === 'down') await down(dir, values.keep);
+  else if (positionals[0] === 'status') status(dir);
+  else throw new Error(`unknown command: ${positionals[0]}\n\n${USAGE}`);
+};
+
+try {
+  await main();
+} catch (error) {
+  console.error(`services: ${(error as Error).message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,67 @@
+/** Processes of this machine by identity, read from Linux's /proc: a pid alone may belong to another by now. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** `started` is the kernel's start time in clock ticks since boot; with the pid it names one process for good. */
+export type Identity = { pid: number; started: number };
+
+/** State, parent and start time of a process, or undefined when there is none. */
+const look = (pid: number) => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name, in parentheses, may itself hold spaces and parentheses.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0], parent: Number(fields[1]), started: Number(fields[19]) };
+  } catch {
+    return undefined;
+  }
+};
+
+export const identify = (pid: number): Identity | undefined => {
+  const found = look(pid);
+  return found && { pid, started: found.started };
+};
+
+/** Whether this very process still runs; one that ended and was not collected yet (a zombie) does not. */
+export const isRunning = ({ pid, started }: Identity): boolean => {
+  const found = look(pid);
+  return found !== undefined && found.started === started && found.state !== 'Z';
+};
+
+const childrenOf = (parent: number): Identity[] =>
+  readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => {
+      const found = look(Number(entry));
+      return found?.parent === parent && found.state !== 'Z'
+        ? [{ pid: Number(entry), started: found.started }]
+        : [];
+    });
+
+export const signal = (process_: Identity, name: NodeJS.Signals): void => {
+  if (!isRunning(process_)) return;
+  try {
+    process.kill(process_.pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+};
+
+/**
+ * Signals a process and its children. It is stopped first, so that no child is born meanwhile. A process group would
+ * not do: each of PostgreSQL's backends leads a group of its own.
+ */
+export const signalTree = (root: Identity, name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void => {
+  if (name !== 'SIGCONT') signal(root, 'SIGSTOP');
+  for (const child of childrenOf(root.pid)) signal(child, name);
+  if (name !== 'SIGSTOP') signal(root, name);
+};
+
+/** Resolves to whether `condition` came true within `ms`. */
+export const until = async (condition: () => boolean, ms: number): Promise<boolean> => {
+  const end = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > end) return false;
+    await Bun.sleep(20);
+  }
+  return true;
+};
