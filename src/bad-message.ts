@@ -1,0 +1,158 @@
+import type { TSchema } from '@sinclair/typebox';
+import { Order } from './order.ts';
+
+/**
+ * Messages that are bad on purpose: every way there is not to be an order, derived from the schema, so that a field or
+ * rule that is added there is broken here too.
+ */
+
+/** One way to be bad: `name` says which (`delivery.city missing`), `make` spoils a valid order that way. */
+export type BadKind = { name: string; make: (order: Order) => Buffer | null };
+export type Family = keyof ReturnType<typeof badKinds>;
+
+type Field = { path: string[]; rule: TSchema };
+
+const toBytes = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+const fieldsOf = (schema: TSchema, path: string[] = []): Field[] => {
+  const children = schema.type === 'array' ? { 0: schema.items } : (schema.properties ?? {});
+  return Object.entries(children as Record<string, TSchema>).flatMap(([name, rule]) => [
+    { path: [...path, name], rule },
+    ...fieldsOf(rule, [...path, name]),
+  ]);
+};
+
+const valueAt = (order: Order, path: string[]) =>
+  path.reduce((value: unknown, name) => (value as Record<string, unknown>)[name], order);
+
+/** The order with another value in one place; undefined leaves the field out. */
+const withValue = (order: Order, path: string[], value: unknown): unknown => {
+  const copy = structuredClone(order);
+  const parent = valueAt(copy, path.slice(0, -1)) as Record<string, unknown>;
+  parent[path.at(-1) as string] = value;
+  return copy;
+};
+
+/** Values that break a rule, each under the words for how; the list's need the list itself. */
+const breaches = (rule: TSchema): Record<string, unknown | ((list: unknown[]) => unknown)> => {
+  if (rule.enum) return { 'not among those allowed': 'none of them', 'not text': 1, 'is null': null };
+  if (rule.type === 'object') return { 'is a list': [], 'is text': 'text', 'is null': null };
+  if (rule.format === 'date-time')
+    return {
+      'not a date-time': 'yesterday',
+      'without offset': '2024-02-29T12:00:00',
+      'in the future': '9999-01-01T00:00:00Z',
+    };
+  if (rule.type === 'integer')
+    return {
+      'below its minimum': rule.minimum - 1,
+      ...(rule.maximum < Number.MAX_SAFE_INTEGER && { 'above its maximum': rule.maximum + 1 }),
+      'not whole': rule.minimum + 0.5,
+      'not a number': `${rule.minimum}`,
+      'is null': null,
+    };
+  if (rule.type === 'array')
+    return {
+      'too few': [],
+      'too many': ([first]: unknown[]) => Array.from({ length: rule.maxItems + 1 }, () => first),
+      'not a list': {},
+      'is null': null,
+    };
+  return {
+    ...(rule.minLength > 0 && { 'too short': 'X'.repeat(rule.minLength - 1) }),
+    'too long': 'X'.repeat(rule.maxLength + 1),
+    ...(rule.pattern && { 'not of its pattern': '¿'.repeat(rule.minLength) }),
+    'not text': 1,
+    'is null': null,
+    'with half a character': '\ud800'.padEnd(rule.minLength, 'X'),
+  };
+};
+
+const brokenRules = ({ path, rule }: Field): BadKind[] =>
+  Object.entries(breaches(rule)).map(([how, value]) => ({
+    name: `${path.join('.')} ${how}`,
+    make: (order) =>
+      toBytes(withValue(order, path, typeof value === 'function' ? value(valueAt(order, path)) : value)),
+  }));
+
+/**
+ * Every kind, in families. All of them are refused by `parseOrder`, except `conflict`: given an order that is known,
+ * that is another order under its uid, which only the store can refuse.
+ */
+export const badKinds = () => {
+  const fields = fieldsOf(Order);
+  const texts = fields.filter(({ rule }) => rule.type === 'string' && rule.maxLength);
+  const integers = fields.filter(({ rule }) => rule.type === 'integer');
+  // A list's element cannot be missing: the list is shorter then.
+  const required = fields.filter(({ path }) => path.at(-1) !== '0');
+
+  return {
+    'no value': [{ name: 'no value', make: () => null }],
+    empty: [{ name: 'empty', make: () => Buffer.alloc(0) }],
+    'not UTF-8': [
+      // A name in Windows-1251: what a producer with the wrong encoding sends.
+      { name: 'in another encoding', make: (order) => spliced(order, [0xc8, 0xe2, 0xe0, 0xed]) },
+      { name: 'half a character', make: (order) => spliced(order, [0xd0]) },
+      { name: 'a lone surrogate as bytes', make: (order) => spliced(order, [0xed, 0xa0, 0x80]) },
+    ],
+    'not JSON': [
+      { name: 'cut off', make: (order) => toBytes(order).subarray(0, -10) },
+      { name: 'plain text', make: (order) => Buffer.from(`order ${order.order_uid}`) },
+      { name: 'two documents', make: (order) => Buffer.concat([toBytes(order), toBytes(order)]) },
+    ],
+    'another shape': [
+      { name: 'a list', make: (order) => toBytes([order]) },
+      { name: 'wrapped', make: (order) => toBytes({ order }) },
+      { name: 'text', make: (order) => toBytes(JSON.stringify(order)) },
+      { name: 'null', make: () => toBytes(null) },
+      { name: 'a number', make: () => toBytes(42) },
+      { name: 'an empty object', make: () => toBytes({}) },
+    ],
+    'field missing': required.map(({ path }) => ({
+      name: `${path.join('.')} missing`,
+      make: (order) => toBytes(withValue(order, path, undefined)),
+    })),
+    'rule broken': fields.flatMap(brokenRules),
+    'with NUL': texts.map(({ path, rule }) => ({
+      name: `${path.join('.')} with NUL`,
+      make: (order) => toBytes(withValue(order, path, '\0'.padEnd(rule.minLength, 'X'))),
+    })),
+    'past 2^53': integers.map(({ path }) => ({
+      name: `${path.join('.')} past 2^53`,
+      make: (order) => toBytes(withValue(order, path, 2 ** 53)),
+    })),
+    conflict: [
+      { name: 'other number', make: (order) => toBytes({ ...order, sm_id: order.sm_id + 1 }) },
+      { name: 'other customer', make: (order) => toBytes({ ...order, customer_id: 'somebody-else' }) },
+      {
+        name: 'an item twice',
+        make: (order) => toBytes({ ...order, items: [...order.items, order.items[0]] }),
+      },
+    ],
+  } satisfies Record<string, BadKind[]>;
+};
+
+/** The order's JSON with these bytes at the start of the name. */
+const spliced = (order: Order, bytes: number[]) => {
+  const json = toBytes(order);
+  const at = json.indexOf('"name":"') + '"name":"'.length;
+  return Buffer.concat([json.subarray(0, at), Buffer.from(bytes), json.subarray(at)]);
+};
+
+/**
+ * Returns a function that makes one bad message out of a valid order, of the next family each time and, within it, of
+ * the next kind. `known` is an order sent before, if there is one: without it no conflict can be made.
+ */
+export const createBadMessageMaker = () => {
+  const families = Object.entries(badKinds());
+  let turn = 0;
+  return (order: Order, known: Order | undefined): { key: string; value: Buffer | null } => {
+    for (;;) {
+      const [family, kinds] = families[turn % families.length] as [Family, BadKind[]];
+      const kind = kinds[Math.floor(turn / families.length) % kinds.length] as BadKind;
+      turn += 1;
+      const spoiled = family === 'conflict' ? known : order;
+      if (spoiled) return { key: spoiled.order_uid, value: kind.make(spoiled) };
+    }
+  };
+};
