@@ -146,7 +146,7 @@ else
         return { status: await child.exited, out, error };
       };
       try {
-        expect((await run('up')).out).toStartWith('Up:');
+        expect(await run('up')).toMatchObject({ status: 0, out: expect.stringMatching(/^Up:/), error: '' });
         const env = readFileSync(join(place, 'env'), 'utf8');
         expect(env).toMatch(
           /^KAFKA_BROKERS=\S+\nKAFKA_PID=\d+\nDATABASE_URL=\S+\nPOSTGRES_PID=\d+\nREDIS_URL=\S+\nREDIS_PID=\d+\n$/,
@@ -154,8 +154,9 @@ else
         expect((await run('up')).out).toStartWith('Already up:');
         expect(readFileSync(join(place, 'env'), 'utf8')).toBe(env);
         expect((await run('status')).status).toBe(0);
-      } finally {
         expect((await run('down')).out).toMatch(/stopped.*\n.*stopped.*\n.*stopped/);
+      } finally {
+        await run('down');
       }
       expect(existsSync(place)).toBe(false);
       expect((await run('status')).status).toBe(1);

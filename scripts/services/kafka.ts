@@ -64,6 +64,9 @@ const settings = (dir: string, port: number, controller: number) => ({
   'log.dirs': join(dir, 'data'),
   'auto.create.topics.enable': false,
   'group.initial.rebalance.delay.ms': 0,
+  // After a kill -9 the controller takes the broker back only when its old session is over: not in 9 s but in 3.
+  'broker.session.timeout.ms': 3000,
+  'broker.heartbeat.interval.ms': 500,
   // One node cannot keep the three replicas of the defaults; few partitions keep its start short.
   'offsets.topic.replication.factor': 1,
   'offsets.topic.num.partitions': 4,
@@ -83,7 +86,10 @@ export const startKafka = async ({ dir }: { dir: string }) => {
   writeFileSync(properties, lines.map(([name, value]) => `${name}=${value}\n`).join(''));
   const java = ['java', '-Xms256m', '-Xmx512m', '-cp', `${libs}/*`];
   if (!existsSync(join(dir, 'data/meta.properties'))) {
-    const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url');
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    // An id that begins with a dash would be taken for an option.
+    bytes[0] = 1;
+    const id = Buffer.from(bytes).toString('base64url');
     const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', properties];
     await run([...java, ...format], 'Formatting the storage of Kafka');
   }
