@@ -54,10 +54,14 @@ export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
   if (header.size < bytes.length) throw kafkaError('INVALID_RECORD', 'more than one batch for a partition');
   if (bytes.length > maxBytes) throw kafkaError('MESSAGE_TOO_LARGE');
   if (header.count < 1 || header.lastOffsetDelta !== header.count - 1) {
-    throw kafkaError('INVALID_RECORD', `${header.count} records with offsets up to ${header.lastOffsetDelta}`);
+    throw kafkaError(
+      'INVALID_RECORD',
+      `${header.count} records with offsets up to ${header.lastOffsetDelta}`,
+    );
   }
   if (header.attributes & control) throw kafkaError('INVALID_RECORD', 'a control batch');
-  if (header.attributes & transactional) throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
+  if (header.attributes & transactional)
+    throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
   if (!isIntact(bytes, header)) throw kafkaError('CORRUPT_MESSAGE', 'the checksum does not match');
   return header;
 };

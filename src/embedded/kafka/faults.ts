@@ -1,4 +1,5 @@
 /** What a test can make the broker do wrong. */
+import { writeSync } from 'node:fs';
 import { apiKeys, errorCode } from './wire.ts';
 
 type Fault = { delayMs?: number; drop?: 'before' | 'after'; error?: number };
@@ -13,6 +14,8 @@ export const createFaults = () => {
     planned.set(key, [...(planned.get(key) ?? []), ...Array<Fault>(times).fill(fault)]);
   };
 
+  const noSpace = () => Object.assign(new Error('no space left on device (simulated)'), { code: 'ENOSPC' });
+
   return {
     /** The next `times` requests of the API ('Produce', 'Fetch', …) are handled `ms` milliseconds later. */
     delay: (api: string, ms: number, times = 1) => plan(api, { delayMs: ms }, times),
@@ -24,11 +27,19 @@ export const createFaults = () => {
     fillDisk: (on: boolean) => {
       diskFull = on;
     },
-    isDiskFull: () => diskFull,
     /** Ends all faults. */
     clear: () => {
       planned.clear();
       diskFull = false;
+    },
+    /** What the broker writes its logs with. */
+    write: (file: number, bytes: Buffer, offset: number, length: number, position: number): number => {
+      if (!diskFull) return writeSync(file, bytes, offset, length, position);
+      writeSync(file, bytes, offset, length >> 1, position);
+      throw noSpace();
+    },
+    assertSpace: () => {
+      if (diskFull) throw noSpace();
     },
     next: (apiKey: number): Fault => planned.get(apiKey)?.shift() ?? {},
   };

@@ -5,7 +5,16 @@
  * forced to the disk each time, so the last seconds may be lost with the machine's power, as with Apache Kafka's
  * defaults. Memory holds a sparse index, never messages.
  */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import {
   type BatchHeader,
   batchHeaderBytes,
@@ -34,7 +43,7 @@ export type PartitionLog = ReturnType<typeof openPartitionLog>;
 
 /** Opens or makes the log. Throws if the file is damaged elsewhere than at its end, where a write may have been cut short. */
 export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) => {
-  const file = openSync(path, 'r+');
+  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
   const producers = createProducers();
   const index: IndexEntry[] = [];
   const listeners = new Set<() => void>();
@@ -168,16 +177,15 @@ export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) =>
         position += header.size;
       }
       const limit = Math.max(0, maxBytes);
-      const found: Buffer[] = [];
+      let first: Buffer = Buffer.alloc(0);
       let size = 0;
       for (const { bytes } of batches(position, Math.max(limit, batchHeaderBytes), end)) {
         if (size + bytes.length > limit && !(atLeastOne && size === 0)) break;
-        found.push(bytes);
+        if (size === 0) first = bytes;
         size += bytes.length;
       }
-      const [first] = found;
-      // The batches lie side by side in one buffer: no copy is needed to join them.
-      return first ? Buffer.from(first.buffer, first.byteOffset, size) : Buffer.alloc(0);
+      // The batches lie side by side in the memory of the first: no copy is needed to join them.
+      return Buffer.from(first.buffer, first.byteOffset, size);
     },
 
     /** The first message not older than `timestamp` (ms), or undefined. */

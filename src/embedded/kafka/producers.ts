@@ -30,7 +30,8 @@ export const createProducers = () => {
       const same = producer.batches.find((batch) => batch.sequence === baseSequence && batch.count === count);
       if (same) return same.offset;
       const last = producer.batches.at(-1) as Batch;
-      if (baseSequence !== (last.sequence + last.count) % sequences) throw kafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER');
+      if (baseSequence !== (last.sequence + last.count) % sequences)
+        throw kafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER');
       return undefined;
     },
 

@@ -25,7 +25,8 @@ export const isKafkaError = (error: unknown): error is KafkaError =>
   error instanceof Error && 'kafkaCode' in error;
 
 const checkLength = (reader: Reader, length: number) => {
-  if (length < -1 || length > reader.remaining) throw new Error(`a length of ${length} where ${reader.remaining} bytes are left`);
+  if (length < -1 || length > reader.remaining)
+    throw new Error(`a length of ${length} where ${reader.remaining} bytes are left`);
 };
 
 export const readText = (reader: Reader): string | null => {
@@ -46,7 +47,8 @@ export const readListOrNull = <T>(reader: Reader, entry: (reader: Reader) => T):
   return reader.readNullableArray(entry, false, false);
 };
 
-export const readList = <T>(reader: Reader, entry: (reader: Reader) => T): T[] => readListOrNull(reader, entry) ?? [];
+export const readList = <T>(reader: Reader, entry: (reader: Reader) => T): T[] =>
+  readListOrNull(reader, entry) ?? [];
 
 export const writeText = (writer: Writer, text: string | null) => writer.appendString(text, false);
 
@@ -54,3 +56,31 @@ export const writeBytes = (writer: Writer, bytes: Buffer | null) => writer.appen
 
 export const writeList = <T>(writer: Writer, list: T[], entry: (entry: T) => void) =>
   writer.appendArray(list, (_, value) => entry(value), false, false);
+
+/** Most requests and answers about partitions list them under their topics. */
+export type ByTopic<T> = { topic: string; partitions: T[] }[];
+
+export const readTopics = <T>(reader: Reader, partition: () => T): ByTopic<T> =>
+  readList(reader, () => ({ topic: readName(reader), partitions: readList(reader, partition) }));
+
+export const writeTopics = <T>(writer: Writer, topics: ByTopic<T>, partition: (partition: T) => void) =>
+  writeList(writer, topics, ({ topic, partitions }) => {
+    writeText(writer, topic);
+    writeList(writer, partitions, partition);
+  });
+
+/** What `work` makes of each partition, one after another; it is told the topic as well. */
+export const mapTopics = async <T extends { partition: number }, U>(
+  topics: ByTopic<T>,
+  work: (partition: T & { topic: string }) => Promise<U>,
+): Promise<ByTopic<U & { partition: number }>> => {
+  const results: ByTopic<U & { partition: number }> = [];
+  for (const { topic, partitions } of topics) {
+    const done: (U & { partition: number })[] = [];
+    for (const entry of partitions) {
+      done.push({ ...(await work({ ...entry, topic })), partition: entry.partition });
+    }
+    results.push({ topic, partitions: done });
+  }
+  return results;
+};

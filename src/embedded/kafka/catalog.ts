@@ -1,0 +1,114 @@
+/**
+ * What the broker must remember beside the messages: topics, their settings, and committed offsets, in an SQLite file.
+ * SQLite brings what such a file needs: changes that survive a killed process or are undone, a lock that dies
+ * with its holder, and a place for the version of the data directory.
+ */
+import { Database } from 'bun:sqlite';
+import { join } from 'node:path';
+
+/** Raise it when a broker of today could not use what the one of tomorrow writes. */
+const version = 1;
+
+export type TopicRow = { id: number; name: string; partitions: number; config: Record<string, string> };
+export type Offset = { topic: string; partition: number; offset: number; metadata: string };
+
+const tables = `
+  create table topics (
+    id integer primary key autoincrement, name text not null unique, partitions integer not null, config text not null
+  ) strict;
+  create table offsets (
+    consumers text not null, topic text not null, partition integer not null, offset integer not null,
+    metadata text not null, primary key (consumers, topic, partition)
+  ) strict, without rowid;
+  pragma user_version = ${version};`;
+
+const hasCode = (error: unknown, code: string) =>
+  String((error as { code?: unknown })?.code).startsWith(code);
+
+/** Opens or makes the catalog and holds it alone. Throws an error whose message says what to do. */
+const open = (dataDir: string): Database => {
+  const database = new Database(join(dataDir, 'catalog.sqlite'), { create: true, strict: true });
+  try {
+    database.run('pragma locking_mode = exclusive');
+    database.run('pragma journal_mode = wal');
+    database.run('begin immediate');
+    const { user_version: found } = database.query('pragma user_version').get() as { user_version: number };
+    if (found > version) {
+      throw new Error(
+        `${dataDir} was written by a newer version of this program (its format is ${found}, this one knows ${version}). ` +
+          'Use that version, or set DATA_DIR to another directory.',
+      );
+    }
+    if (found === 0) database.run(tables);
+    database.run('commit');
+    return database;
+  } catch (error) {
+    database.close();
+    if (hasCode(error, 'SQLITE_BUSY')) {
+      throw new Error(
+        `${dataDir} is in use by another process. Stop it, or set DATA_DIR to another directory.`,
+      );
+    }
+    throw error;
+  }
+};
+
+export const openCatalog = (dataDir: string) => {
+  const database = open(dataDir);
+  const insertTopic = database.query<{ id: number }, [string, number, string]>(
+    'insert into topics (name, partitions, config) values (?, ?, ?) returning id',
+  );
+  const updateConfig = database.query('update topics set config = ? where name = ?');
+  const dropTopic = database.query('delete from topics where name = ?');
+  const dropOffsets = database.query('delete from offsets where topic = ?');
+  const dropGroup = database.query('delete from offsets where consumers = ?');
+  const upsertOffset = database.query(
+    `insert into offsets values (?, ?, ?, ?, ?)
+     on conflict do update set offset = excluded.offset, metadata = excluded.metadata`,
+  );
+  const selectOffsets = database.query<Offset, [string]>(
+    'select topic, partition, offset, metadata from offsets where consumers = ? order by topic, partition',
+  );
+
+  return {
+    topics: (): TopicRow[] =>
+      database
+        .query<Omit<TopicRow, 'config'> & { config: string }, []>('select * from topics order by name')
+        .all()
+        .map((row) => ({ ...row, config: JSON.parse(row.config) })),
+
+    /** Returns the topic's id, which no other topic ever had or will have. */
+    addTopic: (name: string, partitions: number, config: Record<string, string>): number =>
+      insertTopic.get(name, partitions, JSON.stringify(config))?.id as number,
+
+    setConfig: (name: string, config: Record<string, string>) =>
+      updateConfig.run(JSON.stringify(config), name),
+
+    /** Forgets the topic and every offset committed on it. */
+    removeTopic: database.transaction((name: string) => {
+      dropTopic.run(name);
+      dropOffsets.run(name);
+    }),
+
+    /** All of them or none. */
+    commit: database.transaction((group: string, offsets: Offset[]) => {
+      for (const { topic, partition, offset, metadata } of offsets) {
+        upsertOffset.run(group, topic, partition, offset, metadata);
+      }
+    }),
+
+    offsets: (group: string): Offset[] => selectOffsets.all(group),
+
+    /** Every group that has committed an offset. */
+    groups: (): string[] =>
+      database
+        .query<{ consumers: string }, []>('select distinct consumers from offsets')
+        .all()
+        .map(({ consumers }) => consumers),
+
+    removeGroup: (group: string) => dropGroup.run(group),
+
+    close: () => database.close(),
+  };
+};
+export type Catalog = ReturnType<typeof openCatalog>;

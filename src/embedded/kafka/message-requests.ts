@@ -1,0 +1,154 @@
+/** Produce, Fetch, ListOffsets, InitProducerId: what producers and consumers do with messages. */
+import type { PartitionLog } from './partition-log.ts';
+import type { Api, Apis } from './requests.ts';
+import type { Topics } from './topics.ts';
+import { kafkaError, mapTopics, readBytes, readText, readTopics, writeBytes, writeTopics } from './wire.ts';
+
+const maxFetchBytes = 55 * 1024 * 1024;
+const latest = -1;
+const earliest = -2;
+
+const produce = (topics: Topics): Api => ({
+  versions: [3, 7],
+  async handle({ version, request, answer, attempt, instead }) {
+    const transaction = readText(request);
+    const acks = request.readInt16();
+    request.readInt32(); // How long to wait for replicas, of which there are none.
+    const sent = readTopics(request, () => ({ partition: request.readInt32(), bytes: readBytes(request) }));
+
+    const stored = await mapTopics(sent, ({ topic, partition, bytes }) =>
+      attempt(() => {
+        if (acks < -1 || acks > 1) throw kafkaError('INVALID_REQUIRED_ACKS');
+        if (transaction !== null) throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
+        return topics.partition(topic, partition).append(bytes, topics.maxMessageBytes(topic));
+      }),
+    );
+    if (acks === 0) {
+      const failed = stored.flatMap(({ partitions }) => partitions).find(({ error }) => error !== 0);
+      // A producer that wants no answer learns of a failure by losing its connection, as with Kafka.
+      return instead(failed ? 'close' : 'none');
+    }
+    writeTopics(answer, stored, ({ partition, error, value }) => {
+      answer
+        .appendInt32(partition)
+        .appendInt16(error)
+        .appendInt64(BigInt(value ?? -1));
+      answer.appendInt64(-1n); // The time is the producer's, not that of the append.
+      if (version >= 5) answer.appendInt64(error === 0 ? 0n : -1n);
+    });
+    answer.appendInt32(0);
+  },
+});
+
+/** Resolves at the next change of one of the logs, after `ms`, or when the client goes away. */
+const change = (logs: PartitionLog[], ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      for (const forget of listeners) forget();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    const listeners = logs.map((log) => log.onChange(done));
+    signal.addEventListener('abort', done);
+  });
+
+const fetch = (topics: Topics): Api => ({
+  versions: [4, 6],
+  async handle({ version, request, answer, attempt, signal }) {
+    request.readInt32(); // The replica that asks: none but consumers here.
+    const deadline = performance.now() + request.readInt32();
+    const minBytes = request.readInt32();
+    const maxBytes = Math.min(request.readInt32(), maxFetchBytes);
+    request.readInt8(); // Whether to see open transactions, of which there are none.
+    const wanted = readTopics(request, () => {
+      const [partition, offset] = [request.readInt32(), Number(request.readInt64())];
+      if (version >= 5) request.readInt64();
+      return { partition, offset, most: request.readInt32() };
+    });
+
+    /** What there is now, and whether that is enough to be answered: an error is. */
+    const collect = async () => {
+      let size = 0;
+      let failed = false;
+      const logs: PartitionLog[] = [];
+      const found = await mapTopics(wanted, async ({ topic, partition, offset, most }) => {
+        const outcome = await attempt(() => {
+          const log = topics.partition(topic, partition);
+          logs.push(log);
+          return {
+            bytes: log.fetch(offset, Math.min(most, maxBytes - size), size === 0),
+            end: log.nextOffset,
+          };
+        });
+        size += outcome.value?.bytes.length ?? 0;
+        failed ||= outcome.error !== 0;
+        return outcome;
+      });
+      return { found, logs, enough: failed || size >= minBytes };
+    };
+
+    let { found, logs, enough } = await collect();
+    while (!enough && !signal.aborted && performance.now() < deadline) {
+      await change(logs, deadline - performance.now(), signal);
+      ({ found, logs, enough } = await collect());
+    }
+    answer.appendInt32(0);
+    writeTopics(answer, found, ({ partition, error, value }) => {
+      const end = BigInt(value?.end ?? -1);
+      answer.appendInt32(partition).appendInt16(error).appendInt64(end).appendInt64(end);
+      if (version >= 5) answer.appendInt64(error === 0 ? 0n : -1n);
+      answer.appendInt32(0); // Aborted transactions.
+      writeBytes(answer, value?.bytes ?? null);
+    });
+  },
+});
+
+const listOffsets = (topics: Topics): Api => ({
+  versions: [1, 3],
+  async handle({ version, request, answer, attempt }) {
+    request.readInt32();
+    if (version >= 2) request.readInt8();
+    const wanted = readTopics(request, () => ({
+      partition: request.readInt32(),
+      timestamp: Number(request.readInt64()),
+    }));
+    const found = await mapTopics(wanted, ({ topic, partition, timestamp }) =>
+      attempt(() => {
+        const log = topics.partition(topic, partition);
+        if (timestamp === latest) return { offset: log.nextOffset, timestamp: -1 };
+        if (timestamp === earliest) return { offset: 0, timestamp: -1 };
+        return log.findTime(timestamp);
+      }),
+    );
+    if (version >= 2) answer.appendInt32(0);
+    writeTopics(answer, found, ({ partition, error, value }) => {
+      answer.appendInt32(partition).appendInt16(error);
+      answer.appendInt64(BigInt(value?.timestamp ?? -1)).appendInt64(BigInt(value?.offset ?? -1));
+    });
+  },
+});
+
+const initProducerId: Api = {
+  versions: [0, 1],
+  async handle({ request, answer, attempt }) {
+    const transaction = readText(request);
+    request.readInt32();
+    const { error, value } = await attempt(() => {
+      if (transaction !== null) throw kafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED');
+      // Drawn at random, so that no two are the same even across restarts; below 2^53 for JavaScript clients' sake.
+      const [random = 0n] = crypto.getRandomValues(new BigUint64Array(1));
+      return random >> 11n;
+    });
+    answer.appendInt32(0).appendInt16(error);
+    answer.appendInt64(value ?? -1n).appendInt16(error === 0 ? 0 : -1);
+  },
+};
+
+export const messageApis = (topics: Topics): Apis => ({
+  Produce: produce(topics),
+  Fetch: fetch(topics),
+  ListOffsets: listOffsets(topics),
+  InitProducerId: initProducerId,
+});

@@ -1,0 +1,100 @@
+/** Requests: the header that all share, who handles which, and how failures become Kafka's error codes. */
+import type { Client, Handle } from './connection.ts';
+import type { Faults } from './faults.ts';
+import type { Log } from './topics.ts';
+import { apiKeys, errorCode, isKafkaError, Reader, readText, Writer } from './wire.ts';
+
+export type Outcome<T> = { error: number; text: string | null; value: T | undefined };
+export type Call = Client & {
+  version: number;
+  clientId: string;
+  /** The request's body, to be read to its end before anything is done. */
+  request: Reader;
+  answer: Writer;
+  /** Does the work for one entry of the answer; what it throws becomes that entry's error code. */
+  attempt: <T>(work: () => T | Promise<T>) => Promise<Outcome<T>>;
+  /** Has this done in place of answering. */
+  instead: (what: 'none' | 'close') => void;
+};
+/** Versions stay below the first flexible one of each API. */
+export type Api = { versions: [from: number, to: number]; handle: (call: Call) => Promise<void> };
+export type Apis = Record<string, Api>;
+
+const keyOf = (name: string) => apiKeys[name] as number;
+const storageErrors = /^(ENOSPC|EDQUOT|EIO|EROFS|SQLITE_(FULL|IOERR|READONLY))/;
+const complainEveryMs = 10_000;
+
+const apiVersions = (apis: Apis): Api => ({
+  versions: [0, 2],
+  async handle({ version, answer }) {
+    // A version we do not know is asked by every newer client first; it understands this answer in version 0.
+    answer.appendInt16(errorCode(version > 2 ? 'UNSUPPORTED_VERSION' : 'NONE'));
+    answer.appendArray(
+      Object.entries(apis),
+      (_, [name, { versions }]) =>
+        answer.appendInt16(keyOf(name)).appendInt16(versions[0]).appendInt16(versions[1]),
+      false,
+      false,
+    );
+    if (version === 1 || version === 2) answer.appendInt32(0);
+  },
+});
+
+export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Faults; log: Log }): Handle => {
+  const all: Apis = { ...apis };
+  all.ApiVersions = apiVersions(all);
+  const byKey = new Map(Object.entries(all).map(([name, api]) => [keyOf(name), { name, ...api }]));
+  let complained = Number.NEGATIVE_INFINITY;
+
+  const toErrorCode = (name: string, error: unknown): number => {
+    if (isKafkaError(error)) {
+      if (error.kafkaCode === errorCode('UNSUPPORTED_FOR_MESSAGE_FORMAT')) {
+        log.warn({ api: name, reason: error.message }, 'refused a message');
+      }
+      return error.kafkaCode;
+    }
+    if (!storageErrors.test(String((error as { code?: unknown })?.code))) {
+      log.error({ api: name, err: error }, 'a request failed');
+      return errorCode('UNKNOWN_SERVER_ERROR');
+    }
+    if (performance.now() - complained > complainEveryMs) {
+      complained = performance.now();
+      log.error({ api: name, err: error }, 'the disk takes no more; clients are told to try again');
+    }
+    return errorCode('KAFKA_STORAGE_ERROR');
+  };
+
+  return async (bytes, client) => {
+    const request = Reader.from(bytes);
+    const key = request.readInt16();
+    const version = request.readInt16();
+    const correlation = request.readInt32();
+    const clientId = readText(request) ?? '';
+    const api = byKey.get(key);
+    if (!api) throw new Error(`API ${key} is not supported`);
+    const [from, to] = api.versions;
+    if ((version < from || version > to) && api.name !== 'ApiVersions') {
+      throw new Error(`${api.name} is supported in versions ${from} to ${to}, not ${version}`);
+    }
+    const fault = faults.next(key);
+    if (fault.delayMs) await Bun.sleep(fault.delayMs);
+    if (fault.drop === 'before') return 'close';
+
+    const attempt: Call['attempt'] = async (work) => {
+      if (fault.error) return { error: fault.error, text: 'as planned by a test', value: undefined };
+      try {
+        return { error: 0, text: null, value: await work() };
+      } catch (error) {
+        return { error: toErrorCode(api.name, error), text: (error as Error).message, value: undefined };
+      }
+    };
+    let other: 'none' | 'close' | undefined;
+    const instead: Call['instead'] = (what) => {
+      other = what;
+    };
+    const answer = Writer.create().appendInt32(correlation);
+    await api.handle({ ...client, version, clientId, request, answer, attempt, instead });
+    if (fault.drop === 'after') return 'close';
+    return other ?? answer.prependLength().buffer;
+  };
+};

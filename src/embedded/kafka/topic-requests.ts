@@ -1,0 +1,205 @@
+/** Metadata, CreateTopics, DeleteTopics, DescribeConfigs, AlterConfigs: which topics there are, and their settings. */
+import type { Api, Apis } from './requests.ts';
+import type { Topic, Topics } from './topics.ts';
+import {
+  isKafkaError,
+  kafkaError,
+  type Reader,
+  readList,
+  readListOrNull,
+  readName,
+  readText,
+  type Writer,
+  writeList,
+  writeText,
+} from './wire.ts';
+
+export const nodeId = 1;
+/** Where clients find the broker. */
+export type Address = { host: string; port: number };
+
+const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<U[]> => {
+  const results: U[] = [];
+  for (const entry of list) results.push(await work(entry));
+  return results;
+};
+
+const metadata = (topics: Topics, address: () => Address, autoCreate: boolean): Api => ({
+  versions: [1, 5],
+  async handle({ version, request, answer, attempt }) {
+    const names = readListOrNull(request, readName) ?? topics.all().map(({ name }) => name);
+    const mayCreate = autoCreate && (version < 4 || request.readBoolean());
+    const find = (name: string): Topic | undefined => {
+      try {
+        return topics.get(name);
+      } catch (error) {
+        if (mayCreate && isKafkaError(error)) return topics.create(name);
+        throw error;
+      }
+    };
+    const found = await inTurn(names, async (name) => ({ name, ...(await attempt(() => find(name))) }));
+
+    if (version >= 3) answer.appendInt32(0);
+    writeList(answer, [address()], ({ host, port }) => {
+      answer.appendInt32(nodeId);
+      writeText(answer, host).appendInt32(port);
+      writeText(answer, null);
+    });
+    if (version >= 2) writeText(answer, 'embedded');
+    answer.appendInt32(nodeId);
+    writeList(answer, found, ({ name, error, value }) => {
+      answer.appendInt16(error);
+      writeText(answer, name).appendBoolean(false);
+      writeList(answer, [...(value?.partitions.keys() ?? [])], (partition) => {
+        answer.appendInt16(0).appendInt32(partition).appendInt32(nodeId);
+        for (let list = version >= 5 ? 3 : 2; list > 0; list--) {
+          // Replicas, those in sync, and those that are offline.
+          writeList(answer, list === 1 && version >= 5 ? [] : [nodeId], (node) => answer.appendInt32(node));
+        }
+      });
+    });
+  },
+});
+
+const readConfig = (request: Reader): [key: string, value: string | null][] =>
+  readList(request, () => [readName(request), readText(request)]);
+
+const createTopics = (topics: Topics): Api => ({
+  versions: [2, 4],
+  async handle({ request, answer, attempt }) {
+    const wanted = readList(request, () => ({
+      name: readName(request),
+      partitions: request.readInt32(),
+      replicas: request.readInt16(),
+      assignments: readList(request, () => {
+        request.readInt32();
+        return readList(request, () => request.readInt32());
+      }),
+      config: readConfig(request),
+    }));
+    request.readInt32();
+    const dryRun = request.readBoolean();
+    const made = await inTurn(wanted, async ({ name, partitions, replicas, assignments, config }) => ({
+      name,
+      ...(await attempt(() => {
+        if (replicas > 1 || assignments.some((nodes) => nodes.length !== 1)) {
+          throw kafkaError('INVALID_REPLICATION_FACTOR', 'there is one broker, so there is one replica');
+        }
+        const settings = Object.fromEntries(config.map(([key, value]) => [key, value ?? '']));
+        topics.create(name, assignments.length || partitions, settings, dryRun);
+      })),
+    }));
+    answer.appendInt32(0);
+    writeList(answer, made, ({ name, error, text }) => {
+      writeText(answer, name).appendInt16(error);
+      writeText(answer, text);
+    });
+  },
+});
+
+const deleteTopics = (topics: Topics): Api => ({
+  versions: [1, 3],
+  async handle({ request, answer, attempt }) {
+    const names = readList(request, readName);
+    const gone = await inTurn(names, async (name) => ({
+      name,
+      ...(await attempt(() => topics.remove(name))),
+    }));
+    answer.appendInt32(0);
+    writeList(answer, gone, ({ name, error }) => writeText(answer, name).appendInt16(error));
+  },
+});
+
+const ofTopic = 2;
+/** Where a setting comes from, in Kafka's numbers. */
+const source = { topic: 1, default: 5 };
+
+const readResource = (request: Reader) => ({ type: request.readInt8(), name: readName(request) });
+
+const writeResource = (
+  answer: Writer,
+  { error, text, type, name }: { error: number; text: string | null; type: number; name: string },
+) => {
+  answer.appendInt16(error);
+  writeText(answer, text).appendInt8(type);
+  writeText(answer, name);
+};
+
+const describeConfigs = (topics: Topics): Api => ({
+  versions: [1, 2],
+  async handle({ request, answer, attempt }) {
+    const wanted = readList(request, () => ({
+      ...readResource(request),
+      keys: readListOrNull(request, readName),
+    }));
+    request.readBoolean();
+    const found = await inTurn(wanted, async ({ type, name, keys }) => ({
+      type,
+      name,
+      ...(await attempt(() =>
+        // A broker has no settings of its own that a client could want.
+        type === ofTopic ? topics.config(name).filter(({ key }) => !keys || keys.includes(key)) : [],
+      )),
+    }));
+    answer.appendInt32(0);
+    writeList(answer, found, (resource) => {
+      writeResource(answer, resource);
+      writeList(answer, resource.value ?? [], ({ key, value, isOwn }) => {
+        writeText(answer, key);
+        writeText(answer, value).appendBoolean(false);
+        answer
+          .appendInt8(isOwn ? source.topic : source.default)
+          .appendBoolean(false)
+          .appendInt32(0);
+      });
+    });
+  },
+});
+
+type Change = [key: string, value: string | null];
+
+/** `change`: what the settings sent mean for those that the topic has of its own. */
+const alterConfigs = (
+  topics: Topics,
+  readChange: (request: Reader) => Change,
+  replacesAll: boolean,
+): Api => ({
+  versions: replacesAll ? [0, 1] : [0, 0],
+  async handle({ request, answer, attempt }) {
+    const wanted = readList(request, () => ({
+      ...readResource(request),
+      changes: readList(request, readChange),
+    }));
+    const dryRun = request.readBoolean();
+    const changed = await inTurn(wanted, async ({ type, name, changes }) => ({
+      type,
+      name,
+      ...(await attempt(() => {
+        if (type !== ofTopic)
+          throw kafkaError('INVALID_REQUEST', 'only topics have settings that can be changed');
+        const own = topics.config(name).filter(({ isOwn }) => isOwn);
+        const dropped: Change[] = replacesAll ? own.map(({ key }) => [key, null]) : [];
+        topics.configure(name, Object.fromEntries([...dropped, ...changes]), dryRun);
+      })),
+    }));
+    answer.appendInt32(0);
+    writeList(answer, changed, (resource) => writeResource(answer, resource));
+  },
+});
+
+const incrementalChange = (request: Reader): Change => {
+  const key = readName(request);
+  const operation = request.readInt8();
+  const value = readText(request);
+  // 0 sets, 1 takes back; adding to lists and taking from them is for settings that do nothing here.
+  return [key, operation === 0 ? value : null];
+};
+
+export const topicApis = (topics: Topics, address: () => Address, autoCreate: boolean): Apis => ({
+  Metadata: metadata(topics, address, autoCreate),
+  CreateTopics: createTopics(topics),
+  DeleteTopics: deleteTopics(topics),
+  DescribeConfigs: describeConfigs(topics),
+  AlterConfigs: alterConfigs(topics, (request) => [readName(request), readText(request)], true),
+  IncrementalAlterConfigs: alterConfigs(topics, incrementalChange, false),
+});
