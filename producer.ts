@@ -1,0 +1,102 @@
+/** Command line: sends fake orders, or those of a file, to Kafka. `--help` says how. */
+import { KafkaJSError } from 'kafkajs';
+import { type Config, readConfig } from './src/config.ts';
+import { createKafka, ensureTopics, kafkaAddress } from './src/kafka.ts';
+import { createLog } from './src/log.ts';
+import { fileMessages, limited, type Message, madeMessages } from './src/producer/messages.ts';
+import { help, type Options, readOptions } from './src/producer/options.ts';
+import { sendPaced } from './src/producer/pace.ts';
+import { createProgress } from './src/producer/progress.ts';
+import { untilDone } from './src/retry.ts';
+
+/** Sends what the options ask for. Resolves when all of it is acknowledged, or after `stop` what was in flight. */
+const produce = async (options: Options, config: Config) => {
+  const brokers = config.brokers ?? ['127.0.0.1:9092'];
+  const progress = createProgress({
+    noun: options.file ? 'message' : 'order',
+    notYet: `No Kafka at ${brokers} yet: start the service with \`bun start\`, or set KAFKA_BROKERS. Still trying.`,
+    away: `Kafka at ${brokers} does not answer. Still trying.`,
+  });
+  const stop = stopOnSignals(progress.stopping);
+
+  // What kafkajs has to say is said by `progress`.
+  const log = createLog('silent', 'producer');
+  const kafka = createKafka(kafkaAddress(config, brokers), 'order-producer', log);
+  const producer = kafka.producer({ idempotent: true });
+  const connect = async () => {
+    await producer.connect();
+    await ensureTopics(kafka, config, log);
+  };
+  const send = (batch: Message[]) => {
+    const sending = () => producer.send({ topic: config.topic, acks: -1, messages: batch });
+    // Not until `stop`: what is in flight is waited for.
+    const forever = new AbortController().signal;
+    return progress.track(batch, untilDone(sending, { signal: forever, isFinal }));
+  };
+
+  try {
+    await progress.patiently(Promise.race([untilDone(connect, { signal: stop, isFinal }), aborted(stop)]));
+    progress.start();
+    const messages = options.file ? fileMessages(options.file) : madeMessages(options);
+    await sendPaced({
+      messages: limited(messages, options.count),
+      rate: options.rate ?? (options.file ? 0 : 1),
+      send,
+      signal: stop,
+    });
+    await producer.disconnect();
+  } catch (error) {
+    if (error !== stop.reason) throw error;
+  } finally {
+    progress.finish();
+  }
+};
+
+/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
+const stopOnSignals = (stopping: () => void): AbortSignal => {
+  const stop = new AbortController();
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+    stopping();
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return stop.signal;
+};
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+
+/** Whether it is no use to try again: Kafka is there, and refuses; or it is no error of Kafka's. */
+const isFinal = (error: unknown): boolean => {
+  if (!(error instanceof KafkaJSError)) return true;
+  // kafkajs wraps what it gave up on in an error that is not retriable, whatever the cause.
+  return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
+};
+
+const run = async (): Promise<number> => {
+  let options: Options | 'help';
+  let config: Config;
+  try {
+    options = readOptions(process.argv.slice(2));
+    config = readConfig(process.env);
+  } catch (error) {
+    console.error((error as Error).message);
+    return 2;
+  }
+  if (options === 'help') {
+    console.log(help());
+    return 0;
+  }
+  try {
+    await produce(options, config);
+    return 0;
+  } catch (error) {
+    console.error(error instanceof KafkaJSError ? `Kafka refuses: ${error.message}` : error);
+    return 1;
+  }
+};
+
+// kafkajs may be in the middle of connecting, which it does not interrupt.
+process.exit(await run());
