@@ -1,2 +1,15 @@
-/** An order as it is answered: JSON in UTF-8, with the strong entity tag of exactly these bytes. */
-export type Document = { body: Uint8Array<ArrayBuffer>; etag: string };
+import type { Document } from './document.ts';
+import type { OrderUid } from './order.ts';
+
+/**
+ * A bounded store of orders, first in, first out: it never holds more than its limit, and what entered first leaves
+ * first, however often it was read. Orders are immutable, so what it holds is never out of date.
+ */
+export type OrderCache = {
+  /** Undefined when it does not hold the order, or cannot tell. Never rejects. */
+  get(uid: OrderUid): Document | undefined | Promise<Document | undefined>;
+  /** Enters the order, unless it is in; the oldest leaves if there is no room. Never rejects. */
+  put(uid: OrderUid, document: Document): void | Promise<void>;
+  /** How many orders it holds; undefined when it cannot tell. */
+  size(): number | Promise<number | undefined>;
+};

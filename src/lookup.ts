@@ -1,10 +1,13 @@
-import type { Document } from './cache.ts';
+import type { OrderCache } from './cache.ts';
+import type { MemoryCache } from './cache-memory.ts';
+import { type Document, toDocument } from './document.ts';
 import type { OrderUid } from './order.ts';
+import type { Store } from './store.ts';
 
 export type Tier = 'memory' | 'redis' | 'postgres';
 
-/** One tier that was asked, in order. `duration` in ms. */
-export type Step = { tier: Tier; hit: boolean; duration: number };
+/** One tier on the way, in order. `duration` in ms; a tier that does not work is bypassed. */
+export type Step = { tier: Tier; hit: boolean; duration: number; bypassed?: true };
 
 /** What a lookup found: the order's document, or undefined when no order has this uid; and the way it took. */
 export type Answer = { document: Document | undefined; steps: readonly Step[] };
@@ -15,8 +18,138 @@ export class Unavailable extends Error {
 }
 
 export type Lookup = {
-  /** Answers at once, without a promise, from memory. Rejects with `Unavailable`. */
+  /** Answers at once, without a promise, from memory. Throws or rejects with `Unavailable`. */
   find(uid: OrderUid): Answer | Promise<Answer>;
   /** What a hit in this tier took the last time, in ms; undefined before the first. */
   lastHit(tier: Tier): number | undefined;
+};
+
+/** A query has so long before the caller is told that nothing can be told, in ms. */
+const answerWithin = 1_500;
+/** Queries that PostgreSQL has not answered yet; one more is refused at once, so that nothing queues without bound. */
+const queriesAtMost = 500;
+
+/** An absence is remembered so long, in ms, and so many of them. */
+const absentFor = 1_000;
+const absencesAtMost = 10_000;
+
+type Options = {
+  memory: MemoryCache;
+  redis: (OrderCache & { isLeftAlone(): boolean }) | undefined;
+  store: Pick<Store, 'find'>;
+  failed?: (error: unknown) => void;
+  worked?: () => void;
+};
+
+type Flight = { answer: Promise<Answer>; entered: boolean };
+
+/**
+ * Finds orders: memory, then Redis, then PostgreSQL, and what was found enters the tiers above. Requests for one order
+ * that come together cost one query, and a uid that no order has is not asked again at once.
+ */
+export const createLookup = ({ memory, redis, store, failed, worked }: Options) => {
+  const flights = new Map<OrderUid, Flight>();
+  const absences = new Map<OrderUid, number>();
+  const hits: Partial<Record<Tier, number>> = {};
+  let queries = 0;
+
+  const took = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
+    const duration = performance.now() - begun;
+    if (hit) hits[tier] = duration;
+    steps.push({ tier, hit, duration });
+  };
+
+  /** Waits for PostgreSQL, but not for ever; the query itself goes on, and counts until it has ended. */
+  const query = async (uid: OrderUid): Promise<string | undefined> => {
+    if (queries >= queriesAtMost) throw new Unavailable('too many lookups wait for PostgreSQL');
+    queries++;
+    const answer = store.find(uid).finally(() => queries--);
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new Error(`no answer within ${answerWithin} ms`)),
+      answerWithin,
+    );
+    try {
+      const json = await Promise.race([answer, late.promise]);
+      worked?.();
+      return json;
+    } catch (error) {
+      answer.catch(() => {});
+      failed?.(error);
+      throw new Unavailable('PostgreSQL does not answer', { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const fly = async (uid: OrderUid, steps: Step[], flight: Omit<Flight, 'answer'>): Promise<Answer> => {
+    if (redis) {
+      if (redis.isLeftAlone()) steps.push({ tier: 'redis', hit: false, duration: 0, bypassed: true });
+      else {
+        const begun = performance.now();
+        const document = await redis.get(uid);
+        took(steps, 'redis', begun, document !== undefined);
+        if (document) {
+          memory.put(uid, document);
+          return { document, steps };
+        }
+      }
+    }
+    const begun = performance.now();
+    const json = await query(uid);
+    took(steps, 'postgres', begun, json !== undefined);
+    if (json === undefined) {
+      // An order that was stored while we asked may have been missed, and must be found by the next lookup.
+      if (!flight.entered) remember(uid);
+      return { document: undefined, steps };
+    }
+    const document = toDocument(json);
+    memory.put(uid, document);
+    void redis?.put(uid, document);
+    return { document, steps };
+  };
+
+  const remember = (uid: OrderUid) => {
+    const [oldest] = absences.size >= absencesAtMost ? absences.keys() : [];
+    if (oldest !== undefined) absences.delete(oldest);
+    absences.set(uid, performance.now() + absentFor);
+  };
+
+  const isKnownAbsent = (uid: OrderUid) => {
+    const until = absences.get(uid);
+    if (until === undefined) return false;
+    if (performance.now() < until) return true;
+    absences.delete(uid);
+    return false;
+  };
+
+  return {
+    find(uid: OrderUid): Answer | Promise<Answer> {
+      const begun = performance.now();
+      const document = memory.get(uid);
+      const steps: Step[] = [];
+      took(steps, 'memory', begun, document !== undefined);
+      if (document) return { document, steps };
+      if (isKnownAbsent(uid)) return { document: undefined, steps };
+
+      const together = flights.get(uid);
+      if (together) return together.answer;
+      const flight = { entered: false };
+      const answer = fly(uid, steps, flight).finally(() => flights.delete(uid));
+      flights.set(uid, Object.assign(flight, { answer }));
+      return answer;
+    },
+    lastHit: (tier: Tier) => hits[tier],
+    /** Orders have been stored: that they were absent is forgotten. */
+    entered(uids: readonly OrderUid[]) {
+      if (absences.size === 0 && flights.size === 0) return;
+      for (const uid of uids) {
+        absences.delete(uid);
+        const flight = flights.get(uid);
+        if (flight) flight.entered = true;
+      }
+    },
+    /** Queries that PostgreSQL has not answered yet. */
+    queries: () => queries,
+  } satisfies Lookup & Record<string, unknown>;
 };

@@ -1,0 +1,26 @@
+import { securityHeaders } from './security-headers.ts';
+
+/** A file of the page: its path changes with its content, so that a browser may keep it for ever. */
+export const createAsset = (name: string, type: string, text: string) => {
+  const plain = new TextEncoder().encode(text);
+  const gzipped = Bun.gzipSync(plain, { level: 9 });
+  const hash = new Bun.CryptoHasher('sha256').update(plain).digest('hex').slice(0, 12);
+  const headers = {
+    ...securityHeaders(),
+    'content-type': `${type}; charset=utf-8`,
+    'cache-control': 'public, max-age=31536000, immutable',
+    vary: 'accept-encoding',
+  };
+  return {
+    path: `/assets/${name.replace('.', `-${hash}.`)}`,
+    respond: (request: Request) =>
+      acceptsGzip(request)
+        ? new Response(gzipped, { headers: { ...headers, 'content-encoding': 'gzip' } })
+        : new Response(plain, { headers }),
+  };
+};
+
+export type Asset = ReturnType<typeof createAsset>;
+
+const acceptsGzip = (request: Request) =>
+  /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get('accept-encoding') ?? '');

@@ -1,0 +1,150 @@
+import type { Kafka, Consumer as Member } from 'kafkajs';
+import { type Assignment, createAssignment } from './assignment.ts';
+import type { Message } from './dead-letters.ts';
+import type { Log } from './log.ts';
+import { backoff, pause, within } from './retry.ts';
+import type { ServiceState } from './service-state.ts';
+
+const sessionTimeout = 10_000;
+const heartbeatInterval = 1_000;
+/** A member that has neither fetched nor told that it lives for so long is replaced, in ms. */
+const silenceAtMost = 60_000;
+/** After a stop, what is in flight has so long to be stored, in ms. */
+const graceAtStop = 4_000;
+const leaveWithin = 2_000;
+/** A member that is just connecting to a Kafka that is away is not waited for any longer than this, in ms. */
+const stopWithin = 7_000;
+
+type Options = {
+  kafka: Kafka;
+  groupId: string;
+  topic: string;
+  /** Makes the topics that are missing. */
+  prepare: () => Promise<void>;
+  /** Takes a chunk to where nothing can lose it. Rejects when the signal is aborted. */
+  take: (chunk: Message[], signal: AbortSignal) => Promise<void>;
+  state: ServiceState;
+  log: Log;
+  progress: {
+    /** The offset after the newest message of the partition, as the last fetch saw it. */
+    end(partition: number, offset: bigint): void;
+    committed(partition: number, offset: bigint): void;
+    /** The partitions that this member has from now on. */
+    assigned(partitions: number[]): void;
+  };
+};
+
+/**
+ * Reads the topic as a member of the group, for ever. A member that kafkajs has given up, or that has fallen silent, is
+ * replaced by a new one, as soon as Kafka lets it.
+ */
+export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, log, progress }: Options) => {
+  const stopping = new AbortController();
+  let running: Promise<void> | undefined;
+
+  /** One member, from joining until it is stopped. Rejects when it has ended by itself. */
+  const runMember = async () => {
+    const member = kafka.consumer({
+      groupId,
+      sessionTimeout,
+      heartbeatInterval,
+      rebalanceTimeout: 30_000,
+      maxWaitTimeInMs: 500,
+      maxBytesPerPartition: 1_048_576,
+      maxBytes: 8_388_608,
+      allowAutoTopicCreation: false,
+      // A crash is answered here, by a new member, and nowhere else.
+      retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5, restartOnFailure: async () => false },
+    });
+    const ended = Promise.withResolvers<never>();
+    // It may end while it is still connecting, when nobody waits for this.
+    ended.promise.catch(() => {});
+    const begin = () => {
+      const next = createAssignment({ topic, take, committed: progress.committed, log });
+      next.failed.then(ended.reject);
+      return next;
+    };
+    let assignment: Assignment = begin();
+    let heard = Date.now();
+    const hear = () => {
+      heard = Date.now();
+    };
+    const listening = setInterval(() => {
+      if (Date.now() - heard > silenceAtMost) ended.reject(new Error('the consumer has fallen silent'));
+    }, 1_000);
+
+    member.on('consumer.fetch', hear);
+    member.on('consumer.heartbeat', hear);
+    member.on('consumer.crash', ({ payload }) => ended.reject(payload.error));
+    member.on('consumer.group_join', ({ payload }) => {
+      hear();
+      assignment.abandon();
+      assignment = begin();
+      const partitions = payload.memberAssignment[topic] ?? [];
+      progress.assigned(partitions);
+      state.works();
+      log.info({ partitions }, 'joined the group');
+    });
+
+    try {
+      await member.connect();
+      await member.subscribe({ topic, fromBeginning: true });
+      await member.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: 16,
+        eachBatch: (payload) => {
+          progress.end(payload.batch.partition, BigInt(payload.batch.highWatermark));
+          return assignment.accept(payload);
+        },
+      });
+      await Promise.race([ended.promise, aborted(stopping.signal)]);
+      member.pause([{ topic }]);
+      await assignment.finish(graceAtStop);
+    } finally {
+      clearInterval(listening);
+      assignment.abandon();
+      await leave(member, log);
+    }
+  };
+
+  const run = async () => {
+    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
+      const begun = Date.now();
+      try {
+        await prepare();
+        if (!stopping.signal.aborted) await runMember();
+      } catch (error) {
+        state.fails(error);
+        if (Date.now() - begun > silenceAtMost) attempt = 0;
+        await pause(backoff(attempt), stopping.signal);
+      }
+    }
+  };
+
+  return {
+    start() {
+      running ??= run();
+    },
+    /** Takes no more messages, lets what is in flight be stored and committed, as far as a few seconds allow, and leaves the group. */
+    async stop() {
+      stopping.abort();
+      await within(stopWithin, running ?? Promise.resolve());
+    },
+  };
+};
+
+export type Consumer = ReturnType<typeof createConsumer>;
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve());
+  });
+
+/** With Kafka away, leaving waits for a request's time-out; but the group notices the absence by itself. */
+const leave = (member: Member, log: Log) =>
+  within(
+    leaveWithin,
+    member.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
+  );

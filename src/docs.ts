@@ -1,0 +1,65 @@
+import { openapi } from '@elysiajs/openapi';
+import { Elysia } from 'elysia';
+import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
+import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
+import packageJson from '../package.json' with { type: 'json' };
+import { createAsset } from './asset.ts';
+import { Order } from './order.ts';
+import { ProblemSchema } from './problem.ts';
+import { securityHeaders } from './security-headers.ts';
+
+const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: '/swagger/json', deepLinking: true, tryItOutEnabled: true });`;
+
+/** Swagger UI at `/swagger`, all its files from here, and the OpenAPI document at `/swagger/json`. */
+export const createDocs = () => {
+  const assets = {
+    style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
+    bundle: createAsset('swagger-ui.js', 'text/javascript', bundle as unknown as string),
+    start: createAsset('swagger-start.js', 'text/javascript', start),
+  };
+  const page = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Order Lookup: API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="${assets.style.path}">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="${assets.bundle.path}"></script>
+<script src="${assets.start.path}"></script>
+</body>
+</html>`;
+  const headers = {
+    // Swagger UI's own icons are data: images in its stylesheet.
+    ...securityHeaders({ img: ['data:'] }),
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-cache',
+  };
+  const app = new Elysia({ name: 'docs' })
+    .use(
+      openapi({
+        provider: null,
+        path: '/swagger',
+        specPath: '/swagger/json',
+        exclude: { paths: [/^\/assets\//, '/', '/swagger'] },
+        documentation: {
+          info: {
+            title: 'Order Lookup',
+            version: packageJson.version,
+            description: packageJson.description,
+            license: { name: 'MIT', identifier: 'MIT' },
+          },
+          components: {
+            schemas: { Order: { ...Order, $id: undefined } as never, Problem: ProblemSchema as never },
+          },
+        },
+      }),
+    )
+    .get('/swagger', () => new Response(page, { headers }), { detail: { hide: true } });
+  for (const { path, respond } of Object.values(assets))
+    app.get(path, ({ request }) => respond(request), { detail: { hide: true } });
+  return app;
+};

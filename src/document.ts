@@ -1,0 +1,9 @@
+/** An order as it is answered: JSON in UTF-8, with the strong entity tag of exactly these bytes. */
+export type Document = { body: Uint8Array<ArrayBuffer>; etag: string };
+
+const utf8 = new TextEncoder();
+
+export const toDocument = (json: string | Uint8Array<ArrayBuffer>): Document => {
+  const body = typeof json === 'string' ? utf8.encode(json) : json;
+  return { body, etag: `"${Bun.hash(body).toString(36)}"` };
+};

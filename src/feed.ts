@@ -1,0 +1,73 @@
+import type { Summary } from './summary.ts';
+
+/** A person can follow so many orders a second; of more, a sample is shown. In ms between two. */
+const pace = 200;
+/** What a new reader is shown at once. */
+const kept = 10;
+/** Below the time after which the server and proxies close a connection that is silent, in ms. */
+const heartbeatEvery = 15_000;
+const readersAtMost = 500;
+
+/** The newest orders as server-sent events. */
+export const createFeed = () => {
+  const readers = new Set<ReadableStreamDefaultController<Uint8Array>>();
+  const utf8 = new TextEncoder();
+  let recent: Summary[] = [];
+  let waiting: Summary | undefined;
+  let sentAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const send = (text: string) => {
+    const bytes = utf8.encode(text);
+    for (const reader of readers) {
+      // A reader that does not read is let go rather than waited for: its browser connects again.
+      if ((reader.desiredSize ?? 0) < -100) drop(reader);
+      else reader.enqueue(bytes);
+    }
+  };
+  const drop = (reader: ReadableStreamDefaultController<Uint8Array>) => {
+    readers.delete(reader);
+    reader.close();
+  };
+  const flush = () => {
+    timer = undefined;
+    if (!waiting) return;
+    sentAt = Date.now();
+    recent = [...recent.slice(1 - kept), waiting];
+    send(toEvent(waiting));
+    waiting = undefined;
+  };
+  const heartbeat = setInterval(() => send(': alive\n\n'), heartbeatEvery);
+
+  return {
+    publish(summaries: readonly Summary[]) {
+      waiting = summaries.at(-1) ?? waiting;
+      timer ??= setTimeout(flush, Math.max(0, sentAt + pace - Date.now()));
+    },
+    /** A stream for one more reader, or undefined when there are too many. */
+    open(): ReadableStream<Uint8Array> | undefined {
+      if (readers.size >= readersAtMost) return undefined;
+      let own: ReadableStreamDefaultController<Uint8Array>;
+      return new ReadableStream({
+        start(controller) {
+          own = controller;
+          readers.add(controller);
+          controller.enqueue(utf8.encode(`: the newest orders\n\n${recent.map(toEvent).join('')}`));
+        },
+        cancel() {
+          readers.delete(own);
+        },
+      });
+    },
+    readers: () => readers.size,
+    close() {
+      clearInterval(heartbeat);
+      clearTimeout(timer);
+      for (const reader of readers) drop(reader);
+    },
+  };
+};
+
+export type Feed = ReturnType<typeof createFeed>;
+
+const toEvent = (summary: Summary) => `data: ${JSON.stringify(summary)}\n\n`;

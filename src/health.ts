@@ -1,0 +1,56 @@
+import { within } from './retry.ts';
+import { oneLine } from './service-state.ts';
+import type { Store } from './store.ts';
+import type { ConsumerState } from './worker-messages.ts';
+
+export type PartState = { state: 'works' | 'away' | 'off'; reason?: string };
+
+/** `ready` while lookups can be answered; `degraded` when they can and something else does not work. */
+export type Health = {
+  status: 'ready' | 'degraded' | 'unready';
+  parts: { postgres: PartState; redis: PartState; kafka: PartState };
+};
+
+const answerWithin = 1_000;
+
+type Options = {
+  store: Pick<Store, 'ping'>;
+  /** Why Redis does not work; absent when the program runs without it. */
+  redis: (() => string | undefined) | undefined;
+  /** One for each consumer of this process. */
+  consumers: readonly (() => ConsumerState)[];
+};
+
+/** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
+export const createHealth =
+  ({ store, redis, consumers }: Options) =>
+  async (): Promise<Health> => {
+    const postgres = partOf(await reasonOf(() => store.ping()));
+    const redisPart = redis ? partOf(redis()) : off;
+    const kafka =
+      consumers.length === 0
+        ? off
+        : partOf(consumers.map((state) => state().kafka).find((reason) => reason !== undefined));
+    const isDegraded = redisPart.state === 'away' || kafka.state === 'away';
+    const status = postgres.state === 'away' ? 'unready' : isDegraded ? 'degraded' : 'ready';
+    return { status, parts: { postgres, redis: redisPart, kafka } };
+  };
+
+const off: PartState = { state: 'off' };
+
+const partOf = (reason: string | undefined): PartState =>
+  reason === undefined ? { state: 'works' } : { state: 'away', reason };
+
+const reasonOf = async (ask: () => Promise<void>): Promise<string | undefined> => {
+  let reason: string | undefined = `no answer within ${answerWithin} ms`;
+  const answer = ask().then(
+    () => {
+      reason = undefined;
+    },
+    (error) => {
+      reason = oneLine(error);
+    },
+  );
+  await within(answerWithin, answer);
+  return reason;
+};

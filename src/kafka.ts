@@ -1,0 +1,128 @@
+import {
+  type Admin,
+  ConfigResourceTypes,
+  Kafka,
+  type KafkaConfig,
+  logLevel,
+  type SASLOptions,
+} from 'kafkajs';
+import type { Config } from './config.ts';
+import type { Log } from './log.ts';
+
+/** How to reach Kafka; plain data, so that it can be sent to a worker. */
+export type KafkaAddress = { brokers: string[]; ssl: boolean; sasl: SASLOptions | undefined };
+
+export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress => ({
+  brokers,
+  ssl: config.kafkaSsl,
+  sasl: config.saslMechanism
+    ? {
+        mechanism: config.saslMechanism as 'plain',
+        username: config.saslUsername,
+        password: config.saslPassword,
+      }
+    : undefined,
+});
+
+/**
+ * A client. kafkajs calls an error what is an ordinary change of state (a rebalance, a connection lost), and repeats it;
+ * so its lines are ours at level `debug`, and who uses the client logs the changes of state.
+ */
+export const createKafka = ({ brokers, ssl, sasl }: KafkaAddress, clientId: string, log: Log): Kafka => {
+  const config: KafkaConfig = {
+    clientId,
+    brokers,
+    ssl,
+    connectionTimeout: 3_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+    logLevel: logLevel.INFO,
+    logCreator:
+      () =>
+      ({ namespace, log: { message, timestamp: _, logger: __, ...details } }) =>
+        log.debug({ kafkajs: namespace, ...details }, message),
+  };
+  if (sasl) config.sasl = sasl;
+  return new Kafka(config);
+};
+
+/** Room for the headers that a dead letter has more than the message it was, in bytes. */
+const headerRoom = 65_536;
+
+type Topics = { topic: string; deadLetterTopic: string; partitions: number };
+
+/**
+ * Makes the topics that are missing. The dead-letter topic takes whatever `topic` takes, and headers; letters are kept
+ * until somebody deletes them. A dead-letter topic that is there already has its `max.message.bytes` raised if need be.
+ * Rejects with the client's error.
+ */
+export const ensureTopics = async (kafka: Kafka, topics: Topics, log: Log): Promise<void> => {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const existing = new Set(await admin.listTopics());
+    await createTopic(admin, existing, { topic: topics.topic, numPartitions: topics.partitions }, log);
+
+    const room = (await messageLimit(admin, topics.topic)).bytes + headerRoom;
+    const deadLetters = {
+      topic: topics.deadLetterTopic,
+      numPartitions: topics.partitions,
+      configEntries: [
+        { name: 'max.message.bytes', value: String(room) },
+        { name: 'retention.ms', value: '-1' },
+      ],
+    };
+    await createTopic(admin, existing, deadLetters, log);
+    await raiseMessageLimit(admin, topics.deadLetterTopic, room, log);
+  } finally {
+    await admin.disconnect();
+  }
+};
+
+type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];
+
+const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic, log: Log) => {
+  if (existing.has(topic.topic)) return;
+  // False when another process was first.
+  const made = await admin.createTopics({ topics: [topic], waitForLeaders: true });
+  if (made) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
+};
+
+const setOnTopic = 1;
+
+/** The topic's limit for a batch of messages, in bytes, and all that was set on the topic itself. */
+const messageLimit = async (admin: Admin, topic: string) => {
+  const { resources } = await admin.describeConfigs({
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+    includeSynonyms: false,
+  });
+  const entries = resources[0]?.configEntries ?? [];
+  const limit = entries.find((entry) => entry.configName === 'max.message.bytes');
+  return {
+    bytes: Number(limit?.configValue ?? 1_048_588),
+    set: entries.filter((entry) => Number(entry.configSource) === setOnTopic),
+  };
+};
+
+const raiseMessageLimit = async (admin: Admin, topic: string, bytes: number, log: Log) => {
+  const limit = await messageLimit(admin, topic);
+  if (limit.bytes >= bytes) return;
+  // The request replaces everything that was set on the topic, so the rest goes with it.
+  const kept = limit.set
+    .filter((entry) => entry.configName !== 'max.message.bytes')
+    .map((entry) => ({ name: entry.configName, value: entry.configValue }));
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [
+      {
+        type: ConfigResourceTypes.TOPIC,
+        name: topic,
+        configEntries: [...kept, { name: 'max.message.bytes', value: String(bytes) }],
+      },
+    ],
+  });
+  log.info(
+    { topic, from: limit.bytes, to: bytes },
+    'max.message.bytes raised, so that every dead letter fits',
+  );
+};

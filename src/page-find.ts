@@ -1,0 +1,45 @@
+import type { Finding, Source } from '../views/view.ts';
+import { type Answer, type Lookup, type Tier, Unavailable } from './lookup.ts';
+import { isOrderUid, type Order } from './order.ts';
+
+const tiers: Tier[] = ['memory', 'redis', 'postgres'];
+
+/**
+ * Looks up what a person typed or pasted: as it stands, and without the spaces and quotes around it. In this order,
+ * as an order's uid may well begin with a quote.
+ */
+export const createFind = (lookup: Lookup) => {
+  const sourceOf = ({ steps }: Answer, tier: Tier): Source => ({
+    tier,
+    took: steps.reduce((sum, step) => sum + step.duration, 0),
+    others: Object.fromEntries(
+      tiers.filter((other) => other !== tier).map((other) => [other, lookup.lastHit(other)]),
+    ),
+  });
+
+  return async (given: string): Promise<Finding> => {
+    const trimmed = trimUid(given);
+    if (trimmed === '') return { state: 'empty', given: '' };
+    const candidates = new Set([given, trimmed].filter(isOrderUid));
+    if (candidates.size === 0) return { state: 'malformed', given: trimmed };
+    try {
+      for (const uid of candidates) {
+        const answer = await lookup.find(uid);
+        const tier = answer.steps.find((step) => step.hit)?.tier;
+        if (!answer.document || !tier) continue;
+        const order = JSON.parse(new TextDecoder().decode(answer.document.body)) as Order;
+        return { state: 'found', given: uid, order, source: sourceOf(answer, tier) };
+      }
+      return { state: 'notFound', given: trimmed };
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      return { state: 'unavailable', given: trimmed, retryAfter: error.retryAfter };
+    }
+  };
+};
+
+const around = '[\\s\\p{Cf}"\'`«»“”„‘’‚‹›]+';
+const edges = new RegExp(`^${around}|${around}$`, 'gu');
+
+/** Without the spaces, quotes and invisible characters that come along when a number is copied. */
+export const trimUid = (text: string) => text.replace(edges, '');

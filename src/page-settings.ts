@@ -1,0 +1,38 @@
+import { isLanguage, type Language, preferredLanguage } from '../views/language.ts';
+import type { Theme } from '../views/view.ts';
+import { securityHeaders } from './security-headers.ts';
+
+export type Settings = { language: Language; theme: Theme | undefined };
+
+const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
+
+/** What a reader chose before, or else what the browser asks for. */
+export const readSettings = (request: Request): Settings => {
+  const cookies = new Bun.CookieMap(request.headers.get('cookie') ?? '');
+  const language = cookies.get('lang');
+  const theme = cookies.get('theme');
+  return {
+    language: isLanguage(language) ? language : preferredLanguage(request.headers.get('accept-language')),
+    theme: isTheme(theme) ? theme : undefined,
+  };
+};
+
+/** The answer to a link that changes a setting: it is remembered, and the link that can be shared is without it. */
+export const changeSettings = (url: URL): Response | undefined => {
+  const language = url.searchParams.get('lang');
+  const theme = url.searchParams.get('theme');
+  if (language === null && theme === null) return undefined;
+  url.searchParams.delete('lang');
+  url.searchParams.delete('theme');
+  const headers = new Headers({
+    ...securityHeaders(),
+    location: url.pathname + url.search,
+    'cache-control': 'no-store',
+  });
+  if (isLanguage(language)) headers.append('set-cookie', remember('lang', language));
+  if (isTheme(theme)) headers.append('set-cookie', remember('theme', theme));
+  return new Response(null, { status: 303, headers });
+};
+
+/** For a year. */
+const remember = (name: string, value: string) => `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;

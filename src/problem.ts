@@ -1,0 +1,26 @@
+/** An error as RFC 9457 has it. `detail` is a sentence for a person; nothing of a query, a stack or the input is in it. */
+export type Problem = { status: number; title: string; detail: string };
+
+export const toProblem = (
+  { status, title, detail }: Problem,
+  headers: Record<string, string> = {},
+): Response =>
+  Response.json(
+    { type: 'about:blank', title, status, detail },
+    {
+      status,
+      headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers },
+    },
+  );
+
+/** The JSON Schema of every error's body. */
+export const ProblemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'detail'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+  },
+} as const;

@@ -1,0 +1,51 @@
+const shortest = 100;
+const longest = 5_000;
+
+/** How long to wait before attempt `attempt` (from 0), in ms: twice as long each time, from 100 ms to 5 s, less up to half of it. */
+export const backoff = (attempt: number) => {
+  const full = Math.min(shortest * 2 ** attempt, longest);
+  return Math.max(shortest, full * (0.5 + Math.random() / 2));
+};
+
+/** Resolves after `ms`, or at once when `signal` is aborted. */
+export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const finish = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal?.addEventListener('abort', finish);
+  });
+
+/**
+ * Does `work` until it succeeds, for ever, with `backoff` between attempts. Rejects with the signal's reason once it is
+ * aborted, and with an error of `work` for which `isFinal` holds. `failed` is told of each failure that is followed by another attempt.
+ */
+export const untilDone = async <T>(
+  work: () => Promise<T>,
+  {
+    signal,
+    isFinal = () => false,
+    failed = () => {},
+  }: { signal: AbortSignal; isFinal?: (error: unknown) => boolean; failed?: (error: unknown) => void },
+): Promise<T> => {
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      if (isFinal(error)) throw error;
+      failed(error);
+      await pause(backoff(attempt), signal);
+    }
+  }
+};
+
+/** Resolves when `promise` does, or after `ms`. Rejects with `promise`. */
+export const within = async (ms: number, promise: Promise<unknown>): Promise<void> => {
+  const over = new AbortController();
+  await Promise.race([promise, pause(ms, over.signal)]).finally(() => over.abort());
+};

@@ -1,0 +1,32 @@
+import type { MetricObject } from 'prom-client';
+import type { KafkaAddress } from './kafka.ts';
+import type { OrderUid } from './order.ts';
+import type { Summary } from './summary.ts';
+
+/** What a consumer's thread needs to know, as plain data. */
+export type ConsumerSettings = {
+  name: string;
+  kafka: KafkaAddress;
+  topic: string;
+  deadLetterTopic: string;
+  groupId: string;
+  partitions: number;
+  databaseUrl: string;
+  databasePool: number;
+  logLevel: string;
+};
+
+/** Why a service does not work; undefined while it does. */
+export type ConsumerState = { kafka: string | undefined; postgres: string | undefined };
+
+export type ToConsumer =
+  | { type: 'start'; settings: ConsumerSettings }
+  | { type: 'stop' }
+  | { type: 'metrics'; request: number };
+
+export type FromConsumer =
+  /** Orders that are new in PostgreSQL: all their uids, and the last few as they are shown. */
+  | { type: 'stored'; uids: OrderUid[]; newest: Summary[] }
+  | { type: 'state'; state: ConsumerState }
+  | { type: 'metrics'; request: number; metrics: MetricObject[] }
+  | { type: 'stopped' };
