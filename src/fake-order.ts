@@ -59,8 +59,8 @@ export const createOrderMaker = ({
       name: `${firstName} ${lastName}`,
       phone: phone.number({ style: 'international' }),
       zip: locale === 'ru' ? `${from(101_000, 692_999)}` : location.zipCode('#####'),
-      // Some names tell towns apart: "Киров (Вятка)".
-      city: location.city().replace(/ ?\(.*\)/, ''),
+      // Some names say more than a person would: "Киров (Вятка)", "Louisville/Jefferson County".
+      city: location.city().replace(/ ?[(/].*/, ''),
       address: locale === 'ru' ? `${street}, ${house}` : `${house} ${street}`,
       region: location.state(),
       email: internet.email({ firstName, lastName }).toLowerCase(),
