@@ -1,0 +1,114 @@
+/** A real PostgreSQL that lives and ends with this process. */
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Log } from '../log.ts';
+import { takeLock } from './lock.ts';
+import { ensureCluster, setPassword } from './postgres/cluster.ts';
+import { cannotUse, codeOf } from './postgres/errors.ts';
+import { endLeftOver } from './postgres/left-over.ts';
+import { findPrograms } from './postgres/programs.ts';
+import { createRunner, serverUser } from './postgres/runner.ts';
+import { type Ended, startServer } from './postgres/server.ts';
+
+export type EmbeddedPostgres = {
+  /** For clients, with the password. Also in the file `postgres.url` of the data directory, for tools. */
+  url: string;
+  pid: number;
+  /** Resolves when the server has ended, asked to or not. */
+  ended: Promise<Ended>;
+  /** A fast shutdown, within 8 seconds in any case. */
+  stop(): Promise<void>;
+};
+
+const ADVICE = 'Make it writable for this user, or name another in DATA_DIR.';
+
+/** Creates `home` and checks that it can be used. */
+const openHome = (dataDir: string, home: string) => {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    accessSync(dataDir, constants.W_OK);
+    if (!existsSync(home)) mkdirSync(home, { mode: 0o700 });
+  } catch (error) {
+    throw cannotUse(dataDir, `it cannot be written (${codeOf(error)}). ${ADVICE}`);
+  }
+  const uid = process.getuid?.();
+  const owner = lstatSync(home).uid;
+  if (uid !== 0 && uid !== owner) {
+    throw cannotUse(
+      home,
+      `it belongs to user ${owner}, whose run made it, and this is user ${uid}. ${ADVICE}`,
+    );
+  }
+};
+
+const lockHome = (file: string) => {
+  try {
+    return takeLock(file);
+  } catch (error) {
+    throw cannotUse(dirname(file), `${file} cannot be written (${codeOf(error)}). ${ADVICE}`);
+  }
+};
+
+/** The password of the last run, if it left one. */
+const lastPassword = (file: string): string | undefined =>
+  existsSync(file) ? URL.parse(readFileSync(file, 'utf8').trim())?.password || undefined : undefined;
+
+/**
+ * Starts PostgreSQL on a free port of 127.0.0.1 with its data in `<dataDir>/postgres`, as an ordinary user or, when we are
+ * root, as `nobody`. Rejects with an error whose message is one line for the person who started the program: that PostgreSQL
+ * cannot run on this machine, that the directory cannot be used and why, or that another run is using it.
+ */
+export const startPostgres = async (options: { dataDir: string; log: Log }): Promise<EmbeddedPostgres> => {
+  const { log } = options;
+  const dataDir = resolve(options.dataDir);
+  openHome(dataDir, join(dataDir, 'postgres'));
+  // Both are kept out of the folder of the server's user, where root must not be made to follow a link.
+  const lockFile = join(dataDir, 'postgres.lock');
+  const urlFile = join(dataDir, 'postgres.url');
+  const home = realpathSync(join(dataDir, 'postgres'));
+  const data = join(home, 'data');
+  const lock = lockHome(lockFile);
+  if (!lock)
+    throw cannotUse(
+      home,
+      'another run of this program is using it. Stop that first, or name another in DATA_DIR.',
+    );
+  try {
+    const user = serverUser(home);
+    const runner = createRunner(home, user);
+    const programs = await findPrograms(runner, { asRoot: user !== undefined, spare: dataDir });
+    if (user) log.info(`PostgreSQL must not run as root: user ${user.uid} runs ${programs.postgres}`);
+    await endLeftOver(data, log);
+    await ensureCluster(home, runner, programs, log);
+    let password = lastPassword(urlFile);
+    if (!password) {
+      password = crypto.randomUUID();
+      await setPassword(runner, programs, data, password);
+    }
+    const server = await startServer({ home, runner, programs, log });
+    const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
+    writeFileSync(urlFile, `${url}\n`, { mode: 0o600 });
+    // Root may run what an ordinary user made, who must be able to go on with it.
+    const { uid, gid } = lstatSync(dataDir);
+    if (user) for (const file of [lockFile, urlFile]) lchownSync(file, uid, gid);
+    const ended = server.ended.finally(lock.release);
+    const stop = async () => {
+      await server.stop();
+      await ended;
+    };
+    return { url, pid: server.pid, ended, stop };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+};

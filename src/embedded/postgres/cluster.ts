@@ -1,0 +1,83 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Log } from '../../log.ts';
+import { cannotUse } from './errors.ts';
+import type { Programs } from './programs.ts';
+import { finished, type Runner } from './runner.ts';
+
+/** Waits until the folder's entries are on the disk. */
+const sync = (folder: string) => {
+  const descriptor = openSync(folder, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+};
+
+const UNFINISHED = 'unfinished-';
+
+/** Throws unless `data` is the data directory of a PostgreSQL of this major version. */
+const checkVersion = (data: string, major: number) => {
+  const file = join(data, 'PG_VERSION');
+  const found = existsSync(file) ? readFileSync(file, 'latin1').trim() : undefined;
+  const backup = 'Put back a copy of it, or move it away to start with an empty one.';
+  if (found === undefined) throw cannotUse(data, `it has no file PG_VERSION. ${backup}`);
+  if (!/^\d{1,3}$/.test(found)) {
+    throw cannotUse(data, `its PG_VERSION holds ${JSON.stringify(found.slice(0, 20))}. ${backup}`);
+  }
+  if (Number(found) !== major) {
+    const age = Number(found) > major ? 'newer' : 'older';
+    throw cannotUse(
+      data,
+      `it was made by PostgreSQL ${found}, which is ${age} than the ${major} that is here. ` +
+        'Run the version of this program that made it, or move it away to start with an empty one.',
+    );
+  }
+};
+
+/** Makes the data directory `data` in `home` unless there is one; complete or not at all. */
+export const ensureCluster = async (home: string, runner: Runner, programs: Programs, log: Log) => {
+  for (const name of readdirSync(home)) {
+    if (name.startsWith(UNFINISHED)) rmSync(join(home, name), { recursive: true, force: true });
+  }
+  const data = join(home, 'data');
+  if (existsSync(data)) return checkVersion(data, programs.major);
+  log.info(`making an empty PostgreSQL ${programs.major} in ${data}`);
+  const fresh = `${UNFINISHED}${crypto.randomUUID()}`;
+  const { error, code } = await finished(
+    runner.run([
+      programs.initdb,
+      `--pgdata=${join(runner.place, fresh)}`,
+      '--username=postgres',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      // Only over 127.0.0.1, only with the password, which is set afterwards.
+      '--auth-local=reject',
+      '--auth-host=scram-sha-256',
+      '--no-instructions',
+    ]),
+  );
+  if (code !== 0) throw cannotUse(data, `making it failed: ${error.replaceAll(runner.place, home)}`);
+  renameSync(join(home, fresh), data);
+  sync(home);
+};
+
+/** Sets the superuser's password in a cluster that is not running. */
+export const setPassword = async (runner: Runner, programs: Programs, data: string, password: string) => {
+  const { out, error, code } = await finished(
+    runner.run(
+      [programs.postgres, '--single', '-D', join(runner.place, 'data'), 'postgres'],
+      `ALTER ROLE postgres PASSWORD '${password}'\n`,
+    ),
+  );
+  if (code !== 0 || /ERROR|FATAL|PANIC/.test(error)) throw cannotUse(data, error || out);
+};

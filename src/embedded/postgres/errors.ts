@@ -1,0 +1,19 @@
+/** The messages of this folder are for a person to read: each is one line and says what to do. */
+
+const oneLine = (text: string) => text.trim().replace(/\s*\n\s*/g, ' · ');
+
+/** PostgreSQL's programs do not run on this machine. */
+export const cannotRun = (reason: string): Error =>
+  new Error(
+    `PostgreSQL cannot run here: ${oneLine(reason)}. Set DATABASE_URL to use a PostgreSQL of your own.`,
+  );
+
+/** There is something about this directory that a person must put right. */
+export const cannotUse = (directory: string, reason: string): Error =>
+  new Error(`PostgreSQL's data directory ${directory} cannot be used: ${oneLine(reason)}`);
+
+/** The system's code of an error (`EACCES`), else its message. */
+export const codeOf = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+};
