@@ -1,0 +1,77 @@
+import { Html } from '@elysiajs/html';
+import { Elysia } from 'elysia';
+import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' };
+import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' };
+import icon from '../views/assets/icon.svg' with { type: 'text' };
+import liveScript from '../views/assets/live.js' with { type: 'text' };
+import pageScript from '../views/assets/page.js' with { type: 'text' };
+import style from '../views/assets/style.css' with { type: 'text' };
+import { createFormat } from '../views/format.ts';
+import { Fragment, Page } from '../views/page.tsx';
+import { texts } from '../views/text.ts';
+import { linkTo, type View } from '../views/view.ts';
+import { createAsset } from './asset.ts';
+import type { Lookup } from './lookup.ts';
+import { createFind } from './page-find.ts';
+import { changeSettings, readSettings } from './page-settings.ts';
+import { securityHeaders } from './security-headers.ts';
+
+const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
+
+/**
+ * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. Whatever
+ * `lookup` throws that is not `Unavailable` is left to the app's own error handling.
+ */
+export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boolean }) => {
+  // One module: a request less each, and nothing global.
+  const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
+  const assets = {
+    style: createAsset('page.css', 'text/css', style),
+    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
+    icon: createAsset('icon.svg', 'image/svg+xml', icon),
+  };
+  const paths = { style: assets.style.path, script: assets.script.path, icon: assets.icon.path };
+  const formats = { ru: createFormat('ru'), en: createFormat('en') };
+
+  const find = createFind(lookup);
+
+  const answer = async (request: Request) => {
+    const url = new URL(request.url);
+    const changed = changeSettings(url);
+    if (changed) return changed;
+
+    const finding = await find(url.searchParams.get('uid') ?? '');
+    const { language, theme } = readSettings(request);
+    const view: View = { language, theme, text: texts[language], format: formats[language], now: new Date() };
+    const headers: Record<string, string> = {
+      ...securityHeaders(),
+      'content-type': 'text/html; charset=utf-8',
+      'content-language': language,
+      // An order is personal, and Back must not show a part as if it were the page.
+      'cache-control': 'private, no-store',
+      vary: 'accept-language, cookie, hx-request-type',
+    };
+    if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfter}`;
+    const status = statuses[finding.state];
+    if (request.headers.get('hx-request-type') === 'partial') {
+      headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
+      return new Response((<Fragment view={view} finding={finding} />) as string, { status, headers });
+    }
+    const page = <Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />;
+    return new Response(page as string, { status, headers });
+  };
+
+  const app = new Elysia({ name: 'page' })
+    .get('/', ({ request }) => answer(request), { detail: { hide: true } })
+    .head('/', ({ request }) => answer(request), { detail: { hide: true } });
+  for (const { path, respond } of Object.values(assets)) {
+    app.get(path, ({ request }) => respond(request), { detail: { hide: true } });
+  }
+  return app;
+};
+
+/** Whether the browser is at this order's address already: looking it up again adds nothing to its history. */
+const isAt = (request: Request, uid: string) => {
+  const address = URL.parse(request.headers.get('hx-current-url') ?? '');
+  return address !== null && (address.searchParams.get('uid') ?? '') === uid;
+};

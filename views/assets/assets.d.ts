@@ -1,0 +1,21 @@
+/** Files that are imported as text (`with { type: 'text' }`). */
+declare module '*.css' {
+  const text: string;
+  export default text;
+}
+declare module '*.svg' {
+  const text: string;
+  export default text;
+}
+declare module '*.min.js' {
+  const text: string;
+  export default text;
+}
+declare module '*/page.js' {
+  const text: string;
+  export default text;
+}
+declare module '*/live.js' {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,238 @@
+// What the page does beyond links and a form. Runs as one module behind htmx, which swaps what a lookup answers.
+
+const root = document.documentElement;
+const words = JSON.parse(root.dataset.words);
+const byId = (id) => document.getElementById(id);
+const form = byId('lookup');
+const field = byId('uid');
+const result = byId('result');
+const status = byId('status');
+
+// Times
+
+const dateTime = new Intl.DateTimeFormat(words.dates, { dateStyle: 'medium', timeStyle: 'short' });
+const ago = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto' });
+const units = Object.entries({ year: 31_556_952, month: 2_629_746, day: 86_400, hour: 3_600, minute: 60 });
+
+const relative = (instant) => {
+  const seconds = (Date.parse(instant) - Date.now()) / 1000;
+  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
+  return ago.format(Math.round(seconds / length), unit);
+};
+
+const writeTimes = () => {
+  for (const time of result.querySelectorAll('time[data-local]')) {
+    time.textContent = dateTime.format(new Date(time.dateTime));
+  }
+  for (const time of result.querySelectorAll('time[data-relative]'))
+    time.textContent = relative(time.dateTime);
+};
+setInterval(writeTimes, 60_000);
+
+// Recent orders, kept in this browser
+
+const short = (uid) => {
+  const characters = [...uid];
+  return characters.length <= 13
+    ? uid
+    : `${characters.slice(0, 4).join('')}…${characters.slice(-5).join('')}`;
+};
+const linkTo = (uid) => `/?uid=${encodeURIComponent(uid)}`;
+
+const readRecent = () => {
+  try {
+    const stored = JSON.parse(localStorage.getItem('recent') ?? '[]');
+    return Array.isArray(stored) ? stored.filter((uid) => typeof uid === 'string') : [];
+  } catch {
+    return [];
+  }
+};
+const writeRecent = (uids) => {
+  try {
+    localStorage.setItem('recent', JSON.stringify(uids));
+  } catch {
+    // Storage can be full or forbidden; recent orders are a convenience.
+  }
+  showRecent(uids);
+};
+
+const recent = byId('recent');
+const showRecent = (uids) => {
+  recent.dataset.count = uids.length;
+  recent.querySelector('button').hidden = uids.length === 0;
+  recent.querySelector('ul').replaceChildren(
+    ...uids.map((uid) => {
+      const link = Object.assign(document.createElement('a'), { href: linkTo(uid), title: uid });
+      const name = document.createElement('bdi');
+      name.textContent = short(uid);
+      link.ariaLabel = uid;
+      link.append(name);
+      const entry = document.createElement('li');
+      entry.append(link);
+      return entry;
+    }),
+  );
+};
+recent.querySelector('button').addEventListener('click', () => {
+  writeRecent([]);
+  field.focus();
+});
+
+// What a lookup answered
+
+const shown = () => result.querySelector('[data-state]')?.dataset ?? {};
+
+const settle = ({ moveFocus }) => {
+  const { state, uid, say = '' } = shown();
+  const wrong = state === 'notFound' || state === 'malformed';
+  status.textContent = say;
+  writeTimes();
+  if (wrong) field.setAttribute('aria-invalid', 'true');
+  else field.removeAttribute('aria-invalid');
+  if (result.querySelector('#message')) field.setAttribute('aria-describedby', 'message');
+  else field.removeAttribute('aria-describedby');
+  if (state === 'found') {
+    field.value = uid;
+    writeRecent([uid, ...readRecent().filter((other) => other !== uid)].slice(0, 6));
+  }
+  if (!moveFocus) return;
+  if (state === 'found') return byId('order').focus();
+  field.focus();
+  if (wrong) field.select();
+};
+
+const fail = () => {
+  result.replaceChildren(byId(navigator.onLine ? 'failed' : 'offline').content.cloneNode(true));
+  result.querySelector('[data-retry]').href = linkTo(field.value);
+  settle({ moveFocus: true });
+};
+addEventListener('online', () => {
+  if (shown().state === 'offline') form.requestSubmit();
+});
+
+// Lookups; the live list's requests pass through the same events
+
+let loading;
+const onLookup = (name, act) =>
+  document.addEventListener(name, (event) => {
+    if (event.detail.ctx?.target === result) act(event);
+  });
+
+onLookup('htmx:before:request', () => {
+  clearTimeout(loading);
+  status.textContent = '';
+  loading = setTimeout(() => {
+    form.classList.add('busy');
+    result.ariaBusy = 'true';
+    status.textContent = words.looking;
+  }, 150);
+});
+onLookup('htmx:finally:request', () => {
+  clearTimeout(loading);
+  form.classList.remove('busy');
+  result.ariaBusy = null;
+});
+onLookup('htmx:before:swap', (event) => {
+  // A proxy's error page, or a refusal in JSON, is not for reading.
+  if (event.detail.ctx.text.includes('data-state=')) return;
+  event.preventDefault();
+  fail();
+});
+onLookup('htmx:after:swap', ({ detail }) =>
+  settle({ moveFocus: !('HX-History-Restore-Request' in detail.ctx.request.headers) }),
+);
+onLookup('htmx:error', fail);
+
+document.addEventListener('htmx:before:history:restore', () => {
+  htmx.trigger(form, 'htmx:abort');
+  field.value = new URLSearchParams(location.search).get('uid') ?? '';
+});
+
+// The field
+
+field.addEventListener('input', ({ inputType }) => {
+  field.removeAttribute('aria-invalid');
+  if (inputType !== 'insertFromPaste') return;
+  const around = /^[\s\p{Cf}"'`«»“”„‘’‚‹›]+|[\s\p{Cf}"'`«»“”„‘’‚‹›]+$/gu;
+  field.value = field.value.replace(around, '');
+});
+
+const isTyping = ({ target }) => target.matches?.('input, textarea, select, [contenteditable]');
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  // By its place too: with a Cyrillic layout the key writes a full stop.
+  if ((event.key === '/' || (event.code === 'Slash' && !event.shiftKey)) && !isTyping(event)) {
+    event.preventDefault();
+    field.focus();
+    field.select();
+  } else if (event.key === 'Escape') {
+    field.value = '';
+    field.removeAttribute('aria-invalid');
+    field.focus();
+  }
+});
+
+// Links and buttons
+
+const copyText = async (text) => {
+  if (navigator.clipboard) {
+    // A promise inside: Safari wants the clipboard asked for in the click itself.
+    const blob = text.then((value) => new Blob([value], { type: 'text/plain' }));
+    return navigator.clipboard.write([new ClipboardItem({ 'text/plain': blob })]);
+  }
+  // Without TLS there is no clipboard, but there is the old way.
+  const area = Object.assign(document.createElement('textarea'), { value: await text });
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand('copy');
+  area.remove();
+  if (!copied) throw new Error('not copied');
+};
+
+const fetchPretty = async (url) => {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return JSON.stringify(await response.json(), null, 2);
+};
+
+const copy = async (button) => {
+  const { copy: text, copyFrom } = button.dataset;
+  const outcome = await copyText(text === undefined ? fetchPretty(copyFrom) : Promise.resolve(text)).then(
+    () => words.copied,
+    () => words.copyFailed,
+  );
+  button.focus();
+  button.dataset.outcome = outcome;
+  status.textContent = outcome;
+  setTimeout(() => delete button.dataset.outcome, 1500);
+};
+
+const changeSetting = (event, link) => {
+  if (link.dataset.setting === 'theme') {
+    event.preventDefault();
+    root.dataset.theme = link.dataset.to;
+    // biome-ignore lint/suspicious/noDocumentCookie: the server reads it; the Cookie Store needs TLS
+    document.cookie = `theme=${link.dataset.to}; Path=/; Max-Age=31536000; SameSite=Lax`;
+    document.querySelector(`[data-setting="theme"]:not([data-to="${link.dataset.to}"])`).focus();
+  } else {
+    const address = new URL(location.href);
+    address.searchParams.set(link.dataset.setting, link.hreflang);
+    link.href = address.pathname + address.search;
+  }
+};
+
+document.addEventListener('click', (event) => {
+  const copying = event.target.closest('[data-copy], [data-copy-from]');
+  if (copying) return copy(copying);
+  const link = event.target.closest('a[href^="/?"]');
+  if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (link.dataset.setting) return changeSetting(event, link);
+  event.preventDefault();
+  field.value = new URL(link.href).searchParams.get('uid') ?? '';
+  form.requestSubmit();
+});
+
+showRecent(readRecent());
+settle({ moveFocus: false });
+status.textContent = '';

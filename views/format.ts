@@ -1,0 +1,64 @@
+import type { Language } from './language.ts';
+import type { Plural } from './text.ts';
+
+/** Numbers, money and times as a language writes them. Times are in UTC here; the browser turns them into its own zone. */
+export const createFormat = (language: Language) => {
+  const rules = new Intl.PluralRules(language);
+  const numbers = new Intl.NumberFormat(language);
+  const precise = new Intl.NumberFormat(language, { maximumSignificantDigits: 2 });
+  const percent = new Intl.NumberFormat(language, { style: 'percent' });
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
+  const dates = new Intl.DateTimeFormat(datesIn(language), { dateStyle: 'medium', timeZone: 'UTC' });
+  const times = new Intl.DateTimeFormat(datesIn(language), {
+    dateStyle: 'medium',
+    timeStyle: 'short',
+    timeZone: 'UTC',
+  });
+  const currencies = new Map<string, Intl.NumberFormat>();
+
+  return {
+    /** The amount is in whole units of the currency. */
+    money(amount: number | bigint, currency: string) {
+      const known = currencies.get(currency);
+      const format = known ?? new Intl.NumberFormat(language, { style: 'currency', currency });
+      if (!known) currencies.set(currency, format);
+      return format.format(amount);
+    },
+    number: (value: number) => numbers.format(value),
+    /** A share in percent, 30 → "−30 %". */
+    discount: (value: number) => (value === 0 ? '' : `−${percent.format(value / 100)}`),
+    /** A duration in ms, to two digits; under a hundredth of one it only says so. */
+    duration(ms: number) {
+      const unit = language === 'ru' ? 'мс' : 'ms';
+      return ms < 0.01 ? `< ${numbers.format(0.01)} ${unit}` : `${precise.format(ms)} ${unit}`;
+    },
+    date: (instant: Date) => dates.format(instant),
+    time: (instant: Date) => `${times.format(instant)} UTC`,
+    /** How long before `now` it was, in the largest unit that fits. */
+    relative(instant: Date, now: Date) {
+      const seconds = (instant.getTime() - now.getTime()) / 1000;
+      const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
+      return relative.format(Math.round(seconds / length), unit);
+    },
+    count: (forms: Plural, n: number) =>
+      fill(forms[rules.select(n)] ?? forms.other, { n: numbers.format(n) }),
+  };
+};
+
+export type Format = ReturnType<typeof createFormat>;
+
+/** English dates are written day first: the month's name keeps them from being misread either way. */
+export const datesIn = (language: Language) => (language === 'en' ? 'en-GB' : language);
+
+/** Lengths in seconds; a month and a year in days of the Gregorian mean. */
+const units: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['year', 31_556_952],
+  ['month', 2_629_746],
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+];
+
+/** The text with each `{name}` replaced by its value. */
+export const fill = (text: string, values: Record<string, string>) =>
+  text.replace(/\{(\w+)\}/g, (placeholder, name) => values[name] ?? placeholder);

@@ -1,0 +1,123 @@
+import { Html, type PropsWithChildren } from '@elysiajs/html';
+import { datesIn } from './format.ts';
+import type { Language } from './language.ts';
+import { texts } from './text.ts';
+import { linkTo, type View } from './view.ts';
+
+export type AssetPaths = { style: string; script: string; icon: string };
+
+type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; uid: string }>;
+
+/** What htmx may do: no styles of its own, no evaluation of text, no extension but the one for the live list. */
+const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: 'sse', defaultTimeout: 15_000 });
+
+/** The strings that the page's script needs, so that it holds none. */
+const scriptWords = ({ text, language }: View) => ({
+  dates: datesIn(language),
+  looking: text.looking,
+  copied: text.copied,
+  copyFailed: text.copyFailed,
+  itemCount: text.itemCount,
+  forgetRecent: text.forgetRecent,
+  live: {
+    connecting: text.liveConnecting,
+    on: text.liveOn,
+    paused: text.livePaused,
+    off: text.liveOff,
+  },
+  pause: text.pause,
+  resume: text.resume,
+});
+
+/** The document around everything. */
+export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
+  const { text, language, theme } = view;
+  return (
+    <>
+      {'<!doctype html>'}
+      <html lang={language} data-theme={theme} data-words={JSON.stringify(scriptWords(view))}>
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <title safe>{title}</title>
+          <meta name="description" content={text.description} />
+          <meta name="robots" content="noindex" />
+          <meta name="htmx-config" content={htmxConfig} />
+          <link rel="icon" type="image/svg+xml" href={assets.icon} />
+          <link rel="stylesheet" href={assets.style} />
+          <script type="module" src={assets.script}></script>
+        </head>
+        <body>
+          <a class="skip" href="#result" safe>
+            {text.skip}
+          </a>
+          <header class="top">
+            <h1>
+              <a href="/">
+                <Mark />
+                <span safe>{text.title}</span>
+              </a>
+            </h1>
+            <nav aria-label={text.settings}>
+              <a href="/swagger" safe>
+                {text.apiDocs}
+              </a>
+              <Languages view={view} uid={uid} />
+              <Themes view={view} uid={uid} />
+            </nav>
+          </header>
+          <main>{children as 'safe'}</main>
+        </body>
+      </html>
+    </>
+  );
+};
+
+const setting = (name: string, value: string, uid: string) =>
+  uid === '' ? `/?${name}=${value}` : `${linkTo(uid)}&${name}=${value}`;
+
+const Languages = ({ view, uid }: { view: View; uid: string }) => (
+  <ul class="languages" aria-label={view.text.language}>
+    {(Object.keys(texts) as Language[]).map((language) => (
+      <li>
+        {language === view.language ? (
+          <span aria-current="true" safe>
+            {language.toUpperCase()}
+          </span>
+        ) : (
+          <a href={setting('lang', language, uid)} hreflang={language} data-setting="lang" safe>
+            {language.toUpperCase()}
+          </a>
+        )}
+      </li>
+    ))}
+  </ul>
+);
+
+/** Both are there; the style sheet shows the one that would change something. */
+const Themes = ({ view: { text }, uid }: { view: View; uid: string }) => (
+  <>
+    <a class="icon to-dark" href={setting('theme', 'dark', uid)} data-setting="theme" data-to="dark">
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M13.2 9.8A5.7 5.7 0 0 1 6.2 2.8a5.7 5.7 0 1 0 7 7z" />
+      </svg>
+      <span class="visually-hidden" safe>
+        {text.toDark}
+      </span>
+    </a>
+    <a class="icon to-light" href={setting('theme', 'light', uid)} data-setting="theme" data-to="light">
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1.1 1.1M11.9 11.9 13 13M3 13l1.1-1.1M11.9 4.1 13 3M11 8a3 3 0 1 1-6 0 3 3 0 0 1 6 0z" />
+      </svg>
+      <span class="visually-hidden" safe>
+        {text.toLight}
+      </span>
+    </a>
+  </>
+);
+
+const Mark = () => (
+  <svg class="mark" viewBox="0 0 16 16" aria-hidden="true">
+    <path d="M2 4.5 8 1.5l6 3v7l-6 3-6-3zM2 4.5l6 3 6-3M8 7.5v7" />
+  </svg>
+);

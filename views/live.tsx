@@ -1,0 +1,47 @@
+import { Html } from '@elysiajs/html';
+import type { View } from './view.ts';
+
+const rows = 8;
+
+/**
+ * The newest orders as they are stored. The rows are there from the start and only their text changes, so nothing on
+ * the page moves, however many orders arrive.
+ */
+export const Live = ({ view: { text } }: { view: View }) => (
+  <section
+    id="live"
+    class="needs-script"
+    aria-labelledby="live-title"
+    data-state="connecting"
+    hx-sse:connect="/events"
+    hx-trigger="load, reconnect"
+    hx-swap="none"
+  >
+    <header>
+      <h2 id="live-title" safe>
+        {text.live}
+      </h2>
+      <p class="state" safe>
+        {text.liveConnecting}
+      </p>
+      <button type="button" class="quiet" aria-pressed="false" safe>
+        {text.pause}
+      </button>
+    </header>
+    <p class="hint waiting" safe>
+      {text.liveWaiting}
+    </p>
+    <ol>
+      {Array.from({ length: rows }, () => (
+        <li>
+          <a href="/" hidden>
+            <span class="code"></span>
+            <span class="count"></span>
+            <span class="money"></span>
+            <time></time>
+          </a>
+        </li>
+      ))}
+    </ol>
+  </section>
+);

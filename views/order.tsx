@@ -1,0 +1,175 @@
+import { Html } from '@elysiajs/html';
+import type { Order } from '../src/order.ts';
+import { OrderItems } from './items.tsx';
+import { Difference, Exact, Technical } from './parts.tsx';
+import { OrderSource } from './source.tsx';
+import { findDifferences } from './sums.ts';
+import { literal, type Source, type View } from './view.ts';
+
+/** An order, whole: status and totals, delivery, payment, items, and the technical fields folded away. */
+export const OrderCard = ({ view, order, source }: { view: View; order: Order; source: Source }) => {
+  const { text, format } = view;
+  const { payment } = order;
+  const differences = findDifferences(order);
+  return (
+    <>
+      <header class="order-head">
+        <div class="title">
+          <h2 id="order" tabindex="-1">
+            <bdi class="code" safe>
+              {order.order_uid}
+            </bdi>
+          </h2>
+          <button type="button" class="quiet icon needs-script" data-copy={literal(order.order_uid)}>
+            <CopyIcon />
+            <span class="visually-hidden" safe>
+              {text.copyNumber}
+            </span>
+          </button>
+        </div>
+        <p class="sum">
+          <strong safe>{format.money(payment.amount, payment.currency)}</strong>
+          {differences.amount === undefined ? null : <Difference />}
+        </p>
+        <p class="placed">
+          <span safe>{text.placed}</span>{' '}
+          <Exact view={view} instant={order.date_created} written={order.date_created} relative />
+        </p>
+        <p class="summary">
+          <span safe>{format.count(text.itemCount, order.items.length)}</span>
+          <Statuses view={view} order={order} />
+        </p>
+        <OrderSource view={view} source={source} />
+      </header>
+      <div class="cards">
+        <Delivery view={view} order={order} />
+        <Payment view={view} order={order} differences={differences} />
+      </div>
+      <OrderItems view={view} order={order} differences={differences} />
+      <footer class="order-foot">
+        <Technical view={view} order={order} />
+        <button
+          type="button"
+          class="quiet needs-script"
+          data-copy-from={`/order/${encodeURIComponent(order.order_uid)}`}
+        >
+          <span safe>{text.copyJson}</span>
+        </button>
+        <a class="quiet" href={`/order/${encodeURIComponent(order.order_uid)}`} safe>
+          {text.openJson}
+        </a>
+      </footer>
+    </>
+  );
+};
+
+/** The statuses of the items, each once, the most frequent first. */
+const Statuses = ({ view: { text, format }, order }: { view: View; order: Order }) => {
+  const counts = new Map<number, number>();
+  for (const { status } of order.items) counts.set(status, (counts.get(status) ?? 0) + 1);
+  const listed = [...counts].sort(([, a], [, b]) => b - a);
+  const shown = listed
+    .slice(0, 3)
+    .map(([status, n]) => (listed.length === 1 ? `${status}` : `${status} × ${format.number(n)}`));
+  const codes = shown.join(', ') + (listed.length > 3 ? '…' : '');
+  return <span safe>{text.status.replace('{codes}', codes)}</span>;
+};
+
+const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
+  const { delivery } = order;
+  return (
+    <section class="card delivery" aria-labelledby="delivery">
+      <h3 id="delivery" safe>
+        {text.delivery}
+      </h3>
+      <address>
+        <p class="lead">
+          <bdi safe>{delivery.name}</bdi>
+        </p>
+        <p>
+          <bdi safe>{delivery.address}</bdi>
+        </p>
+        <p>
+          <bdi safe>{delivery.city}</bdi>, <bdi safe>{delivery.region}</bdi>
+        </p>
+        <p>
+          <bdi safe>{delivery.zip}</bdi>
+        </p>
+        <p class="contacts">
+          <a href={`tel:${delivery.phone}`} safe>
+            {delivery.phone}
+          </a>
+          <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
+            <bdi safe>{delivery.email}</bdi>
+          </a>
+        </p>
+      </address>
+      <p class="note">
+        <bdi safe>{order.delivery_service}</bdi>
+        <span>
+          <span safe>{text.track}</span>{' '}
+          <bdi class="code" safe>
+            {order.track_number}
+          </bdi>
+        </span>
+      </p>
+    </section>
+  );
+};
+
+type PaymentProps = { view: View; order: Order; differences: ReturnType<typeof findDifferences> };
+
+const Payment = ({ view, order, differences }: PaymentProps) => {
+  const { text, format } = view;
+  const { payment } = order;
+  const money = (amount: number | bigint) => format.money(amount, payment.currency);
+  const paidAt = new Date(payment.payment_dt * 1000);
+  return (
+    <section class="card payment" aria-labelledby="payment">
+      <h3 id="payment" safe>
+        {text.payment}
+      </h3>
+      <dl class="amounts">
+        <Amount label={text.goods} amount={money(payment.goods_total)}>
+          {differences.goods === undefined ? null : (
+            <Difference text={text.goodsDiffer} sum={money(differences.goods)} />
+          )}
+        </Amount>
+        <Amount label={text.deliveryCost} amount={money(payment.delivery_cost)} />
+        <Amount label={text.fee} amount={money(payment.custom_fee)} />
+        <Amount label={text.total} amount={money(payment.amount)} total>
+          {differences.amount === undefined ? null : (
+            <Difference text={text.amountDiffers} sum={money(differences.amount)} />
+          )}
+        </Amount>
+      </dl>
+      <p class="note">
+        <bdi safe>{`${payment.provider}`}</bdi>
+        <bdi safe>{payment.bank}</bdi>
+        {Number.isNaN(paidAt.getTime()) ? null : (
+          <Exact view={view} instant={paidAt.toISOString()} written={paidAt.toISOString()} />
+        )}
+      </p>
+    </section>
+  );
+};
+
+type AmountProps = { label: string; amount: string; total?: boolean; children?: JSX.Element | null };
+
+const Amount = ({ label, amount, total, children }: AmountProps) => (
+  <div class={total ? 'total' : undefined}>
+    <dt safe>{label}</dt>
+    <dd>
+      <span class="money" safe>
+        {amount}
+      </span>
+      {children as 'safe'}
+    </dd>
+  </div>
+);
+
+const CopyIcon = () => (
+  <svg viewBox="0 0 16 16" aria-hidden="true">
+    <path d="M5.5 5.5v-3h8v8h-3m-8-5h8v8h-8z" />
+  </svg>
+);

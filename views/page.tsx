@@ -1,0 +1,79 @@
+import { Html } from '@elysiajs/html';
+import { type AssetPaths, Layout } from './layout.tsx';
+import { Live } from './live.tsx';
+import { Message, Result, titleOf } from './result.tsx';
+import { type Finding, literal, type View } from './view.ts';
+
+type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveFeed: boolean };
+
+/** The whole page: the field, what came of the lookup, and the live list. */
+export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
+  const { text } = view;
+  const wrong = finding.state !== 'empty' && finding.state !== 'found';
+  return (
+    <Layout view={view} assets={assets} title={titleOf(view, finding)} uid={finding.given}>
+      <search>
+        <form
+          id="lookup"
+          action="/"
+          method="get"
+          hx-get="/"
+          hx-target="#result"
+          hx-sync="this:replace"
+          autocomplete="off"
+        >
+          <label class="visually-hidden" for="uid" safe>
+            {text.number}
+          </label>
+          <span class="field">
+            <input
+              id="uid"
+              name="uid"
+              class="code"
+              value={literal(finding.given)}
+              placeholder={text.number}
+              autofocus={finding.state !== 'found'}
+              aria-invalid={wrong && finding.state !== 'unavailable' ? 'true' : undefined}
+              aria-describedby={wrong ? 'message' : undefined}
+              autocapitalize="off"
+              autocorrect="off"
+              spellcheck="false"
+              enterkeyhint="search"
+            />
+          </span>
+          <button type="submit" safe>
+            {text.find}
+          </button>
+        </form>
+      </search>
+      <nav id="recent" class="needs-script" aria-label={text.recent}>
+        <span aria-hidden="true" safe>
+          {text.recent}
+        </span>
+        <ul></ul>
+        <button type="button" class="quiet" hidden aria-label={text.forgetRecent} safe>
+          {text.forget}
+        </button>
+      </nav>
+      <p id="status" class="visually-hidden" role="status"></p>
+      <section id="result" hx-history-elt aria-label={text.item}>
+        <Result view={view} finding={finding} />
+      </section>
+      {liveFeed ? <Live view={view} /> : null}
+      <template id="failed">
+        <Message view={view} state="failed" />
+      </template>
+      <template id="offline">
+        <Message view={view} state="offline" />
+      </template>
+    </Layout>
+  );
+};
+
+/** What changes on the page when an order is looked up; htmx takes the title from it too. */
+export const Fragment = ({ view, finding }: { view: View; finding: Finding }) => (
+  <>
+    <title safe>{titleOf(view, finding)}</title>
+    <Result view={view} finding={finding} />
+  </>
+);

@@ -1,0 +1,101 @@
+import { Html } from '@elysiajs/html';
+import type { Order } from '../src/order.ts';
+import { fill } from './format.ts';
+import type { View } from './view.ts';
+
+type ExactProps = { view: View; instant: string; written: string; relative?: boolean };
+
+/**
+ * A point in time, as short as it can be read; the exact one, as the order has it, shows on hover and focus. The
+ * page's script turns the short form from UTC into the reader's own zone.
+ */
+export const Exact = ({ view: { format, now }, instant, written, relative = false }: ExactProps) => {
+  const moment = new Date(instant);
+  return (
+    <span class="when" tabindex="0">
+      <time datetime={instant} data-local safe>
+        {format.time(moment)}
+      </time>
+      {relative ? (
+        <>
+          {' · '}
+          <time datetime={instant} data-relative safe>
+            {format.relative(moment, now)}
+          </time>
+        </>
+      ) : null}
+      <span class="exact" safe>
+        {written}
+      </span>
+    </span>
+  );
+};
+
+/** Marks a sum that does not add up, and says what it should be. */
+export const Difference = ({ text, sum }: { text?: string; sum?: string }) => (
+  <span class="differs">
+    <span aria-hidden="true">≠</span> {text && sum ? <span safe>{fill(text, { sum })}</span> : null}
+  </span>
+);
+
+/** The fields that only matter when something is wrong. */
+export const Technical = ({ view: { text }, order }: { view: View; order: Order }) => {
+  const { payment } = order;
+  const fields = {
+    entry: order.entry,
+    locale: order.locale,
+    internal_signature: order.internal_signature,
+    customer_id: order.customer_id,
+    delivery_service: order.delivery_service,
+    shardkey: order.shardkey,
+    sm_id: order.sm_id,
+    oof_shard: order.oof_shard,
+    date_created: order.date_created,
+    'payment.transaction': payment.transaction,
+    'payment.request_id': payment.request_id,
+    'payment.payment_dt': payment.payment_dt,
+  };
+  return (
+    <details class="technical">
+      <summary safe>{text.technical}</summary>
+      <dl>
+        {Object.entries(fields).map(([name, value]) => (
+          <div>
+            <dt class="code" safe>
+              {name}
+            </dt>
+            <dd>
+              <bdi class="code" safe>
+                {value === '' ? '—' : `${value}`}
+              </bdi>
+            </dd>
+          </div>
+        ))}
+      </dl>
+      <section class="scroll" tabindex="0" aria-label={text.itemFields}>
+        <table class="code">
+          <thead>
+            <tr>
+              {itemFields.map((name) => (
+                <th scope="col">{name}</th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {order.items.map((item) => (
+              <tr>
+                {itemFields.map((name) => (
+                  <td>
+                    <bdi safe>{`${item[name]}`}</bdi>
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </details>
+  );
+};
+
+const itemFields = ['chrt_id', 'nm_id', 'rid', 'track_number', 'size', 'status'] as const;

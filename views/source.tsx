@@ -1,0 +1,33 @@
+import { Html } from '@elysiajs/html';
+import { fill } from './format.ts';
+import type { Source, View } from './view.ts';
+
+/** Where the order came from and how long it took, next to what the other way took the last time. */
+export const OrderSource = ({ view, source }: { view: View; source: Source }) => {
+  const { text, format } = view;
+  const { tier, took } = source;
+  const time = format.duration(took);
+  return (
+    <p class="source">
+      <span class={`badge ${tier}`}>
+        <span safe>{text[tier]}</span> <span safe>{time}</span>
+      </span>
+      <span class="against" safe>
+        {comparison(view, source)}
+      </span>
+    </p>
+  );
+};
+
+const comparison = ({ text, format }: View, { tier, took, others }: Source) => {
+  if (tier === 'postgres') {
+    const fast = others.memory ?? others.redis;
+    return fast === undefined ? text.cachedNow : fill(text.cachedNowLast, { time: format.duration(fast) });
+  }
+  const { postgres } = others;
+  if (postgres === undefined) return '';
+  const slower = fill(text.slower, { time: format.duration(postgres) });
+  const ratio = postgres / took;
+  if (!Number.isFinite(ratio) || ratio < 2) return slower;
+  return `${slower}, ${fill(text.ratio, { ratio: format.number(Math.round(ratio)) })}`;
+};
