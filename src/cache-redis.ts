@@ -52,8 +52,6 @@ type Options = {
   url: string;
   limit: number;
   log: Log;
-  /** Redis has been reached, at first or again. */
-  ready?: () => void;
 };
 
 export type RedisCache = ReturnType<typeof createRedisCache>;
@@ -62,7 +60,7 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
  * The tier that replicas share. It fails open: when Redis is away, slow or refuses, an order is simply not there, and
  * after three failures in a row Redis is not even asked until a pause has passed.
  */
-export const createRedisCache = ({ url, limit, log, ready }: Options) => {
+export const createRedisCache = ({ url, limit, log }: Options) => {
   const redis = new Redis(url, {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -80,6 +78,7 @@ export const createRedisCache = ({ url, limit, log, ready }: Options) => {
   let failures = 0;
   let alone = aloneFirst;
   let askAgainAt = 0;
+  let reached = () => {};
 
   redis.on('error', (error) => state.fails(error));
   redis.on('ready', () => {
@@ -87,7 +86,7 @@ export const createRedisCache = ({ url, limit, log, ready }: Options) => {
     askAgainAt = 0;
     alone = aloneFirst;
     state.works();
-    ready?.();
+    reached();
   });
   redis.connect().catch(() => {}); // Its error event has told.
 
@@ -138,6 +137,10 @@ export const createRedisCache = ({ url, limit, log, ready }: Options) => {
 
   return {
     ...cache,
+    /** Calls back each time Redis is reached anew: its data may be gone. */
+    onReached(callback: () => void) {
+      reached = callback;
+    },
     /** Whether a lookup would not even ask now. */
     isLeftAlone,
     /** Why Redis does not work; undefined while it does. */

@@ -17,8 +17,8 @@ type Options = {
   store: Pick<Store, 'ping'>;
   /** Why Redis does not work; absent when the program runs without it. */
   redis: (() => string | undefined) | undefined;
-  /** One for each consumer of this process. */
-  consumers: readonly (() => ConsumerState)[];
+  /** Of each consumer of this process; absent when none runs here. */
+  consumers: (() => readonly ConsumerState[]) | undefined;
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
@@ -27,10 +27,7 @@ export const createHealth =
   async (): Promise<Health> => {
     const postgres = partOf(await reasonOf(() => store.ping()));
     const redisPart = redis ? partOf(redis()) : off;
-    const kafka =
-      consumers.length === 0
-        ? off
-        : partOf(consumers.map((state) => state().kafka).find((reason) => reason !== undefined));
+    const kafka = consumers ? partOf(kafkaReason(consumers())) : off;
     const isDegraded = redisPart.state === 'away' || kafka.state === 'away';
     const status = postgres.state === 'away' ? 'unready' : isDegraded ? 'degraded' : 'ready';
     return { status, parts: { postgres, redis: redisPart, kafka } };
@@ -40,6 +37,11 @@ const off: PartState = { state: 'off' };
 
 const partOf = (reason: string | undefined): PartState =>
   reason === undefined ? { state: 'works' } : { state: 'away', reason };
+
+const kafkaReason = (consumers: readonly ConsumerState[]) =>
+  consumers.length === 0
+    ? 'not reached yet'
+    : consumers.map(({ kafka }) => kafka).find((reason) => reason !== undefined);
 
 const reasonOf = async (ask: () => Promise<void>): Promise<string | undefined> => {
   let reason: string | undefined = `no answer within ${answerWithin} ms`;

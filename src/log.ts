@@ -1,15 +1,26 @@
 import pino from 'pino';
+import pretty from 'pino-pretty';
 
 /**
- * Log lines as JSON on standard output, one line each: pino escapes what could break a line.
- * `part` names the part of the program that speaks.
+ * Log lines on standard output: JSON, one line each, as pino escapes what could break a line; on a terminal the same for
+ * people. `part` names the part of the program that speaks.
  */
-export const createLog = (level: string, part: string) =>
-  pino({
+export const createLog = (level: string, part: string) => {
+  const options = {
     level,
     base: { part },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  if (!process.stdout.isTTY) return pino(options);
+  const terminal = pretty({
+    ignore: 'part',
+    messageFormat: '{part}: {msg}',
+    translateTime: 'HH:MM:ss',
+    singleLine: true,
+    sync: true,
   });
+  return pino(options, terminal);
+};
 
 export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'>;

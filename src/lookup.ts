@@ -24,6 +24,9 @@ export type Lookup = {
   lastHit(tier: Tier): number | undefined;
 };
 
+/** Lookups by what answered them, since the start. */
+export type LookupCounts = Record<Tier | 'none' | 'unavailable', number>;
+
 /** A query has so long before the caller is told that nothing can be told, in ms. */
 const answerWithin = 1_500;
 /** Queries that PostgreSQL has not answered yet; one more is refused at once, so that nothing queues without bound. */
@@ -51,12 +54,18 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
   const flights = new Map<OrderUid, Flight>();
   const absences = new Map<OrderUid, number>();
   const hits: Partial<Record<Tier, number>> = {};
+  const counts: LookupCounts = { memory: 0, redis: 0, postgres: 0, none: 0, unavailable: 0 };
   let queries = 0;
 
   const took = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
     const duration = performance.now() - begun;
     if (hit) hits[tier] = duration;
     steps.push({ tier, hit, duration });
+  };
+
+  const count = (answer: Answer) => {
+    counts[answer.steps.findLast((step) => step.hit)?.tier ?? 'none']++;
+    return answer;
   };
 
   /** Waits for PostgreSQL, but not for ever; the query itself goes on, and counts until it has ended. */
@@ -129,15 +138,19 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       const document = memory.get(uid);
       const steps: Step[] = [];
       took(steps, 'memory', begun, document !== undefined);
-      if (document) return { document, steps };
-      if (isKnownAbsent(uid)) return { document: undefined, steps };
+      if (document || isKnownAbsent(uid)) return count({ document, steps });
 
-      const together = flights.get(uid);
-      if (together) return together.answer;
-      const flight = { entered: false };
-      const answer = fly(uid, steps, flight).finally(() => flights.delete(uid));
-      flights.set(uid, Object.assign(flight, { answer }));
-      return answer;
+      let flight = flights.get(uid);
+      if (!flight) {
+        const started = { entered: false };
+        const answer = fly(uid, steps, started).finally(() => flights.delete(uid));
+        flight = Object.assign(started, { answer });
+        flights.set(uid, flight);
+      }
+      return flight.answer.then(count, (error) => {
+        counts.unavailable++;
+        throw error;
+      });
     },
     lastHit: (tier: Tier) => hits[tier],
     /** Orders have been stored: that they were absent is forgotten. */
@@ -151,5 +164,6 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     },
     /** Queries that PostgreSQL has not answered yet. */
     queries: () => queries,
+    counts: () => counts,
   } satisfies Lookup & Record<string, unknown>;
 };

@@ -1,6 +1,6 @@
 /** What the OpenAPI document says of each route, beyond what its schema in `components` says. */
 
-const problem = (description: string, headers: Record<string, unknown> = {}) => ({
+const problem = (description: string, headers: Record<string, ReturnType<typeof text>> = {}) => ({
   description,
   headers,
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },

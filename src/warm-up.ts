@@ -18,46 +18,45 @@ type Options = {
  * Fills the caches with the newest orders, the oldest of them first, so that they leave in the right order. Resolves with
  * how many were entered; rejects with the driver's error, or when `signal` is aborted.
  */
-export const warmUp = async (
-  { store, caches, limit, concurrency, log }: Options,
-  signal: AbortSignal,
-): Promise<number> => {
-  const begun = performance.now();
-  const uids = (await store.newest(limit)).reverse();
-  log.info({ orders: uids.length, concurrency }, 'warming the cache');
+export const createWarmUp =
+  ({ store, caches, limit, concurrency, log }: Options) =>
+  async (signal: AbortSignal): Promise<number> => {
+    const begun = performance.now();
+    const uids = (await store.newest(limit)).reverse();
+    log.info({ orders: uids.length, concurrency }, 'warming the cache');
 
-  const slots = pLimit(concurrency);
-  const loaded = new Map<OrderUid, string | undefined>();
-  let entered = 0;
-  let told = 0;
-  /** Loads end in any order; what has been loaded enters as soon as everything before it has. */
-  const enterInOrder = () => {
-    for (; entered < uids.length; entered++) {
-      const uid = uids[entered] as OrderUid;
-      if (!loaded.has(uid)) return;
-      const json = loaded.get(uid);
-      loaded.set(uid, undefined);
-      if (json === undefined) continue;
-      const document = toDocument(json);
-      for (const cache of caches) void cache.put(uid, document);
+    const slots = pLimit(concurrency);
+    const loaded = new Map<OrderUid, string | undefined>();
+    let entered = 0;
+    let told = 0;
+    /** Loads end in any order; what has been loaded enters as soon as everything before it has. */
+    const enterInOrder = () => {
+      for (; entered < uids.length; entered++) {
+        const uid = uids[entered] as OrderUid;
+        if (!loaded.has(uid)) return;
+        const json = loaded.get(uid);
+        loaded.set(uid, undefined);
+        if (json === undefined) continue;
+        const document = toDocument(json);
+        for (const cache of caches) void cache.put(uid, document);
+      }
+    };
+    try {
+      await Promise.all(
+        uids.map((uid) =>
+          slots(async () => {
+            signal.throwIfAborted();
+            loaded.set(uid, await store.find(uid));
+            enterInOrder();
+            const quarters = Math.floor((entered / uids.length) * 4);
+            if (quarters > told && quarters < 4) log.info({ entered, of: uids.length }, 'warming the cache');
+            told = Math.max(told, quarters);
+          }),
+        ),
+      );
+    } finally {
+      slots.clearQueue();
     }
+    log.info({ entered, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
+    return entered;
   };
-  try {
-    await Promise.all(
-      uids.map((uid) =>
-        slots(async () => {
-          signal.throwIfAborted();
-          loaded.set(uid, await store.find(uid));
-          enterInOrder();
-          const quarters = Math.floor((entered / uids.length) * 4);
-          if (quarters > told && quarters < 4) log.info({ entered, of: uids.length }, 'warming the cache');
-          told = Math.max(told, quarters);
-        }),
-      ),
-    );
-  } finally {
-    slots.clearQueue();
-  }
-  log.info({ entered, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
-  return entered;
-};

@@ -65,7 +65,7 @@ export const endLeftOver = async (data: string, log: Log): Promise<void> => {
   const processes = processesIn(data);
   if (processes.includes(server)) {
     const options = read(join(data, 'postmaster.opts'));
-    if (options && !options.includes(`cluster_name=${CLUSTER_NAME}`)) {
+    if (options && !options.includes(`--cluster_name=${CLUSTER_NAME}`)) {
       throw cannotUse(data, `another PostgreSQL (pid ${server}) works in it. Stop that first.`);
     }
     log.warn(`stopping a PostgreSQL (pid ${server}) whose process was killed; it worked in ${data}`);

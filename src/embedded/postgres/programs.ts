@@ -68,8 +68,8 @@ const belongsToRoot = (folder: string): boolean => {
  * A folder where root keeps what other users run. In a temporary folder that all can write, another user could have made
  * it first, to put programs of his own there: then it is not used.
  */
-const sharedFolder = (): string => {
-  const candidates = ['/var/cache', tmpdir()].map((parent) => join(parent, 'order-lookup'));
+export const sharedFolder = (parents = ['/var/cache', tmpdir()]): string => {
+  const candidates = parents.map((parent) => join(parent, 'order-lookup'));
   for (const folder of candidates) {
     try {
       if (!existsSync(folder)) {

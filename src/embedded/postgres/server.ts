@@ -68,36 +68,32 @@ const within = async (ms: number, promise: Promise<unknown>): Promise<boolean> =
 
 const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
   const data = join(home, 'data');
-  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => [
-    '-c',
-    `${name}=${value}`,
-  ]);
+  const settings = Object.entries({ ...SETTINGS, port }).map(([name, value]) => `--${name}=${value}`);
   const child = runner.run([programs.postgres, '-D', join(runner.place, 'data'), ...settings]);
   const lines: string[] = [];
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<true>();
   let asked = false;
-  eachLine(child.stderr, (raw) => {
+  const read = eachLine(child.stderr, (raw) => {
     const line = raw.replaceAll(runner.place, home);
     log.debug(`postgres: ${line}`);
     lines.push(line);
     if (lines.length > 50) lines.shift();
-    if (line.includes('database system is ready to accept connections')) ready.resolve();
-  }).catch((error: Error) => log.warn(`the messages of PostgreSQL cannot be read: ${error.message}`));
+    if (line.includes('database system is ready to accept connections')) ready.resolve(true);
+  });
 
-  const ended = child.exited.then(
-    (): Ended => ({
-      code: child.exitCode,
-      signal: child.signalCode,
-      asked,
-      lastLine: lines.at(-1) ?? '',
-    }),
-  );
+  const end = async (): Promise<Ended> => {
+    await child.exited;
+    // Its last words; a process of it that was left behind may hold the pipe open.
+    await within(500, read);
+    return { code: child.exitCode, signal: child.signalCode, asked, lastLine: lines.at(-1) ?? '' };
+  };
+  const ended = end();
   const stop = async () => {
     asked = true;
     child.kill('SIGINT');
     if (await within(FAST_MS, ended)) return;
     log.warn(
-      `PostgreSQL did not shut down in ${FAST_MS / 1000} s: stopping it at once; it will recover when it starts`,
+      `PostgreSQL did not shut down in ${FAST_MS / 1000} s and is stopped at once: its next start recovers`,
     );
     child.kill('SIGQUIT');
     if (await within(IMMEDIATE_MS, ended)) return;
@@ -105,8 +101,9 @@ const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
     child.kill('SIGKILL');
     await ended;
   };
-  await within(READY_MS, Promise.race([ready.promise, ended]));
-  return { port, pid: child.pid, ended, stop, lines, isReady: () => within(0, ready.promise) };
+  const started = Promise.race([ready.promise, ended.then(() => false)]);
+  const isReady = (await within(READY_MS, started)) && (await started);
+  return { port, pid: child.pid, ended, stop, lines, isReady };
 };
 
 /** What a server that did not start says of it: the fatal line with its details, else the last lines. */
@@ -122,7 +119,7 @@ const complaint = (lines: string[]): string => {
 export const startServer = async (parts: Parts) => {
   for (let attempt = 1; ; attempt++) {
     const server = await launch(parts, freePort());
-    if (await server.isReady()) return server;
+    if (server.isReady) return server;
     await server.stop();
     const portTaken = server.lines.some((line) => line.includes('Address already in use'));
     if (!portTaken || attempt === PORT_ATTEMPTS) throw cannotUse(parts.home, complaint(server.lines));

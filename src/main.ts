@@ -1,0 +1,165 @@
+/** Opens everything, wires it, and stops it in reverse. The only file that does. */
+import { createMemoryCache } from './cache-memory.ts';
+import { createRedisCache } from './cache-redis.ts';
+import { type Config, readConfig } from './config.ts';
+import { type ConsumerThread, startConsumerThread } from './consumer-thread.ts';
+import { openDatabase } from './database.ts';
+import { startProducer } from './embedded/producer.ts';
+import { createFeed } from './feed.ts';
+import { createHealth } from './health.ts';
+import { createApp } from './http.ts';
+import { kafkaAddress } from './kafka.ts';
+import { createLog, type Log } from './log.ts';
+import { createLookup } from './lookup.ts';
+import { createMetrics } from './metrics.ts';
+import { migrate } from './migrate.ts';
+import { untilDone, within } from './retry.ts';
+import { listen } from './server.ts';
+import { createServiceState, oneLine } from './service-state.ts';
+import { openServices, type Services } from './services.ts';
+import { createStore } from './store.ts';
+import { createWarmUp } from './warm-up.ts';
+import { welcome } from './welcome.ts';
+
+/** However much still hangs, the process ends so long after it was asked to, in ms. */
+const stopWithin = 9_500;
+
+type Run = {
+  config: Config;
+  log: Log;
+  /** Aborted when the process is asked to stop. */
+  stopping: AbortSignal;
+  /** Everything that has to be closed, the last one first. */
+  open: AsyncDisposableStack;
+  /** The process cannot go on. */
+  fail: (error: unknown) => void;
+};
+
+/** Rejects with an Error of one line when the process cannot start. */
+const start = async (run: Run) => {
+  const { config, log, stopping, open, fail } = run;
+  const services = await openServices(config, log);
+  open.defer(services.stop);
+  services.ended.then((error) => error && fail(error));
+  stopping.throwIfAborted();
+
+  const sql = openDatabase({ url: services.databaseUrl, connections: config.databasePool, name: 'lookup' });
+  open.defer(() => sql.end({ timeout: 1 }));
+  const store = createStore(sql);
+  const postgres = createServiceState('PostgreSQL', log);
+  const forever = { signal: stopping, failed: postgres.fails };
+
+  const memory = createMemoryCache(config.cacheLimit);
+  const redis = config.redisUrl
+    ? createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log })
+    : undefined;
+  open.defer(() => redis?.close());
+  const lookup = createLookup({ memory, redis, store, worked: postgres.works, failed: postgres.fails });
+  const isEmbedded = config.brokers === null;
+  const feed = (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
+  const consumers: ConsumerThread[] = [];
+
+  if (config.serve.has('http')) {
+    const health = createHealth({
+      store,
+      redis: redis?.reason,
+      consumers: config.serve.has('consumer')
+        ? () => consumers.map((consumer) => consumer.state())
+        : undefined,
+    });
+    const metrics = createMetrics({ lookup, memory, redis, feed, consumers });
+    const server = listen(createApp({ lookup, health, metrics, feed, log }), config);
+    open.defer(server.stop);
+    open.defer(() => feed?.close());
+    log.info({ url: server.url }, 'listening');
+    if (services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
+  }
+
+  const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
+  await untilDone(() => migrate(sql, log), { ...forever, isFinal });
+  postgres.works();
+
+  if (config.serve.has('consumer')) {
+    const stored: Parameters<typeof startConsumerThread>[0]['stored'] = ({ uids, newest }) => {
+      lookup.entered(uids);
+      feed?.publish(newest);
+    };
+    for (let number = 1; number <= config.consumers; number++) {
+      consumers.push(
+        startConsumerThread({ settings: consumerSettings(config, services, number), stored, log }),
+      );
+    }
+    open.defer(async () => {
+      await Promise.all(consumers.map((consumer) => consumer.stop()));
+    });
+  }
+  if (isEmbedded) open.defer(startProducer(services.brokers).stop);
+
+  if (config.serve.has('http')) {
+    const caches = redis ? [memory, redis] : [memory];
+    const warmUp = createWarmUp({
+      store,
+      caches,
+      limit: config.cacheLimit,
+      concurrency: config.warmUpConcurrency,
+      log,
+    });
+    const warm = () => untilDone(() => warmUp(stopping), forever);
+    redis?.onReached(async () => {
+      if ((await redis.size()) === 0) warm().catch(() => {}); // Only a stop ends it early.
+    });
+    await warm();
+  }
+};
+
+const consumerSettings = (config: Config, services: Services, number: number) => ({
+  name: `consumer-${number}`,
+  kafka: kafkaAddress(config, services.brokers),
+  topic: config.topic,
+  deadLetterTopic: config.deadLetterTopic,
+  groupId: config.groupId,
+  partitions: config.partitions,
+  databaseUrl: services.databaseUrl,
+  databasePool: config.databasePool,
+  logLevel: config.logLevel,
+});
+
+const main = async () => {
+  let config: Config;
+  try {
+    config = readConfig(process.env);
+  } catch (error) {
+    console.error(oneLine(error));
+    process.exit(2);
+  }
+  const log = createLog(config.logLevel, 'main');
+  const stopping = new AbortController();
+  const open = new AsyncDisposableStack();
+  const ended = Promise.withResolvers<number>();
+
+  const fail = (error: unknown) => {
+    if (stopping.signal.aborted) return;
+    console.error(oneLine(error));
+    ended.resolve(1);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) process.exit(130);
+      log.info({ signal }, 'stopping');
+      ended.resolve(0);
+    });
+  }
+
+  const starting = start({ config, log, stopping: stopping.signal, open, fail }).catch(fail);
+  const status = await ended.promise;
+  stopping.abort();
+  // What is just being opened has to be closed too.
+  await within(
+    stopWithin,
+    starting.then(() => open.disposeAsync()),
+  );
+  log.info('stopped');
+  process.exit(status);
+};
+
+await main();

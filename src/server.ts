@@ -1,0 +1,46 @@
+import { within } from './retry.ts';
+
+/** Requests that are running when the server stops have so long to end, in ms. */
+const graceAtStop = 3_000;
+/** Longer than the live list's heartbeat, in s. */
+const idleTimeout = 30;
+
+type Address = { port: number; host: string };
+type Handler = { fetch: (request: Request) => Response | Promise<Response> };
+
+/** Listens. Throws an Error of one line when it cannot. */
+export const listen = (app: Handler, { port, host }: Address) => {
+  const server = serve(app, { port, host });
+  // A browser does not go to 0.0.0.0.
+  const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
+  return {
+    url: `http://${name.includes(':') ? `[${name}]` : name}:${server.port}`,
+    port: server.port as number,
+    /** Takes no more requests, and waits for those that are running, up to 3 s. */
+    async stop() {
+      await within(graceAtStop, server.stop());
+      await server.stop(true);
+    },
+  };
+};
+
+const serve = (app: Handler, { port, host }: Address) => {
+  try {
+    return Bun.serve({
+      port,
+      hostname: host,
+      reusePort: false,
+      idleTimeout,
+      maxRequestBodySize: 65_536,
+      fetch: app.fetch,
+    });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
+    throw new Error(
+      `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another one.`,
+      {
+        cause: error,
+      },
+    );
+  }
+};

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path';
+import type { Config } from './config.ts';
+import type { Log } from './log.ts';
+
+/** Where Kafka and PostgreSQL are, whoever runs them. */
+export type Services = {
+  brokers: string[];
+  databaseUrl: string;
+  /** Those that this process runs, in words for a person. */
+  embedded: string[];
+  /** Resolves with the reason when one that this process runs has ended unasked. */
+  ended: Promise<Error | undefined>;
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts what is not configured. The modules are loaded only then: an image without their packages runs on configured
+ * services. Rejects with an Error of one line that says what to do, and leaves nothing running.
+ */
+export const openServices = async (config: Config, log: Log): Promise<Services> => {
+  const dataDir = resolve(config.dataDir);
+  const postgres = config.databaseUrl === null ? startPostgres(dataDir, log) : undefined;
+  const broker = config.brokers === null ? startBroker(dataDir, log) : undefined;
+  const stop = async () => {
+    // The broker first: what its consumer still stores needs PostgreSQL.
+    const [brokerStarted] = await Promise.allSettled([broker]);
+    if (brokerStarted.status === 'fulfilled') await brokerStarted.value?.stop();
+    const [postgresStarted] = await Promise.allSettled([postgres]);
+    if (postgresStarted.status === 'fulfilled') await postgresStarted.value?.stop();
+  };
+  try {
+    const [ownBroker, ownPostgres] = await Promise.all([broker, postgres]);
+    const embedded = [
+      ...(ownBroker ? [`Kafka's protocol on ${ownBroker.brokers}`] : []),
+      ...(ownPostgres ? [`PostgreSQL on ${new URL(ownPostgres.url).host}`] : []),
+    ];
+    const endings = [
+      ownBroker?.ended,
+      ownPostgres?.ended.then(() => new Error('The embedded PostgreSQL has ended.')),
+    ].filter((ending) => ending !== undefined);
+    return {
+      brokers: config.brokers ?? [ownBroker?.brokers ?? ''],
+      databaseUrl: config.databaseUrl ?? ownPostgres?.url ?? '',
+      embedded: embedded.length > 0 ? [...embedded, `data in ${dataDir}`] : [],
+      ended: endings.length > 0 ? Promise.race(endings) : new Promise(() => {}),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+};
+
+const embeddedBrokerPort = 9092;
+
+const startBroker = async (dataDir: string, log: Log) => {
+  const { startBrokerThread } = await import('./embedded/kafka/thread.ts');
+  return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, log });
+};
+
+const startPostgres = async (dataDir: string, log: Log) => {
+  const { startPostgres } = await import('./embedded/postgres.ts');
+  return startPostgres({ dataDir, log });
+};

@@ -1,0 +1,36 @@
+import { pause } from './retry.ts';
+import type { Services } from './services.ts';
+import type { Store } from './store.ts';
+
+type Options = {
+  url: string;
+  services: Pick<Services, 'embedded'>;
+  store: Pick<Store, 'newest'>;
+  stopping: AbortSignal;
+};
+
+/** What the first look at the terminal needs: where the page is, what runs, and an order to try, once there is one. */
+export const welcome = async ({ url, services, store, stopping }: Options): Promise<void> => {
+  const uid = await firstOrder(store, stopping);
+  if (uid === undefined) return;
+  console.log(`
+  Order Lookup is running.
+
+    the page      ${url}
+    an order      ${url}/?uid=${encodeURIComponent(uid)}
+    as JSON       ${url}/order/${encodeURIComponent(uid)}
+    the API       ${url}/swagger
+${services.embedded.map((service, index) => `    ${(index === 0 ? 'runs inside' : '').padEnd(14)}${service}`).join('\n')}
+
+  More orders: bun run producer --rate 100 (in a second terminal). Ctrl-C stops everything.
+`);
+};
+
+const firstOrder = async (store: Pick<Store, 'newest'>, stopping: AbortSignal) => {
+  while (!stopping.aborted) {
+    const [uid] = await store.newest(1).catch(() => []);
+    if (uid !== undefined) return uid;
+    await pause(200, stopping);
+  }
+  return undefined;
+};
