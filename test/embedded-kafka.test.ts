@@ -88,7 +88,7 @@ test('a message above max.message.bytes is refused, and taken once the topic all
   const [admin, producer] = await Promise.all([broker.admin(), broker.producer({ retry: { retries: 0 } })]);
   const big = { ...send, topic: 'big', messages: [{ value: 'x'.repeat(2_000_000) }] };
   await admin.createTopics({ topics: [{ topic: 'big' }] });
-  expect(producer.send(big)).rejects.toThrow('larger than the max message size');
+  await expect(producer.send(big)).rejects.toThrow('larger than the max message size');
 
   const resource = { type: ConfigResourceTypes.TOPIC, name: 'big' };
   const limit = { name: 'max.message.bytes', value: '3000000' };
@@ -188,7 +188,7 @@ test('groups are listed, described and deleted', async () => {
   const state = async () => (await admin.describeGroups(['listed'])).groups[0]?.state;
   await until(async () => (await state()) === 'Stable');
   expect((await admin.listGroups()).groups).toEqual([{ groupId: 'listed', protocolType: 'consumer' }]);
-  expect(admin.deleteGroups(['listed'])).rejects.toThrow();
+  await expect(admin.deleteGroups(['listed'])).rejects.toThrow();
   await consumer.disconnect();
   expect(await state()).toBe('Empty');
   await admin.deleteGroups(['listed']);

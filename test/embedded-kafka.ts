@@ -127,20 +127,23 @@ export const batchOf = (
 export const rawClient = async (port: number) => {
   let received = Buffer.alloc(0);
   let isClosed = false;
+  let event = Promise.withResolvers<void>();
+  const happened = () => {
+    event.resolve();
+    event = Promise.withResolvers();
+  };
+  const closed = () => {
+    isClosed = true;
+    happened();
+  };
+  const data = (_: unknown, chunk: Buffer) => {
+    received = Buffer.concat([received, chunk]);
+    happened();
+  };
   const socket = await Bun.connect({
     hostname: '127.0.0.1',
     port,
-    socket: {
-      data: (_, chunk) => {
-        received = Buffer.concat([received, chunk]);
-      },
-      close: () => {
-        isClosed = true;
-      },
-      error: () => {
-        isClosed = true;
-      },
-    },
+    socket: { data, close: closed, error: closed },
   });
   const frame = (api: string, version: number, body: (writer: Writer) => void): Buffer => {
     const writer = Writer.create()
@@ -151,10 +154,12 @@ export const rawClient = async (port: number) => {
     body(writer);
     return writer.prependLength().buffer;
   };
-  const answer = async (ms?: number): Promise<Reader> => {
+  const answer = async (): Promise<Reader> => {
     const whole = () => received.length >= 4 && received.length >= 4 + received.readInt32BE();
-    await until(() => whole() || isClosed, ms);
-    if (!whole()) throw new Error('the connection was closed');
+    while (!whole()) {
+      if (isClosed) throw new Error('the connection was closed');
+      await event.promise;
+    }
     const length = 4 + received.readInt32BE();
     const reader = Reader.from(received.subarray(8, length));
     received = received.subarray(length);
@@ -164,9 +169,9 @@ export const rawClient = async (port: number) => {
     frame,
     answer,
     send: (bytes: Uint8Array) => socket.write(bytes),
-    request(api: string, version: number, body: (writer: Writer) => void, ms?: number) {
+    request(api: string, version: number, body: (writer: Writer) => void) {
       socket.write(frame(api, version, body));
-      return answer(ms);
+      return answer();
     },
     /** Produces one batch; resolves with the error code and the offset. */
     async produce(topic: string, partition: number, batch: Buffer, acks = -1) {
@@ -182,15 +187,20 @@ export const rawClient = async (port: number) => {
       return { error: reader.readInt16(), offset: Number(reader.readInt64()) };
     },
     isClosed: () => isClosed,
-    [Symbol.dispose]: () => void socket.terminate(),
+    [Symbol.dispose]: () => void socket.end(),
   };
 };
 
 const runBroker = async (dataDir: string, port: string) => {
   const print = (_: object, text: string) => console.log(text);
   const log = { info: print, warn: print, error: print };
-  const { brokers } = await startBroker({ dataDir, port: Number(port), log });
-  console.log(`listening on ${brokers}`);
+  const started = startBroker({ dataDir, port: Number(port), log });
+  console.log(
+    await started.then(
+      ({ brokers }) => `listening on ${brokers}`,
+      (error) => `failed: ${error.message}`,
+    ),
+  );
 };
 
 const runConsumer = async (brokers: string, topic: string, groupId: string) => {

@@ -1,0 +1,221 @@
+/** What the embedded broker keeps over kills, torn writes, restarts; and when it refuses to start. */
+import { Database } from 'bun:sqlite';
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { appendFile, open, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startBroker } from '../src/embedded/kafka/broker.ts';
+import { startBrokerThread } from '../src/embedded/kafka/thread.ts';
+import {
+  batchOf,
+  clientsOf,
+  ownProcess,
+  rawClient,
+  temporaryDirectory,
+  testBroker,
+  until,
+} from './embedded-kafka.ts';
+
+setDefaultTimeout(30_000);
+
+/** A log of four batches of one message each, closed, and the way to start a broker on it. */
+const storedLog = async () => {
+  const directory = await temporaryDirectory();
+  const lines: string[] = [];
+  const keep = (fields: object, text: string) => void lines.push(`${text} ${JSON.stringify(fields)}`);
+  const start = () =>
+    startBroker({ dataDir: directory.path, port: 0, log: { info: keep, warn: keep, error: keep } });
+  const broker = await start();
+  await using clients = clientsOf(broker.brokers);
+  const producer = await clients.producer();
+  for (const value of ['0', '1', '2', '3']) await producer.send({ topic: 't', messages: [{ value }] });
+  await broker.stop();
+  const path = join(directory.path, 'topics', 't.1', '0.log');
+  return {
+    path,
+    size: (await stat(path)).size,
+    lines,
+    start,
+    /** What a consumer reads after a start. */
+    async read(count: number) {
+      const again = await start();
+      await using clients = clientsOf(again.brokers);
+      const { values } = await clients.consumer('t', { groupId: 'g' });
+      await until(() => values.length >= count);
+      const producer = await clients.producer();
+      await producer.send({ topic: 't', messages: [{ value: 'new' }] });
+      await until(() => values.includes('new'));
+      await clients[Symbol.asyncDispose]();
+      await again.stop();
+      return values;
+    },
+    [Symbol.asyncDispose]: directory[Symbol.asyncDispose],
+  };
+};
+
+test('kill -9 while messages are produced loses none that was acknowledged', async () => {
+  await using directory = await temporaryDirectory();
+  const acknowledged = new Set<string>();
+  let port = '0';
+  for (let round = 0; round < 4; round++) {
+    await using broker = await ownProcess('broker', directory.path, port);
+    const brokers = await broker.printed(/listening on (\S+)/);
+    port = brokers.split(':')[1] as string;
+    await using clients = clientsOf(brokers);
+    const producer = await clients.producer({ retry: { retries: 0 } });
+    const produce = async (lane: number) => {
+      for (let i = 0; ; i++) {
+        const values = Array.from({ length: 20 }, (_, n) => `${round} ${lane} ${i} ${n} ${'x'.repeat(1000)}`);
+        await producer.send({ topic: 't', messages: values.map((value) => ({ value })) });
+        for (const value of values) acknowledged.add(value);
+      }
+    };
+    const lanes = [1, 2, 3].map((lane) => produce(lane).catch(() => {}));
+    const target = acknowledged.size + 2000;
+    await until(() => acknowledged.size > target);
+    await broker.kill();
+    await Promise.all(lanes);
+  }
+  const broker = await startBroker({ dataDir: directory.path, port: 0 });
+  await using clients = clientsOf(broker.brokers);
+  const { values } = await clients.consumer('t', { groupId: 'g' });
+  await until(() => values.length >= acknowledged.size && acknowledged.isSubsetOf(new Set(values)));
+  await clients[Symbol.asyncDispose]();
+  await broker.stop();
+});
+
+test('committed offsets survive kill -9', async () => {
+  await using directory = await temporaryDirectory();
+  for (const offset of ['41', '42']) {
+    await using broker = await ownProcess('broker', directory.path, '0');
+    await using clients = clientsOf(await broker.printed(/listening on (\S+)/));
+    const admin = await clients.admin();
+    if (offset === '41') await admin.createTopics({ topics: [{ topic: 't', numPartitions: 2 }] });
+    const topic = { groupId: 'g', topic: 't' };
+    if (offset === '42') {
+      const kept = await admin.fetchOffsets({ groupId: 'g', topics: ['t'] });
+      expect(kept[0]?.partitions.map((entry) => entry.offset).sort()).toEqual(['-1', '41']);
+    } else await admin.setOffsets({ ...topic, partitions: [{ partition: 1, offset }] });
+    await broker.kill();
+  }
+});
+
+test('a torn tail is cut off and said so, wherever the write stopped', async () => {
+  for (const lost of [1, 20, 60, 67]) {
+    await using log = await storedLog();
+    await truncate(log.path, log.size - lost);
+    expect(await log.read(3)).toEqual(['0', '1', '2', 'new']);
+    const cut = log.lines.filter((line) => line.includes('cut off'));
+    expect(cut).toHaveLength(1);
+    expect(cut[0]).toContain(`"partition":0,"bytes":${log.size / 4 - lost}`);
+  }
+});
+
+test('a last batch whose bytes are not what was sent, or that is all zeros, is cut off', async () => {
+  await using damaged = await storedLog();
+  const file = await open(damaged.path, 'r+');
+  await file.write('?', damaged.size - 2);
+  await file.close();
+  expect(await damaged.read(3)).toEqual(['0', '1', '2', 'new']);
+
+  await using zeros = await storedLog();
+  await appendFile(zeros.path, Buffer.alloc(5000));
+  expect(await zeros.read(4)).toEqual(['0', '1', '2', '3', 'new']);
+});
+
+test('a log that is damaged before its end stops the start, and is left as it is', async () => {
+  await using log = await storedLog();
+  const file = await open(log.path, 'r+');
+  await file.write('?', log.size / 4 + 65);
+  await file.close();
+  await expect(log.start()).rejects.toThrow(
+    /^\S+ is corrupt \(\S+0.log is damaged at byte 69\)\. Move it away/,
+  );
+  expect((await stat(log.path)).size).toBe(log.size);
+});
+
+test('duplicates of an idempotent producer are known again after a restart', async () => {
+  await using directory = await temporaryDirectory();
+  const first = await startBroker({ dataDir: directory.path, port: 0 });
+  const batch = batchOf(['a', 'b'], { producerId: 77n, sequence: 0 });
+  using before = await rawClient(first.port);
+  await using clients = clientsOf(first.brokers);
+  await (await clients.admin()).createTopics({ topics: [{ topic: 't' }] });
+  await before.produce('t', 0, batchOf(['first']));
+  expect(await before.produce('t', 0, batch)).toEqual({ error: 0, offset: 1 });
+  await clients[Symbol.asyncDispose]();
+  await first.stop();
+  const second = await startBroker({ dataDir: directory.path, port: 0 });
+  using after = await rawClient(second.port);
+  expect(await after.produce('t', 0, batch)).toEqual({ error: 0, offset: 1 });
+  expect(await after.produce('t', 0, batchOf(['c'], { producerId: 77n, sequence: 2 }))).toEqual({
+    error: 0,
+    offset: 3,
+  });
+  await second.stop();
+});
+
+test('a second broker on the same directory is refused and leaves the first alone', async () => {
+  await using broker = await testBroker();
+  const refused = /is in use by another process\. Stop it, or set DATA_DIR to another directory\.$/;
+  await expect(startBroker({ dataDir: broker.dataDir, port: 0 })).rejects.toThrow(refused);
+  await using other = await ownProcess('broker', broker.dataDir, '0');
+  expect(await other.printed(/failed: (.*)/)).toMatch(refused);
+  const producer = await broker.producer();
+  await producer.send({ topic: 't', messages: [{ value: '1' }] });
+});
+
+test('a directory from a newer version is refused', async () => {
+  await using directory = await temporaryDirectory();
+  const newer = new Database(join(directory.path, 'catalog.sqlite'), { create: true });
+  newer.run('pragma user_version = 9');
+  newer.close();
+  await expect(startBroker({ dataDir: directory.path, port: 0 })).rejects.toThrow(
+    /was written by a newer version .* DATA_DIR/,
+  );
+});
+
+test('a corrupt catalog, a file in place of the directory and a path below a file are refused in one line', async () => {
+  await using directory = await temporaryDirectory();
+  const file = join(directory.path, 'catalog.sqlite');
+  await Bun.write(file, 'not a database, but long enough to be looked at '.repeat(100));
+  const start = (dataDir: string) => startBroker({ dataDir, port: 0 });
+  await expect(start(directory.path)).rejects.toThrow(
+    /^\S+ is corrupt \(.*\)\. Move it away to begin anew, .*$/,
+  );
+  await expect(start(file)).rejects.toThrow(
+    /^\S+ cannot be written \(.*\)\. Make it writable, .* DATA_DIR .*$/,
+  );
+  await expect(start(join(file, 'below'))).rejects.toThrow(
+    /^\S+ cannot be written \(.*\)\. Make it writable, .*$/,
+  );
+});
+
+test('a deleted topic is gone with its messages and offsets, and a new one of its name is empty', async () => {
+  await using broker = await testBroker();
+  const [admin, producer] = await Promise.all([broker.admin(), broker.producer()]);
+  await producer.send({ topic: 't', messages: [{ value: '1' }] });
+  await admin.setOffsets({ groupId: 'g', topic: 't', partitions: [{ partition: 0, offset: '1' }] });
+  await admin.deleteTopics({ topics: ['t'] });
+  await admin.createTopics({ topics: [{ topic: 't' }] });
+  expect(await admin.fetchTopicOffsets('t')).toMatchObject([{ high: '0' }]);
+  expect((await admin.fetchOffsets({ groupId: 'g', topics: ['t'] }))[0]?.partitions[0]?.offset).toBe('-1');
+});
+
+test('in a thread of its own it serves, stops when told to, and says in one line why it cannot start', async () => {
+  await using directory = await temporaryDirectory();
+  const thread = await startBrokerThread({ dataDir: directory.path, port: 0 });
+  const port = Number(thread.brokers.split(':')[1]);
+  await using clients = clientsOf(thread.brokers);
+  const producer = await clients.producer();
+  await producer.send({ topic: 't', messages: [{ value: '1' }] });
+
+  const second = startBrokerThread({ dataDir: join(directory.path, 'other'), port });
+  const taken = `Port ${port} on 127.0.0.1 is taken. Stop what listens there, or set KAFKA_BROKERS to use it.`;
+  expect(await second.catch((error) => error.message)).toBe(taken);
+
+  await clients[Symbol.asyncDispose]();
+  await thread.stop();
+  expect(await thread.ended).toBeUndefined();
+  const again = await startBrokerThread({ dataDir: directory.path, port });
+  await again.stop();
+});
