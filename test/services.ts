@@ -45,7 +45,7 @@ export const brokers = once(async () => {
 
 const serverUrl = once(async () => {
   if (process.env.DATABASE_URL) return process.env.DATABASE_URL;
-  const server = await startPostgres({ dataDir: await dataDir() });
+  const server = await startPostgres({ dataDir: await dataDir(), log: silent });
   stops.push(server.stop);
   return server.url;
 });
