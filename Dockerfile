@@ -1,0 +1,26 @@
+# Pinned by version; the lock file pins everything that is installed.
+FROM oven/bun:1.4.5-slim AS packages
+WORKDIR /app
+COPY package.json bun.lock bunfig.toml ./
+COPY patches patches
+# No tools, and no embedded services: this image runs on configured ones.
+RUN bun install --frozen-lockfile --production --omit=optional
+
+FROM oven/bun:1.4.5-slim
+LABEL org.opencontainers.image.title="Order Lookup" \
+      org.opencontainers.image.description="Orders from a Kafka stream, kept in PostgreSQL, looked up at once" \
+      org.opencontainers.image.licenses="MIT"
+WORKDIR /app
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8081
+COPY --from=packages /app/node_modules node_modules
+COPY package.json tsconfig.json producer.ts LICENSE ./
+COPY migrations migrations
+COPY views views
+COPY scripts/migrate.ts scripts/
+COPY src src
+USER bun
+EXPOSE 8081
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+  CMD ["bun", "-e", "process.exit((await fetch('http://127.0.0.1:' + process.env.PORT + '/healthz')).ok ? 0 : 1)"]
+# Bun itself is the process that gets SIGTERM.
+CMD ["bun", "src/main.ts"]
