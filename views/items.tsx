@@ -19,8 +19,10 @@ export const OrderItems = ({ view: { text, format }, order, differences }: Items
       <table role="table">
         <thead role="rowgroup">
           <tr role="row">
-            <th role="columnheader" scope="col" safe>
-              {text.item}
+            <th role="columnheader" scope="col">
+              <span class="visually-hidden" safe>
+                {text.item}
+              </span>
             </th>
             <th role="columnheader" scope="col" class="end" safe>
               {text.price}

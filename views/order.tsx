@@ -29,7 +29,7 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
         </div>
         <p class="sum">
           <strong safe>{format.money(payment.amount, payment.currency)}</strong>
-          {differences.amount === undefined ? null : <Difference />}
+          {differences.amount === undefined ? null : <Difference text={text.doesNotAddUp} />}
         </p>
         <p class="placed">
           <span safe>{text.placed}</span>{' '}
@@ -70,7 +70,7 @@ const Statuses = ({ view: { text, format }, order }: { view: View; order: Order 
   const listed = [...counts].sort(([, a], [, b]) => b - a);
   const shown = listed
     .slice(0, 3)
-    .map(([status, n]) => (listed.length === 1 ? `${status}` : `${status} × ${format.number(n)}`));
+    .map(([status, n]) => (listed.length === 1 || n === 1 ? `${status}` : `${status} × ${format.number(n)}`));
   const codes = shown.join(', ') + (listed.length > 3 ? '…' : '');
   return <span safe>{text.status.replace('{codes}', codes)}</span>;
 };
@@ -90,18 +90,19 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
           <bdi safe>{delivery.address}</bdi>
         </p>
         <p>
-          <bdi safe>{delivery.city}</bdi>, <bdi safe>{delivery.region}</bdi>
-        </p>
-        <p>
-          <bdi safe>{delivery.zip}</bdi>
+          <bdi safe>{delivery.city}</bdi>, <bdi safe>{delivery.region}</bdi>, <bdi safe>{delivery.zip}</bdi>
         </p>
         <p class="contacts">
-          <a href={`tel:${delivery.phone}`} safe>
-            {delivery.phone}
-          </a>
-          <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
-            <bdi safe>{delivery.email}</bdi>
-          </a>
+          <span>
+            <a href={`tel:${delivery.phone}`} safe>
+              {delivery.phone}
+            </a>
+          </span>
+          <span>
+            <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
+              <bdi safe>{delivery.email}</bdi>
+            </a>
+          </span>
         </p>
       </address>
       <p class="note">
@@ -147,7 +148,9 @@ const Payment = ({ view, order, differences }: PaymentProps) => {
         <bdi safe>{`${payment.provider}`}</bdi>
         <bdi safe>{payment.bank}</bdi>
         {Number.isNaN(paidAt.getTime()) ? null : (
-          <Exact view={view} instant={paidAt.toISOString()} written={paidAt.toISOString()} />
+          <span>
+            <Exact view={view} instant={paidAt.toISOString()} written={paidAt.toISOString()} />
+          </span>
         )}
       </p>
     </section>

@@ -56,7 +56,7 @@ export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
         </button>
       </nav>
       <p id="status" class="visually-hidden" role="status"></p>
-      <section id="result" hx-history-elt aria-label={text.item}>
+      <section id="result" hx-history-elt aria-label={text.order}>
         <Result view={view} finding={finding} />
       </section>
       {liveFeed ? <Live view={view} /> : null}

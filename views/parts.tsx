@@ -32,9 +32,9 @@ export const Exact = ({ view: { format, now }, instant, written, relative = fals
 };
 
 /** Marks a sum that does not add up, and says what it should be. */
-export const Difference = ({ text, sum }: { text?: string; sum?: string }) => (
+export const Difference = ({ text, sum = '' }: { text: string; sum?: string }) => (
   <span class="differs">
-    <span aria-hidden="true">≠</span> {text && sum ? <span safe>{fill(text, { sum })}</span> : null}
+    <span aria-hidden="true">≠</span> <span safe>{fill(text, { sum })}</span>
   </span>
 );
 

@@ -29,5 +29,5 @@ const comparison = ({ text, format }: View, { tier, took, others }: Source) => {
   const slower = fill(text.slower, { time: format.duration(postgres) });
   const ratio = postgres / took;
   if (!Number.isFinite(ratio) || ratio < 2) return slower;
-  return `${slower}, ${fill(text.ratio, { ratio: format.number(Math.round(ratio)) })}`;
+  return `${slower}, ${format.count(text.ratio, Math.round(ratio))}`;
 };

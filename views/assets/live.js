@@ -7,6 +7,7 @@ const stateText = live.querySelector('.state');
 const pauseButton = live.querySelector('button');
 
 const plural = new Intl.PluralRules(root.lang);
+const agoBriefly = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto', style: 'short' });
 const number = new Intl.NumberFormat(root.lang);
 const money = (amount, currency) =>
   new Intl.NumberFormat(root.lang, {
@@ -17,7 +18,7 @@ const money = (amount, currency) =>
 const itemCount = (n) =>
   (words.itemCount[plural.select(n)] ?? words.itemCount.other).replace('{n}', number.format(n));
 // Our clock may be behind the server's: nothing is stored in the future.
-const since = (instant) => relative(new Date(Math.min(Date.parse(instant), Date.now())).toISOString());
+const since = (instant) => relative(new Date(Math.min(Date.parse(instant), Date.now())), agoBriefly);
 
 let orders = [];
 let fresh = [];

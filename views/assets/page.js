@@ -14,10 +14,10 @@ const dateTime = new Intl.DateTimeFormat(words.dates, { dateStyle: 'medium', tim
 const ago = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto' });
 const units = Object.entries({ year: 31_556_952, month: 2_629_746, day: 86_400, hour: 3_600, minute: 60 });
 
-const relative = (instant) => {
-  const seconds = (Date.parse(instant) - Date.now()) / 1000;
+const relative = (moment, format = ago) => {
+  const seconds = (moment - Date.now()) / 1000;
   const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
-  return ago.format(Math.round(seconds / length), unit);
+  return format.format(Math.round(seconds / length), unit);
 };
 
 const writeTimes = () => {
@@ -25,7 +25,7 @@ const writeTimes = () => {
     time.textContent = dateTime.format(new Date(time.dateTime));
   }
   for (const time of result.querySelectorAll('time[data-relative]'))
-    time.textContent = relative(time.dateTime);
+    time.textContent = relative(new Date(time.dateTime));
 };
 setInterval(writeTimes, 60_000);
 
@@ -157,6 +157,13 @@ field.addEventListener('input', ({ inputType }) => {
   field.value = field.value.replace(around, '');
 });
 
+const closeExact = (when) => {
+  when.dataset.closed = '';
+  for (const end of ['pointerleave', 'blur']) {
+    when.addEventListener(end, () => delete when.dataset.closed, { once: true });
+  }
+};
+
 const isTyping = ({ target }) => target.matches?.('input, textarea, select, [contenteditable]');
 
 document.addEventListener('keydown', (event) => {
@@ -167,6 +174,8 @@ document.addEventListener('keydown', (event) => {
     field.focus();
     field.select();
   } else if (event.key === 'Escape') {
+    const open = document.querySelector('.when:is(:hover, :focus):not([data-closed])');
+    if (open) return closeExact(open);
     field.value = '';
     field.removeAttribute('aria-invalid');
     field.focus();
