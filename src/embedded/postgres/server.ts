@@ -79,7 +79,7 @@ const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
     lines.push(line);
     if (lines.length > 50) lines.shift();
     if (line.includes('database system is ready to accept connections')) ready.resolve(true);
-  });
+  }).catch((error: Error) => log.warn(`the messages of PostgreSQL cannot be read: ${error.message}`));
 
   const end = async (): Promise<Ended> => {
     await child.exited;
