@@ -1,0 +1,87 @@
+/**
+ * Messages per second through the embedded broker, and through the Kafka at KAFKA_BROKERS if that is set, with the same
+ * client and the same work, both with their logs on disk: `bun bench/embedded-kafka.ts [messages] [rounds]`.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kafka, logLevel, Partitioners } from 'kafkajs';
+import { startBrokerThread } from '../src/embedded/kafka/thread.ts';
+
+const [messages = 100_000, rounds = 3] = process.argv.slice(2).map(Number);
+const messageBytes = 1300;
+const partitions = 4;
+const messagesPerRequest = 500;
+const requestsAtOnce = 4;
+
+type Rates = { produced: number; consumed: number };
+
+/** Messages per second, for a topic of its own that is deleted again. */
+const measure = async (brokers: string[]): Promise<Rates> => {
+  const kafka = new Kafka({ brokers, logLevel: logLevel.ERROR });
+  const topic = `bench-${crypto.randomUUID()}`;
+  const admin = kafka.admin();
+  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  const consumer = kafka.consumer({ groupId: topic, maxWaitTimeInMs: 100 });
+  await Promise.all([admin.connect(), producer.connect(), consumer.connect()]);
+  await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true });
+
+  // Random letters, for a file system that compresses.
+  const value = Buffer.from(
+    crypto.getRandomValues(new Uint8Array(messageBytes)).map((byte) => 97 + (byte % 26)),
+  );
+  const batch = Array.from({ length: messagesPerRequest }, (_, i) => ({ key: `key ${i}`, value }));
+  let left = messages / messagesPerRequest;
+  const startProducing = performance.now();
+  const lane = async () => {
+    while (left-- > 0) await producer.send({ topic, messages: batch });
+  };
+  await Promise.all(Array.from({ length: requestsAtOnce }, lane));
+  const produced = (messages / (performance.now() - startProducing)) * 1000;
+
+  const all = Promise.withResolvers<void>();
+  let first = 0;
+  let count = 0;
+  await consumer.subscribe({ topic, fromBeginning: true });
+  await consumer.run({
+    eachBatch: async ({ batch }) => {
+      // Joining the group is not part of the work.
+      first ||= performance.now();
+      count += batch.messages.length;
+      if (count >= messages) all.resolve();
+    },
+  });
+  await all.promise;
+  const consumed = (count / (performance.now() - first)) * 1000;
+  await consumer.disconnect();
+  await admin.deleteTopics({ topics: [topic] });
+  await Promise.all([admin.disconnect(), producer.disconnect()]);
+  return { produced, consumed };
+};
+
+const show = (name: string, { produced, consumed }: Rates) =>
+  console.log(`${name}: ${Math.round(produced)} produced/s, ${Math.round(consumed)} consumed/s`);
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] as number;
+
+const dataDir = await mkdtemp(join(tmpdir(), 'bench-kafka-'));
+const broker = await startBrokerThread({ dataDir, port: 0 });
+const real = process.env.KAFKA_BROKERS?.split(',');
+const ratios: Rates[] = [];
+for (let round = 0; round < rounds; round++) {
+  const embedded = await measure([broker.brokers]);
+  show('embedded', embedded);
+  if (!real) continue;
+  const apache = await measure(real);
+  show('KAFKA_BROKERS', apache);
+  ratios.push({
+    produced: embedded.produced / apache.produced,
+    consumed: embedded.consumed / apache.consumed,
+  });
+}
+if (ratios.length > 0) {
+  const of = (key: keyof Rates) => median(ratios.map((ratio) => ratio[key])).toFixed(2);
+  console.log(`embedded / KAFKA_BROKERS, median: produce ${of('produced')}, consume ${of('consumed')}`);
+} else console.log('KAFKA_BROKERS is not set: nothing to compare with.');
+await broker.stop();
+await rm(dataDir, { recursive: true });
