@@ -6,18 +6,15 @@ import { afterAll } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import postgres from 'postgres';
-import { openDatabase } from '../src/database.ts';
 import { startBroker } from '../src/embedded/kafka/broker.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
-import { createLog } from '../src/log.ts';
-import { migrate } from '../src/migrate.ts';
+import { createDatabase, silent, uniqueName } from './database.ts';
 
 /** Of a Redis with nothing else in it; undefined where there is none. */
 export const redisUrl = process.env.REDIS_URL || undefined;
 if (!redisUrl) console.warn('No REDIS_URL: the tests of the Redis tier are left out.');
 
-export const silent = createLog('silent', 'test');
+export { silent };
 
 const stops: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
@@ -50,28 +47,11 @@ const serverUrl = once(async () => {
   return server.url;
 });
 
-const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
-
 export const topicName = () => uniqueName('orders');
 
-/** An empty database that is dropped when its scope ends; `migrated` unless it is asked for without tables. */
-export const testDatabase = async ({ migrated = true, connections = 4 } = {}) => {
-  const name = uniqueName('test');
-  const server = postgres(await serverUrl(), { max: 1, onnotice() {} });
-  await server.unsafe(`create database ${name}`);
-  const url = Object.assign(new URL(await serverUrl()), { pathname: `/${name}` }).href;
-  const sql = openDatabase({ url, connections, name: 'test' });
-  if (migrated) await migrate(sql, silent);
-  return {
-    url,
-    sql,
-    async [Symbol.asyncDispose]() {
-      await sql.end({ timeout: 1 });
-      await server.unsafe(`drop database ${name} with (force)`);
-      await server.end();
-    },
-  };
-};
+/** A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. */
+export const testDatabase = async (options?: Parameters<typeof createDatabase>[1]) =>
+  createDatabase(await serverUrl(), options);
 
 /** Resolves with the first truthy value of `probe`, which is asked again and again until `ms` have passed. */
 export const until = async <T>(probe: () => T | Promise<T>, ms = 15_000): Promise<NonNullable<T>> => {
