@@ -63,6 +63,9 @@ export const OrderItems = ({ view: { text, format }, order, differences }: Items
                   )}
                 </td>
                 <td role="cell" class="end item-status">
+                  <span class="label" aria-hidden="true" safe>
+                    {text.itemStatus.toLowerCase()}
+                  </span>{' '}
                   <span class="code" safe>{`${item.status}`}</span>
                 </td>
               </tr>

@@ -61,8 +61,10 @@ const drawSoon = () => {
   drawing = setTimeout(() => requestAnimationFrame(draw), orders.length < rows.length ? 0 : 250);
 };
 
-live.addEventListener('order', ({ detail }) => {
-  const order = JSON.parse(detail.data);
+live.addEventListener('htmx:sse:before:message', (event) => {
+  // It is data, not a fragment to swap.
+  event.preventDefault();
+  const order = JSON.parse(event.detail.message.data);
   fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
   if (!isPaused()) drawSoon();
 });
