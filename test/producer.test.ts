@@ -7,6 +7,8 @@ import { type Broker, startBroker } from '../src/embedded/kafka/broker.ts';
 import { createKafka } from '../src/kafka.ts';
 import { createLog } from '../src/log.ts';
 import { parseOrder } from '../src/order.ts';
+import type { Message } from '../src/producer/messages.ts';
+import { sendPaced } from '../src/producer/pace.ts';
 import { buildOrder } from './build-order.ts';
 
 // Each starts a process, some wait for it to lose patience; a busy machine takes its time.
@@ -17,8 +19,8 @@ const folder = mkdtempSync(join(tmpdir(), 'producer-test-'));
 const opened: { stop(): unknown }[] = [];
 let brokers = process.env.KAFKA_BROKERS ?? '';
 
-const embedded = async (port = 0): Promise<Broker> => {
-  const broker = await startBroker({ dataDir: mkdtempSync(join(folder, 'broker-')), port });
+const embedded = async (port = 0, dataDir = mkdtempSync(join(folder, 'broker-'))): Promise<Broker> => {
+  const broker = await startBroker({ dataDir, port });
   opened.push(broker);
   return broker;
 };
@@ -120,6 +122,12 @@ const offsets = async (topic: string, at = brokers) => {
   }
 };
 
+/** Resolves when there is something in the topic. Each round asks Kafka, so this does not spin. */
+const someSent = async (topic: string, at = brokers) => {
+  const sent = async () => (await offsets(topic, at).catch(() => [])).some(({ high }) => Number(high) > 0);
+  while (!(await sent()));
+};
+
 const bytesOf = (messages: Stored[]) =>
   messages.map(({ partition, key, value }) => [partition, key, value?.toString('latin1')]);
 const accepted = ({ value }: Stored) => 'order' in parseOrder(value);
@@ -161,6 +169,17 @@ test('--rate is kept to, and the orders are spread over the time', async () => {
   const times = (await read(topic)).map(({ timestamp }) => timestamp);
   expect(Math.max(...times) - Math.min(...times)).toBeWithin(1800, 6000);
   expect(new Set(times).size).toBeGreaterThan(20);
+});
+
+test('a batch is never empty, and none is made while the rate holds it back', async () => {
+  const sizes: number[] = [];
+  const send = async (batch: Message[]) => {
+    sizes.push(batch.length);
+  };
+  const messages = Array<Message>(30).fill({ key: null, value: null, bad: false });
+  await sendPaced({ messages, rate: 200, send, signal: new AbortController().signal });
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(30);
+  expect(Math.min(...sizes)).toBeGreaterThan(0);
 });
 
 test('at one order in ten seconds the last one is not waited after', async () => {
@@ -269,9 +288,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} in the middle: all that it says it sent is in the topic, and nothing else`, async () => {
     const topic = newTopic();
     const producer = start(topic, ['--rate', '0', '--invalid', '0.1']);
-    // Each round asks Kafka, so this does not spin.
-    const sent = async () => (await offsets(topic).catch(() => [])).some(({ high }) => Number(high) > 0);
-    while (!(await sent())) expect(producer.child.exitCode).toBeNull();
+    await someSent(topic);
     producer.child.kill(signal);
     const { code, output, errors } = await producer.end();
     expect({ code, errors }).toEqual({ code: 0, errors: '' });
@@ -321,13 +338,46 @@ test('without Kafka it says once how to start one, keeps trying, and goes on whe
   expect(await read(topic, broker.brokers)).toHaveLength(3);
 });
 
-test('Ctrl-C while there is no Kafka ends it at once', async () => {
-  const producer = start(newTopic(), [], { KAFKA_BROKERS: `127.0.0.1:${closedPort()}` });
+test('Ctrl-C while Kafka accepts connections and says nothing ends it at once', async () => {
+  const mute = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+  opened.push({ stop: () => mute.stop(true) });
+  const producer = start(newTopic(), [], { KAFKA_BROKERS: `127.0.0.1:${mute.port}` });
   await producer.said('Still trying.\n');
+  const at = performance.now();
   producer.child.kill('SIGINT');
   const { code, output } = await producer.end();
+  expect(performance.now() - at).toBeLessThan(2000);
   expect(code).toBe(0);
   expect(output).toEndWith('Still trying.\nsent 0 orders in 0.0 s, 0.0/s\n');
+});
+
+test('what is in flight when Kafka goes away is sent when it is back, Ctrl-C or not', async () => {
+  const dataDir = mkdtempSync(join(folder, 'broker-'));
+  const broker = await embedded(0, dataDir);
+  const topic = newTopic();
+  const producer = start(topic, ['--rate', '50'], { KAFKA_BROKERS: broker.brokers });
+  await someSent(topic, broker.brokers);
+  await broker.stop();
+  // Hangs up on everybody until kafkajs has given up more than once.
+  const { promise: givenUp, resolve } = Promise.withResolvers<void>();
+  let calls = 0;
+  const open = (socket: { end(): void }) => {
+    socket.end();
+    if (++calls === 20) resolve();
+  };
+  const deaf = Bun.listen({ hostname: '127.0.0.1', port: broker.port, socket: { open, data() {} } });
+  await producer.said('does not answer. Still trying.\n');
+  producer.child.kill('SIGINT');
+  await producer.said('Waiting for Kafka to acknowledge ');
+  await givenUp;
+  deaf.stop(true);
+  await embedded(broker.port, dataDir);
+
+  const { code, output } = await producer.end();
+  expect(code).toBe(0);
+  expect(output).toContain('Kafka answers.\n');
+  expect(await read(topic, broker.brokers)).toHaveLength(summed(output).sent);
+  expect(summed(output).sent).toBeGreaterThan(Number(/acknowledge (\d+) /.exec(output)?.[1]));
 });
 
 test('on a terminal one line is renewed with the count and the rate', async () => {
