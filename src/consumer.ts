@@ -5,7 +5,8 @@ import type { Log } from './log.ts';
 import { backoff, pause, within } from './retry.ts';
 import type { ServiceState } from './service-state.ts';
 
-const sessionTimeout = 10_000;
+/** The least that Kafka allows: a member that has died keeps its partitions waiting for so long, in ms. */
+const sessionTimeout = 6_000;
 const heartbeatInterval = 1_000;
 /** A member that has neither fetched nor told that it lives for so long is replaced, in ms. */
 const silenceAtMost = 60_000;

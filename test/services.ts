@@ -14,6 +14,7 @@ import { createDatabase, silent, uniqueName } from './database.ts';
 export const redisUrl = process.env.REDIS_URL || undefined;
 if (!redisUrl) console.warn('No REDIS_URL: the tests of the Redis tier are left out.');
 
+export { until } from './until.ts';
 export { silent };
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -52,12 +53,3 @@ export const topicName = () => uniqueName('orders');
 /** A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. */
 export const testDatabase = async (options?: Parameters<typeof createDatabase>[1]) =>
   createDatabase(await serverUrl(), options);
-
-/** Resolves with the first truthy value of `probe`, which is asked again and again until `ms` have passed. */
-export const until = async <T>(probe: () => T | Promise<T>, ms = 15_000): Promise<NonNullable<T>> => {
-  for (const deadline = Date.now() + ms; ; await Bun.sleep(10)) {
-    const value = await probe();
-    if (value) return value;
-    if (Date.now() > deadline) throw new Error(`Not within ${ms} ms: ${probe}`);
-  }
-};

@@ -1,0 +1,92 @@
+import type { Kafka } from 'kafkajs';
+import { type BadKind, badKinds } from '../../src/bad-message.ts';
+import { createOrderMaker } from '../../src/fake-order.ts';
+import type { Order } from '../../src/order.ts';
+import { pause, untilDone } from '../../src/retry.ts';
+
+/** What was sent, by what has to become of it. */
+export type Sent = {
+  /** Orders by uid: each has to be stored as it is here. */
+  orders: Map<string, Order>;
+  /** Keys of messages that are no orders, or other orders under a known uid: each has to be a dead letter. */
+  bad: Set<string>;
+};
+
+const tick = 50;
+const recent = 200;
+
+/**
+ * A steady stream of orders, 1 % of them sent again a little later, 1 % of the messages bad, one in ten of those another
+ * order under a known uid. Every message is acknowledged by Kafka in the end, however often it has to be sent; so some
+ * are in the topic twice.
+ */
+export const startStream = async (kafka: Kafka, topic: string, seed: number, perSecond: number) => {
+  const producer = kafka.producer({ idempotent: true, retry: { retries: 2 } });
+  const make = createOrderMaker({ seed });
+  const random = createRandom(seed);
+  const { conflict: _, ...families } = badKinds();
+  const kinds = Object.values(families).flat();
+  const sent: Sent = { orders: new Map(), bad: new Set() };
+  const over = new AbortController();
+  const last: Order[] = [];
+
+  const good = (order: Order) => {
+    sent.orders.set(order.order_uid, order);
+    last.push(order);
+    if (last.length > recent) last.shift();
+    return { key: order.order_uid, value: JSON.stringify(order) };
+  };
+  const bad = (order: Order) => {
+    const key = `bad-${order.order_uid}`;
+    sent.bad.add(key);
+    return { key, value: (kinds[Math.floor(random() * kinds.length)] as BadKind).make(order) };
+  };
+  const conflicting = (known: Order) => {
+    sent.bad.add(known.order_uid);
+    return { key: known.order_uid, value: JSON.stringify({ ...known, sm_id: known.sm_id + 1 }) };
+  };
+  const next = () => {
+    const chance = random();
+    const known = last[Math.floor(random() * last.length)];
+    if (known && chance < 0.01) return good(known);
+    if (known && chance < 0.011) return conflicting(known);
+    return chance < 0.02 ? bad(make()) : good(make());
+  };
+
+  const forever = new AbortController().signal;
+  const run = async () => {
+    await untilDone(() => producer.connect(), { signal: forever });
+    const begun = Date.now();
+    let count = 0;
+    while (!over.signal.aborted) {
+      const due = Math.min(Math.floor(((Date.now() - begun) / 1000) * perSecond) - count, perSecond);
+      const messages = Array.from({ length: Math.max(0, due) }, next);
+      count += messages.length;
+      if (messages.length > 0)
+        await untilDone(() => producer.send({ topic, acks: -1, messages }), { signal: forever });
+      await pause(tick, over.signal);
+    }
+    await producer.disconnect();
+  };
+  const running = run();
+  return {
+    sent,
+    /** Sends no more; resolves when all is acknowledged. */
+    async stop(): Promise<Sent> {
+      over.abort();
+      await running;
+      return sent;
+    },
+  };
+};
+
+/** mulberry32: numbers in [0, 1) that a seed repeats. */
+export const createRandom = (seed: number) => {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+};
