@@ -1,0 +1,19 @@
+/** `bun run readme`: brings the README's table of settings up to what `src/config.ts` says. */
+import { settings } from '../src/config.ts';
+
+export const readme = `${import.meta.dir}/../README.md`;
+
+/** The README's text with the table that the settings make. */
+export const withSettings = (text: string): string => {
+  const rows = Object.values(settings).map(
+    ({ variable, preset, meaning, allowed }) =>
+      `| \`${variable}\` | ${preset && `\`${preset}\``} | ${meaning} | ${allowed} |`,
+  );
+  const table = ['| Variable | Unset | Meaning | May hold |', '|---|---|---|---|', ...rows].join('\n');
+  return text.replace(
+    /(<!-- settings[^\n]*-->\n)[\s\S]*?(\n\n)/,
+    (_, before, after) => `${before}${table}${after}`,
+  );
+};
+
+if (import.meta.main) await Bun.write(readme, withSettings(await Bun.file(readme).text()));
