@@ -6,6 +6,7 @@ import {
   logLevel,
   type SASLOptions,
 } from 'kafkajs';
+import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
 
@@ -29,6 +30,7 @@ export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress =>
  * so its lines are ours at level `debug`, and who uses the client logs the changes of state.
  */
 export const createKafka = ({ brokers, ssl, sasl }: KafkaAddress, clientId: string, log: Log): Kafka => {
+  registerCodecs();
   const config: KafkaConfig = {
     clientId,
     brokers,
