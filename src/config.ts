@@ -1,3 +1,5 @@
+import { parseRedisUrl } from './redis-url.ts';
+
 /**
  * The environment as a typed configuration. Nothing else reads the environment.
  * A bad value is an error of one line: the variable, what it holds, what it may hold.
@@ -60,6 +62,12 @@ const brokers = {
     const list = value.split(',').map((broker) => broker.trim());
     return list.every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)) ? list : undefined;
   },
+};
+
+const redisUrl = {
+  allowed:
+    'redis://user:password@host:port/database, or redis-cluster://user:password@host:port with one host or several with commas between; rediss instead of redis for TLS',
+  read: (value: string) => (parseRedisUrl(value) ? value : undefined),
 };
 
 const halves = {
@@ -142,9 +150,9 @@ export const settings = {
   }),
   redisUrl: define({
     variable: 'REDIS_URL',
-    ...optional(url('redis:', 'rediss:')),
+    ...optional(redisUrl),
     secret: true,
-    meaning: 'Redis, the cache shared by replicas; unset: memory is the cache',
+    meaning: 'Redis or a Redis Cluster, the cache shared by replicas; unset: memory is the cache',
   }),
   cacheLimit: define({
     variable: 'CACHE_LIMIT',

@@ -1,0 +1,44 @@
+import { Cluster, Redis } from 'ioredis';
+import { parseRedisUrl } from './redis-url.ts';
+
+export type RedisClient = (Redis | Cluster) & {
+  /** Resolves with 1 when the order has entered, 0 when it was in. */
+  enterOrder(documents: string, queue: string, uid: string, document: Buffer, limit: number): Promise<number>;
+};
+
+/** No longer than the `INFO` that ioredis asks before it calls a connection ready, in ms. */
+const answerWithin = 1_000;
+
+/**
+ * A client that fails at once instead of queueing, and connects again for ever. A server that takes connections but
+ * answers nothing counts as away after two seconds. `enterScript` becomes its command `enterOrder`.
+ */
+export const openRedis = (url: string, enterScript: string): RedisClient => {
+  const address = parseRedisUrl(url);
+  if (!address) throw new Error('not the URL of a Redis');
+  const { nodes, isCluster, username, password, database } = address;
+  const options = {
+    connectTimeout: 1_000,
+    commandTimeout: answerWithin,
+    socketTimeout: 2_000,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(address.tls && { tls: {} }),
+  };
+  const own = { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true };
+  const retryStrategy = (attempt: number) => Math.min(100 * 2 ** attempt, 2_000);
+  const client = isCluster
+    ? new Cluster(nodes, {
+        ...own,
+        redisOptions: options,
+        clusterRetryStrategy: retryStrategy,
+        slotsRefreshTimeout: answerWithin,
+        // A failover moves slots without telling.
+        slotsRefreshInterval: 5_000,
+      })
+    : new Redis({ ...options, ...own, ...nodes[0], db: database, retryStrategy });
+  client.defineCommand('enterOrder', { numberOfKeys: 2, lua: enterScript });
+  return client as RedisClient;
+};
