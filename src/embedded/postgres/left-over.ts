@@ -76,6 +76,7 @@ export const endLeftOver = async (data: string, log: Log): Promise<void> => {
     log.warn(`ending ${processes.length} processes left behind by a PostgreSQL that was killed in ${data}`);
     await killAll(data);
   }
-  // Left by a kill -9. Its pid may belong to another program by now, which PostgreSQL would take for a server.
+  // Left by a kill -9. Its pid may belong to another program by now, or to a dead process that nobody has collected:
+  // PostgreSQL would take either for a server.
   if (process.platform === 'linux' && processesIn(data).length === 0) rmSync(pidFile, { force: true });
 };
