@@ -17,6 +17,20 @@ import {
 
 setDefaultTimeout(30_000);
 
+/** The next `Worker` that is made. */
+const nextWorker = () => {
+  const { Worker } = globalThis;
+  const made = Promise.withResolvers<Worker>();
+  globalThis.Worker = class extends Worker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      made.resolve(this);
+      globalThis.Worker = Worker;
+    }
+  };
+  return made.promise;
+};
+
 /** A log of four batches of one message each, closed, and the way to start a broker on it. */
 const storedLog = async () => {
   const directory = await temporaryDirectory();
@@ -60,8 +74,8 @@ test('kill -9 while messages are produced loses none that was acknowledged', asy
     await using broker = await ownProcess('broker', directory.path, port);
     const brokers = await broker.printed(/listening on (\S+)/);
     port = brokers.split(':')[1] as string;
-    await using clients = clientsOf(brokers);
-    const producer = await clients.producer({ retry: { retries: 0 } });
+    await using clients = clientsOf(brokers, 0);
+    const producer = await clients.producer();
     const produce = async (lane: number) => {
       for (let i = 0; ; i++) {
         const values = Array.from({ length: 20 }, (_, n) => `${round} ${lane} ${i} ${n} ${'x'.repeat(1000)}`);
@@ -103,6 +117,8 @@ test('a torn tail is cut off and said so, wherever the write stopped', async () 
   for (const lost of [1, 20, 60, 67]) {
     await using log = await storedLog();
     await truncate(log.path, log.size - lost);
+    await (await log.start()).stop();
+    expect((await stat(log.path)).size).toBe((3 * log.size) / 4);
     expect(await log.read(3)).toEqual(['0', '1', '2', 'new']);
     const cut = log.lines.filter((line) => line.includes('cut off'));
     expect(cut).toHaveLength(1);
@@ -183,10 +199,10 @@ test('a corrupt catalog, a file in place of the directory and a path below a fil
     /^\S+ is corrupt \(.*\)\. Move it away to begin anew, .*$/,
   );
   await expect(start(file)).rejects.toThrow(
-    /^\S+ cannot be written \(.*\)\. Make it writable, .* DATA_DIR .*$/,
+    /^\S+ cannot be written \(.*\)\. Make it writable .* DATA_DIR .*$/,
   );
   await expect(start(join(file, 'below'))).rejects.toThrow(
-    /^\S+ cannot be written \(.*\)\. Make it writable, .*$/,
+    /^\S+ cannot be written \(.*\)\. Make it writable .*$/,
   );
 });
 
@@ -218,4 +234,13 @@ test('in a thread of its own it serves, stops when told to, and says in one line
   expect(await thread.ended).toBeUndefined();
   const again = await startBrokerThread({ dataDir: directory.path, port });
   await again.stop();
+});
+
+test('a thread that ends without being told to says so', async () => {
+  await using directory = await temporaryDirectory();
+  const worker = nextWorker();
+  const thread = await startBrokerThread({ dataDir: directory.path, port: 0 });
+  (await worker).terminate();
+  expect(await thread.ended).toEqual(new Error('The thread of the embedded broker ended.'));
+  await thread.stop();
 });

@@ -1,5 +1,6 @@
 /** The embedded broker as kafkajs sees it. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { join } from 'node:path';
 import { CompressionTypes, ConfigResourceTypes } from 'kafkajs';
 import { ownProcess, testBroker, until } from './embedded-kafka.ts';
 
@@ -231,10 +232,13 @@ test('a full disk is answered with an error worth trying again; nothing acknowle
   ]);
   const message = (value: string) => ({ ...send, topic: 'full', messages: [{ value }] });
   await producer.send(message('before'));
+  const file = Bun.file(join(broker.dataDir, 'topics', 'full.1', '0.log'));
+  const { size } = await file.stat();
   broker.faults.fillDisk(true);
   expect(await hasty.send(message('lost')).catch((error) => error)).toMatchObject({
     cause: { type: 'KAFKA_STORAGE_ERROR', retriable: true },
   });
+  expect((await file.stat()).size).toBe(size);
   const offsets = { groupId: 'g', topic: 'full', partitions: [{ partition: 0, offset: '1' }] };
   const stubborn = Promise.all([producer.send(message('during')), admin.setOffsets(offsets)]);
   await until(() => broker.lines.some((line) => line.includes('the disk takes no more')));

@@ -23,8 +23,8 @@ export const until = async <T>(probe: () => T | Promise<T>, ms = 10_000): Promis
 };
 
 /** kafkajs clients of a broker, connected; all are disconnected when their scope ends. */
-export const clientsOf = (brokers: string) => {
-  const retry = { initialRetryTime: 20, maxRetryTime: 200, retries: 20 };
+export const clientsOf = (brokers: string, retries = 20) => {
+  const retry = { initialRetryTime: 20, maxRetryTime: 200, retries };
   const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING, retry });
   const open: { disconnect(): Promise<void> }[] = [];
   const connected = async <T extends Admin | Consumer | Producer>(client: T): Promise<T> => {

@@ -39,21 +39,27 @@ export type Broker = {
 
 const silent: Log = { info() {}, warn() {}, error() {} };
 
-/** The same error, as one line that says what to do. */
-const explain = (error: unknown, dataDir: string): Error => {
+const explainDirectory = (error: unknown, dataDir: string): Error => {
   const { code, message } = error as { code?: unknown; message: string };
-  const otherDirectory = 'or set DATA_DIR to another directory.';
-  if (/^(EACCES|EPERM|EROFS|ENOTDIR|EEXIST|SQLITE_(CANTOPEN|READONLY))/.test(String(code))) {
-    return new Error(`${dataDir} cannot be written (${message}). Make it writable, ${otherDirectory}`, {
-      cause: error,
-    });
-  }
+  const otherwise = 'or set DATA_DIR to another directory.';
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(String(code)) || message.includes('damaged')) {
-    return new Error(`${dataDir} is corrupt (${message}). Move it away to begin anew, ${otherDirectory}`, {
+    return new Error(`${dataDir} is corrupt (${message}). Move it away to begin anew, ${otherwise}`, {
       cause: error,
     });
   }
-  return error as Error;
+  // Without a code it is one of ours and says all there is to say.
+  if (code === undefined) return error as Error;
+  const text = `${dataDir} cannot be written (${message}). Make it writable and see that there is room, ${otherwise}`;
+  return new Error(text, { cause: error });
+};
+
+const explainPort = (error: unknown, host: string, port: number): Error => {
+  const { code, message } = error as { code?: unknown; message: string };
+  const text =
+    code === 'EADDRINUSE'
+      ? `Port ${port} on ${host} is taken. Stop what listens there, or set KAFKA_BROKERS to use it.`
+      : `The broker cannot listen on port ${port} of ${host} (${message}).`;
+  return new Error(text, { cause: error });
 };
 
 /** Starts the broker on the calling thread. Rejects with an error whose message is one line that says what to do. */
@@ -71,39 +77,45 @@ export const startBroker = async ({
   const close = () => {
     for (const part of opened.splice(0).reverse()) part.close();
   };
-  try {
-    const faults = createFaults();
-    mkdirSync(dataDir, { recursive: true });
-    const catalog = openCatalog(dataDir);
-    opened.push(catalog);
-    const topics = openTopics({ dataDir, catalog, faults, log, defaultPartitions });
-    opened.push(topics);
-    const groups = createGroups({ minSessionTimeout });
-    opened.push(groups);
+  const keep = <T extends { close(): void }>(part: T): T => {
+    opened.push(part);
+    return part;
+  };
+  const faults = createFaults();
+  const openStorage = () => {
+    try {
+      mkdirSync(dataDir, { recursive: true });
+      const catalog = keep(openCatalog(dataDir));
+      const topics = keep(openTopics({ dataDir, catalog, faults, log, defaultPartitions }));
+      return { catalog, topics };
+    } catch (error) {
+      close();
+      throw explainDirectory(error, dataDir);
+    }
+  };
 
-    const address = { host, port };
-    const apis = {
-      ...messageApis(topics),
-      ...topicApis(topics, () => address, autoCreateTopics),
-      ...groupApis({ groups, catalog, topics, faults, address: () => address }),
-    };
-    const server = listen({ host, port, maxRequestBytes, handle: createHandler({ apis, faults, log }), log });
-    opened.push({ close: server.stop });
-    address.port = server.port;
-    return {
-      port: server.port,
-      brokers: `${host}:${server.port}`,
-      faults,
-      async stop() {
-        close();
-      },
-    };
+  const { catalog, topics } = openStorage();
+  const groups = keep(createGroups({ minSessionTimeout }));
+  const address = { host, port };
+  const apis = {
+    ...messageApis(topics),
+    ...topicApis(topics, address, autoCreateTopics),
+    ...groupApis({ groups, catalog, topics, faults, address }),
+  };
+  const handle = createHandler({ apis, faults, log });
+  try {
+    // The port that clients are told is the one it got, which is not the one asked for if that was 0.
+    address.port = keep(listen({ host, port, maxRequestBytes, handle, log })).port;
   } catch (error) {
     close();
-    if ((error as { code?: unknown }).code === 'EADDRINUSE') {
-      const text = `Port ${port} on ${host} is taken. Stop what listens there, or set KAFKA_BROKERS to use it.`;
-      throw new Error(text, { cause: error });
-    }
-    throw explain(error, dataDir);
+    throw explainPort(error, host, port);
   }
+  return {
+    port: address.port,
+    brokers: `${host}:${address.port}`,
+    faults,
+    async stop() {
+      close();
+    },
+  };
 };

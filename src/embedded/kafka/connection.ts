@@ -116,5 +116,5 @@ export const listen = (options: Options) => {
       error: (socket) => socket.data.closed(),
     },
   });
-  return { port: listener.port, stop: () => listener.stop(true) };
+  return { port: listener.port, close: () => listener.stop(true) };
 };

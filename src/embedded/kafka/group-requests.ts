@@ -20,7 +20,7 @@ import {
   writeTopics,
 } from './wire.ts';
 
-type Parts = { groups: Groups; catalog: Catalog; topics: Topics; faults: Faults; address: () => Address };
+type Parts = { groups: Groups; catalog: Catalog; topics: Topics; faults: Faults; address: Address };
 const maxMetadata = 4096;
 
 const findCoordinator = ({ address }: Parts): Api => ({
@@ -32,7 +32,7 @@ const findCoordinator = ({ address }: Parts): Api => ({
       if (!isGroup)
         throw kafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'transactions are not supported');
     });
-    const { host, port } = error === 0 ? address() : { host: '', port: -1 };
+    const { host, port } = error === 0 ? address : { host: '', port: -1 };
     if (version >= 1) answer.appendInt32(0);
     answer.appendInt16(error);
     if (version >= 1) writeText(answer, text);

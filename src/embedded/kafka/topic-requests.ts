@@ -15,7 +15,7 @@ import {
 } from './wire.ts';
 
 export const nodeId = 1;
-/** Where clients find the broker. */
+/** Where clients find the broker; the port is known only once it listens. */
 export type Address = { host: string; port: number };
 
 const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<U[]> => {
@@ -24,7 +24,7 @@ const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<
   return results;
 };
 
-const metadata = (topics: Topics, address: () => Address, autoCreate: boolean): Api => ({
+const metadata = (topics: Topics, address: Address, autoCreate: boolean): Api => ({
   versions: [1, 5],
   async handle({ version, request, answer, attempt }) {
     const names = readListOrNull(request, readName) ?? topics.all().map(({ name }) => name);
@@ -40,7 +40,7 @@ const metadata = (topics: Topics, address: () => Address, autoCreate: boolean): 
     const found = await inTurn(names, async (name) => ({ name, ...(await attempt(() => find(name))) }));
 
     if (version >= 3) answer.appendInt32(0);
-    writeList(answer, [address()], ({ host, port }) => {
+    writeList(answer, [address], ({ host, port }) => {
       answer.appendInt32(nodeId);
       writeText(answer, host).appendInt32(port);
       writeText(answer, null);
@@ -158,7 +158,7 @@ const describeConfigs = (topics: Topics): Api => ({
 
 type Change = [key: string, value: string | null];
 
-/** `change`: what the settings sent mean for those that the topic has of its own. */
+/** `replacesAll`: what is not among the settings sent goes back to its default. */
 const alterConfigs = (
   topics: Topics,
   readChange: (request: Reader) => Change,
@@ -195,7 +195,7 @@ const incrementalChange = (request: Reader): Change => {
   return [key, operation === 0 ? value : null];
 };
 
-export const topicApis = (topics: Topics, address: () => Address, autoCreate: boolean): Apis => ({
+export const topicApis = (topics: Topics, address: Address, autoCreate: boolean): Apis => ({
   Metadata: metadata(topics, address, autoCreate),
   CreateTopics: createTopics(topics),
   DeleteTopics: deleteTopics(topics),
