@@ -35,6 +35,7 @@ export const startReplica = async (environment: Record<string, string>) => {
   };
   return {
     url,
+    pid: child.pid,
     log: lines,
     running: () => child.exitCode === null && child.signalCode === null,
     has: (message: string) => lines.some((one) => one.includes(message)),

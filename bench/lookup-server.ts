@@ -1,0 +1,64 @@
+/**
+ * The servers that `bench/lookup.ts` compares: `ours` is the program's HTTP part with one tier left, `bare` a Bun.serve that
+ * does the same work and nothing else. Prints its port when it listens.
+ *
+ *   bun bench/lookup-server.ts ours|bare memory|redis|postgres
+ */
+import Redis from 'ioredis';
+import type { MemoryCache } from '../src/cache-memory.ts';
+import { createMemoryCache } from '../src/cache-memory.ts';
+import { createRedisCache } from '../src/cache-redis.ts';
+import { openDatabase } from '../src/database.ts';
+import { toDocument } from '../src/document.ts';
+import { createApp } from '../src/http.ts';
+import { createLog } from '../src/log.ts';
+import { createLookup } from '../src/lookup.ts';
+import { createStore } from '../src/store.ts';
+
+const [side, tier] = process.argv.slice(2);
+const { BENCH_DATABASE = '', REDIS_URL = '' } = process.env;
+const log = createLog('silent', 'bench');
+const store = createStore(openDatabase({ url: BENCH_DATABASE, connections: 10, name: 'bench' }));
+const uids = await store.newest(1000);
+
+/** Holds nothing, so that the next tier answers every lookup. */
+const off: MemoryCache = { get: () => undefined, put() {}, size: () => 0, evictions: () => 0 };
+
+const ours = async () => {
+  const memory = tier === 'memory' ? createMemoryCache(1000) : off;
+  const redis = tier === 'redis' ? createRedisCache({ url: REDIS_URL, limit: 1000, log }) : undefined;
+  if (redis) while (redis.isLeftAlone()) await Bun.sleep(10);
+  for (const uid of uids) {
+    const document = toDocument((await store.find(uid)) ?? '');
+    memory.put(uid, document);
+    await redis?.put(uid, document);
+  }
+  const lookup = createLookup({ memory, redis, store });
+  const health = () => Promise.reject(new Error('not asked'));
+  return createApp({ lookup, health, metrics: () => Promise.resolve(''), feed: undefined, log }).fetch;
+};
+
+const headers = { 'content-type': 'application/json' };
+const uidOf = (request: Request) => request.url.slice(request.url.lastIndexOf('/') + 1);
+
+const bare: Record<string, () => Promise<(request: Request) => Response | Promise<Response>>> = {
+  async memory() {
+    const bodies = new Map<string, Uint8Array<ArrayBuffer>>();
+    for (const uid of uids) bodies.set(uid, toDocument((await store.find(uid)) ?? '').body);
+    return (request) => new Response(bodies.get(uidOf(request)), { headers });
+  },
+  async redis() {
+    const redis = new Redis(REDIS_URL, { enableAutoPipelining: true });
+    return async (request) => {
+      const body = await redis.hgetBuffer('{orders}:documents', uidOf(request));
+      return new Response(body as Buffer<ArrayBuffer>, { headers });
+    };
+  },
+  async postgres() {
+    return async (request) => new Response(await store.find(uidOf(request)), { headers });
+  },
+};
+
+const fetch = side === 'ours' ? await ours() : await bare[tier ?? '']?.();
+if (!fetch) throw new Error(`no such server: ${side} ${tier}`);
+console.log(Bun.serve({ port: 0, hostname: '127.0.0.1', fetch }).port);

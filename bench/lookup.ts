@@ -1,0 +1,111 @@
+/**
+ * How quick lookups are, each as a ratio to a bare server that does the same work in the same run: (a) memory hits, (b) Redis
+ * hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes from wrk.
+ *
+ *   bun --env-file=.services/env bench/lookup.ts [seconds for each figure]
+ *
+ * Needs wrk, DATABASE_URL, whose user may create a database, and REDIS_URL, whose `{orders}:*` keys it overwrites.
+ */
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createOrderMaker } from '../src/fake-order.ts';
+import { createStore } from '../src/store.ts';
+import { createDatabase } from '../test/database.ts';
+
+const seconds = Number(process.argv[2] ?? 4);
+const rounds = 3;
+const connections = [1, 32, 256];
+const { DATABASE_URL, REDIS_URL } = process.env;
+if (!DATABASE_URL || !REDIS_URL) throw new Error('Set DATABASE_URL and REDIS_URL: bun run services up');
+if (!Bun.which('wrk')) throw new Error('wrk is missing; install the package wrk');
+
+await using database = await createDatabase(DATABASE_URL);
+const store = createStore(database.sql);
+const orders = Array.from({ length: 1000 }, createOrderMaker({ seed: 1 }));
+await store.save(orders);
+
+const script = join(tmpdir(), `lookup-${process.pid}.lua`);
+const paths = orders.map(({ order_uid }) => `"/order/${encodeURIComponent(order_uid)}"`);
+await Bun.write(
+  script,
+  `local paths = {${paths}}
+local requests = {}
+function init() for i, path in ipairs(paths) do requests[i] = wrk.format("GET", path) end end
+local i = 0
+function request() i = i % #requests + 1 return requests[i] end
+function done(summary, latency)
+  io.write(string.format('{"requests":%d,"duration":%d,"errors":%d,"p50":%d,"p99":%d}\\n', summary.requests, summary.duration,
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout, latency:percentile(50), latency:percentile(99)))
+end`,
+);
+
+const serve = async (side: string, tier: string) => {
+  const child = Bun.spawn([process.execPath, `${import.meta.dir}/lookup-server.ts`, side, tier], {
+    env: { ...process.env, BENCH_DATABASE: database.url },
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  return { url: `http://127.0.0.1:${new TextDecoder().decode(value).trim()}`, child };
+};
+
+type Figure = { perSecond: number; p50: number; p99: number };
+
+/** Times in µs. */
+const load = async (url: string, clients: number): Promise<Figure> => {
+  const wrk = Bun.spawn(['wrk', '-t1', `-c${clients}`, `-d${seconds}s`, '--latency', '-s', script, url], {
+    stdout: 'pipe',
+  });
+  const output = await new Response(wrk.stdout).text();
+  const figures = JSON.parse(output.slice(output.lastIndexOf('{')));
+  if (figures.errors > 0) throw new Error(`${figures.errors} errors from ${url}`);
+  return { perSecond: (figures.requests / figures.duration) * 1e6, p50: figures.p50, p99: figures.p99 };
+};
+
+const median = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+const milliseconds = (figures: readonly Figure[], what: 'p50' | 'p99') =>
+  (median(figures.map((figure) => figure[what])) / 1000).toFixed(2).padStart(7);
+
+const titles = { memory: '(a) memory hits', redis: '(b) Redis hits', postgres: '(c) misses' };
+for (const tier of ['memory', 'redis', 'postgres'] as const) {
+  const ours = await serve('ours', tier);
+  const bare = await serve('bare', tier);
+  for (const clients of connections) {
+    const figures = { ours: [] as Figure[], bare: [] as Figure[] };
+    await load(ours.url, clients);
+    await load(bare.url, clients);
+    for (let round = 0; round < rounds; round++) {
+      figures.bare.push(await load(bare.url, clients));
+      figures.ours.push(await load(ours.url, clients));
+    }
+    const rate = (side: 'ours' | 'bare') => median(figures[side].map(({ perSecond }) => perSecond));
+    console.log(
+      `${titles[tier].padEnd(16)} ${String(clients).padStart(3)} connections: ${Math.round(rate('ours'))}/s of ${Math.round(rate('bare'))}/s, ` +
+        `ratio ${(rate('ours') / rate('bare')).toFixed(2)}; p50${milliseconds(figures.ours, 'p50')} ms (bare${milliseconds(figures.bare, 'p50')}), ` +
+        `p99${milliseconds(figures.ours, 'p99')} ms (bare${milliseconds(figures.bare, 'p99')})`,
+    );
+  }
+  ours.child.kill();
+  bare.child.kill();
+}
+
+// What the cache is for: the same lookup, one after another, from PostgreSQL and from memory, as Server-Timing tells it.
+const timed = async (tier: string) => {
+  const server = await serve('ours', tier);
+  const took: number[] = [];
+  for (const { order_uid } of orders) {
+    const response = await fetch(`${server.url}/order/${encodeURIComponent(order_uid)}`);
+    await response.arrayBuffer();
+    const timing = response.headers.get('server-timing') ?? '';
+    took.push(Number(new RegExp(`${tier};dur=([\\d.]+)`).exec(timing)?.[1]));
+  }
+  server.child.kill();
+  return median(took);
+};
+const [fromMemory, fromPostgres] = [await timed('memory'), await timed('postgres')];
+console.log(
+  `one lookup: ${fromPostgres.toFixed(3)} ms from PostgreSQL, ${fromMemory.toFixed(3)} ms from memory: ${Math.round(fromPostgres / fromMemory)} times as long`,
+);
+process.exit(0);
