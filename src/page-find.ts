@@ -22,19 +22,21 @@ export const createFind = (lookup: Lookup) => {
     if (trimmed === '') return { state: 'empty', given: '' };
     const candidates = new Set([given, trimmed].filter(isOrderUid));
     if (candidates.size === 0) return { state: 'malformed', given: trimmed };
-    try {
-      for (const uid of candidates) {
+    let unavailable: Unavailable | undefined;
+    for (const uid of candidates) {
+      try {
         const answer = await lookup.find(uid);
         const tier = answer.steps.find((step) => step.hit)?.tier;
         if (!answer.document || !tier) continue;
         const order = JSON.parse(new TextDecoder().decode(answer.document.body)) as Order;
         return { state: 'found', given: uid, order, source: sourceOf(answer, tier) };
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        unavailable = error;
       }
-      return { state: 'notFound', given: trimmed };
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
-      return { state: 'unavailable', given: trimmed, retryAfter: error.retryAfter };
     }
+    if (unavailable) return { state: 'unavailable', given, retryAfter: unavailable.retryAfter };
+    return { state: 'notFound', given: trimmed };
   };
 };
 

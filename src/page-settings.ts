@@ -24,15 +24,18 @@ export const changeSettings = (url: URL): Response | undefined => {
   if (language === null && theme === null) return undefined;
   url.searchParams.delete('lang');
   url.searchParams.delete('theme');
-  const headers = new Headers({
-    ...securityHeaders(),
-    location: url.pathname + url.search,
-    'cache-control': 'no-store',
-  });
-  if (isLanguage(language)) headers.append('set-cookie', remember('lang', language));
-  if (isTheme(theme)) headers.append('set-cookie', remember('theme', theme));
-  return new Response(null, { status: 303, headers });
+  const answer = moveTo(url.pathname + url.search);
+  if (isLanguage(language)) answer.headers.append('set-cookie', remember('lang', language));
+  if (isTheme(theme)) answer.headers.append('set-cookie', remember('theme', theme));
+  return answer;
 };
 
 /** For a year. */
 const remember = (name: string, value: string) => `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;
+
+/** To the address that this page is known by. */
+export const moveTo = (location: string) =>
+  new Response(null, {
+    status: 303,
+    headers: { ...securityHeaders(), location, 'cache-control': 'no-store' },
+  });

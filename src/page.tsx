@@ -13,7 +13,7 @@ import { linkTo, type View } from '../views/view.ts';
 import { createAsset } from './asset.ts';
 import type { Lookup } from './lookup.ts';
 import { createFind } from './page-find.ts';
-import { changeSettings, readSettings } from './page-settings.ts';
+import { changeSettings, moveTo, readSettings } from './page-settings.ts';
 import { securityHeaders } from './security-headers.ts';
 
 const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
@@ -40,7 +40,11 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
     const changed = changeSettings(url);
     if (changed) return changed;
 
-    const finding = await find(url.searchParams.get('uid') ?? '');
+    const given = url.searchParams.get('uid');
+    const finding = await find(given ?? '');
+    const isPart = request.headers.get('hx-request-type') === 'partial';
+    if (!isPart && given !== null && given !== finding.given) return moveTo(linkTo(finding.given));
+
     const { language, theme } = readSettings(request);
     const view: View = { language, theme, text: texts[language], format: formats[language], now: new Date() };
     const headers: Record<string, string> = {
@@ -53,7 +57,7 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
     };
     if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfter}`;
     const status = statuses[finding.state];
-    if (request.headers.get('hx-request-type') === 'partial') {
+    if (isPart) {
       headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
       return new Response((<Fragment view={view} finding={finding} />) as string, { status, headers });
     }

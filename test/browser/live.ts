@@ -1,0 +1,148 @@
+import { expect, test } from 'bun:test';
+import type { Page } from 'playwright-core';
+import { buildOrder } from '../build-order.ts';
+import { eventually, linkTo, type OpenVisit, widths } from './stage.ts';
+
+const orders = Array.from({ length: 20 }, (_, index) =>
+  buildOrder({ order_uid: `live-order-${String(index).padStart(4, '0')}` }),
+);
+const [first, second, third] = orders as [(typeof orders)[0], (typeof orders)[0], (typeof orders)[0]];
+
+const listed = (page: Page) =>
+  page
+    .locator('#live a:not([hidden])')
+    .evaluateAll((links) => links.map((link) => link.getAttribute('title')));
+const state = (page: Page) => page.locator('#live').getAttribute('data-state');
+const connected = (page: Page) => eventually(() => state(page), 'on');
+
+export const liveTests = (visit: OpenVisit) => {
+  for (const width of widths) {
+    test(`the newest orders appear by themselves, and one click opens one, at ${width} px`, () =>
+      visit({ width, orders }, async ({ page, site }) => {
+        await page.goto('/');
+        await connected(page);
+        site.publish([first]);
+        await eventually(() => listed(page), [first.order_uid]);
+        site.publish([second]);
+        await eventually(() => listed(page), [second.order_uid, first.order_uid]);
+        const row = await page.locator('#live a').first().textContent();
+        const sum = new Intl.NumberFormat('en', {
+          style: 'currency',
+          currency: second.payment.currency,
+          trailingZeroDisplay: 'stripIfInteger',
+        });
+        expect(row).toContain('live…-0001');
+        expect(row).toContain(sum.format(second.payment.amount));
+        await page.locator('#live a').last().waitFor({ state: 'hidden' });
+        await page.locator('#live a').nth(1).click();
+        await page.waitForURL(linkTo(first.order_uid));
+        expect(await page.locator('#order').textContent()).toBe(first.order_uid);
+      }));
+  }
+
+  test('the list holds still under the pointer, and under the focus, and goes on afterwards', () =>
+    visit({ orders }, async ({ page, site }) => {
+      await page.goto('/');
+      await connected(page);
+      site.publish([first]);
+      await eventually(() => listed(page), [first.order_uid]);
+      await page.hover('#live ol');
+      await eventually(() => state(page), 'paused');
+      const received = page.evaluate(() => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        document.addEventListener('htmx:sse:before:message', () => resolve(), { once: true });
+        return promise;
+      });
+      site.publish([second]);
+      await received;
+      expect(await listed(page)).toEqual([first.order_uid]);
+      await page.focus('#live a');
+      await page.mouse.move(0, 0);
+      expect(await state(page)).toBe('paused');
+      await page.focus('#uid');
+      await eventually(() => listed(page), [second.order_uid, first.order_uid]);
+    }));
+
+  test('the list can be paused for good by a button', () =>
+    visit({ orders }, async ({ page, site }) => {
+      await page.goto('/');
+      await connected(page);
+      const button = page.locator('#live button');
+      await button.click();
+      expect(await state(page)).toBe('paused');
+      expect(await button.textContent()).toBe('Resume');
+      site.publish([third]);
+      await button.click();
+      await eventually(() => listed(page), [third.order_uid]);
+      expect(await state(page)).toBe('on');
+    }));
+
+  test('a lost connection shows, and comes back by itself', () =>
+    visit({ orders, expected: /ERR_|htmx:/ }, async ({ page, site }) => {
+      await page.goto('/');
+      await connected(page);
+      await site.stop();
+      await eventually(() => state(page), 'off');
+      expect(await page.locator('#live .state').textContent()).toContain('not connected');
+      site.start();
+      await connected(page);
+      site.publish([first]);
+      await eventually(() => listed(page), [first.order_uid]);
+    }));
+
+  test('a connection that fails from the start is tried again', () =>
+    visit({ orders, expected: /status of 503|htmx:/ }, async ({ page, site }) => {
+      await page.route('**/events', (route) => route.fulfill({ status: 503, body: '{}' }), { times: 1 });
+      await page.goto('/');
+      await eventually(() => state(page), 'off');
+      await connected(page);
+      site.publish([first]);
+      await eventually(() => listed(page), [first.order_uid]);
+    }));
+
+  test('a thousand orders a second leave the page smooth: it answers, nothing moves, no task is long', () =>
+    visit({ orders }, async ({ page }) => {
+      const events = Array.from({ length: 1000 }, (_, index) => {
+        const stored = new Date().toISOString();
+        const uid = `flood-order-${String(index).padStart(4, '0')}`;
+        return `data: ${JSON.stringify({ uid, placed: stored, items: 2, amount: 5, currency: 'RUB', stored })}\n\n`;
+      });
+      await page.route('**/events', (route) =>
+        route.fulfill({ contentType: 'text/event-stream', body: events.join('') }),
+      );
+      await page.addInitScript(() => {
+        const seen = { long: 0, shift: 0, drawn: 0 };
+        Object.assign(window, { seen });
+        new PerformanceObserver((list) => {
+          for (const { duration } of list.getEntries()) seen.long = Math.max(seen.long, duration);
+        }).observe({ type: 'longtask' });
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) seen.shift += (entry as unknown as { value: number }).value;
+        }).observe({ type: 'layout-shift' });
+      });
+      await page.goto('/');
+      const newest = () => page.locator('#live a').first().getAttribute('title');
+      await eventually(newest, 'flood-order-0999');
+      expect((await listed(page)).length).toBe(8);
+      const seen = await page.evaluate(
+        () => (window as unknown as { seen: { long: number; shift: number } }).seen,
+      );
+      expect(seen.shift).toBe(0);
+      expect(seen.long).toBeLessThan(500);
+    }));
+
+  test('there is no live list unless it is on, nor without JavaScript', async () => {
+    await visit({ orders, liveFeed: false }, async ({ page, requests }) => {
+      await page.goto('/');
+      expect(await page.locator('#live').count()).toBe(0);
+      await page.fill('#uid', first.order_uid);
+      await page.keyboard.press('Enter');
+      await page.locator('#order').waitFor();
+      expect(requests.some((request) => request.url().endsWith('/events'))).toBe(false);
+    });
+    await visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
+      await page.goto('/');
+      expect(await page.locator('#live').isVisible()).toBe(false);
+    });
+  });
+};

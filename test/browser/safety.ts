@@ -1,0 +1,160 @@
+import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import type { AxeResults } from 'axe-core';
+import type { Page } from 'playwright-core';
+import type { Order } from '../../src/order.ts';
+import { buildOrder } from '../build-order.ts';
+import { everywhere, linkTo, type OpenVisit } from './stage.ts';
+
+const markup = `<img src=x onerror=alert(1)>"'&lt;`;
+const rightToLeft = '\u202eabc\u2066שלום';
+/** To `length` characters: markup, quotes, bidi characters, and one long word. */
+const hostile = (length: number) => (markup + rightToLeft + 'W'.repeat(200)).slice(0, length);
+
+const most = Number.MAX_SAFE_INTEGER;
+const item = {
+  name: hostile(100),
+  brand: hostile(100),
+  size: hostile(10),
+  rid: hostile(50),
+  price: most,
+  total_price: most,
+  nm_id: most,
+  chrt_id: most,
+  status: most,
+  sale: 100,
+};
+const nasty = buildOrder({
+  order_uid: hostile(50),
+  entry: hostile(10),
+  internal_signature: hostile(50),
+  customer_id: hostile(50),
+  delivery_service: hostile(50),
+  shardkey: hostile(10),
+  oof_shard: hostile(10),
+  sm_id: most,
+  delivery: {
+    name: hostile(100),
+    zip: hostile(20),
+    city: hostile(100),
+    region: hostile(100),
+    address: hostile(200),
+    email: `${"o'<b>&".replaceAll(/[<>]/g, '')}${'w'.repeat(88)}@a.bc`,
+  },
+  payment: {
+    transaction: hostile(50),
+    request_id: hostile(50),
+    bank: hostile(50),
+    amount: most,
+    goods_total: most,
+    delivery_cost: most,
+    custom_fee: most,
+    payment_dt: most,
+  },
+  items: [item, item],
+});
+const plain = buildOrder();
+const wrong = buildOrder({ order_uid: 'sums-do-not-add-up', payment: { amount: 1 } });
+const orders = [nasty, plain, wrong];
+
+/** Every text of an order. */
+const textsOf = ({ delivery, payment, items, ...rest }: Order) =>
+  [rest, delivery, payment, ...items].flatMap((part) =>
+    Object.values(part).filter((value) => typeof value === 'string'),
+  );
+
+const axe = readFileSync(Bun.resolveSync('axe-core/axe.min.js', import.meta.dir), 'utf8');
+
+const violations = async (page: Page) => {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run(),
+  );
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+};
+
+export const safetyTests = (visit: OpenVisit) => {
+  for (const view of everywhere) {
+    const where = `at ${view.width} px ${view.javaScriptEnabled ? 'with' : 'without'} JavaScript`;
+
+    test(`markup, quotes, bidi characters and endless words are text, and fit, ${where}`, () =>
+      visit({ ...view, orders }, async ({ page, site }) => {
+        await page.goto(linkTo(nasty.order_uid));
+        if (view.javaScriptEnabled) site.publish([nasty]);
+        expect(await page.inputValue('#uid')).toBe(nasty.order_uid);
+        expect(await page.getAttribute('[data-copy]', 'data-copy')).toBe(nasty.order_uid);
+        await page.click('.technical summary');
+        const shown = (await page.locator('#result').textContent()) ?? '';
+        for (const text of textsOf(nasty)) if (text !== nasty.locale) expect(shown).toContain(text);
+        if (view.javaScriptEnabled) await page.locator('#live a:not([hidden])').first().waitFor();
+        expect(await page.locator('#result img, #live img, #recent img').count()).toBe(0);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wide).toBe(0);
+        const cut = await page.locator('.card :is(bdi, dd > span, td, .differs)').evaluateAll((parts) =>
+          parts
+            .filter((part) => {
+              const box = part.getBoundingClientRect();
+              const card = part.closest('.card')?.getBoundingClientRect();
+              return card && (box.left < card.left - 1 || box.right > card.right + 1);
+            })
+            .map((part) => part.outerHTML),
+        );
+        expect(cut).toEqual([]);
+      }));
+  }
+
+  for (const width of [360, 1440]) {
+    test(`axe finds nothing on any state in either theme, at ${width} px`, () =>
+      visit({ width, orders, expected: /status of|htmx:/ }, async ({ page, site }) => {
+        await page.goto('/');
+        site.publish([plain]);
+        await page.locator('#live a:not([hidden])').first().waitFor();
+        const check = async (state: string) => {
+          for (const colorScheme of ['light', 'dark'] as const) {
+            await page.emulateMedia({ colorScheme });
+            expect({ state, colorScheme, found: await violations(page) }).toEqual({
+              state,
+              colorScheme,
+              found: [],
+            });
+          }
+        };
+        await check('empty');
+        for (const uid of [plain.order_uid, wrong.order_uid, 'no-such-order', 'short', 'down-order']) {
+          site.down = uid.startsWith('down');
+          await page.goto(linkTo(uid));
+          if (uid === wrong.order_uid) await page.click('.technical summary');
+          await check(uid);
+        }
+        await page.route('**/?uid=*', (route) => route.fulfill({ status: 500, body: '' }));
+        await page.click('[data-retry]');
+        await page.locator('[data-state=failed]').waitFor();
+        await check('failed');
+        await page.hover('#live ol');
+        await check('paused');
+      }));
+  }
+
+  test('an order with its exact time open is as accessible', () =>
+    visit({ orders }, async ({ page }) => {
+      await page.goto(linkTo(plain.order_uid));
+      await page.hover('.placed time');
+      expect(await violations(page)).toEqual([]);
+    }));
+
+  test('everything can be reached by keyboard, the field first', () =>
+    visit({ orders }, async ({ page }) => {
+      await page.goto('/');
+      expect(await page.evaluate(() => document.activeElement?.id)).toBe('uid');
+      await page.keyboard.type(plain.order_uid);
+      await page.keyboard.press('Enter');
+      await page.locator('#order').waitFor();
+      const reached: string[] = [];
+      for (let step = 0; step < 8; step++) {
+        await page.keyboard.press('Tab');
+        reached.push(await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 60) ?? ''));
+      }
+      for (const part of ['data-copy=', 'class="when"', 'tel:', 'mailto:', '<summary', 'data-copy-from='])
+        expect(reached.some((html) => html.includes(part))).toBe(true);
+    }));
+};

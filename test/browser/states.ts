@@ -1,0 +1,122 @@
+import { expect, test } from 'bun:test';
+import type { Page } from 'playwright-core';
+import { buildOrder } from '../build-order.ts';
+import { eventually, everywhere, linkTo, type OpenVisit } from './stage.ts';
+
+const order = buildOrder();
+const orders = [order];
+
+const focused = (page: Page) => page.evaluate(() => document.activeElement?.id ?? '');
+const announced = (page: Page) => page.locator('#status').textContent();
+const lookUp = async (page: Page, uid: string) => {
+  await page.fill('#uid', uid);
+  await page.keyboard.press('Enter');
+};
+
+export const stateTests = (visit: OpenVisit) => {
+  for (const view of everywhere) {
+    const where = `at ${view.width} px ${view.javaScriptEnabled ? 'with' : 'without'} JavaScript`;
+
+    test(`a full sentence says what is the case and what to do, ${where}`, () =>
+      visit({ ...view, orders }, async ({ page, site }) => {
+        await page.goto('/');
+        expect(await page.locator('.hint').first().textContent()).toContain(
+          'Paste an order number and press Enter.',
+        );
+        const cases = [
+          { uid: 'no-such-order', heading: 'No order has this number.', focus: 'uid' },
+          { uid: 'short', heading: 'This is not an order number.', focus: 'uid' },
+          { uid: `${'x'.repeat(51)}`, heading: 'This is not an order number.', focus: 'uid' },
+          { uid: 'down-order-1', heading: 'The order cannot be looked up right now.', focus: 'uid' },
+        ];
+        for (const { uid, heading, focus } of cases) {
+          site.down = uid.startsWith('down');
+          await lookUp(page, uid);
+          await page.waitForURL(linkTo(uid));
+          expect(await page.locator('.message h2').textContent()).toBe(heading);
+          const advice = await page.locator('#message').textContent();
+          expect(advice).toEndWith('.');
+          expect(await page.inputValue('#uid')).toBe(uid);
+          expect(await page.getAttribute('#uid', 'aria-describedby')).toBe('message');
+          expect(await focused(page)).toBe(focus);
+          if (view.javaScriptEnabled) expect(await announced(page)).toBe(`${heading} ${advice}`);
+        }
+        site.down = false;
+        await lookUp(page, order.order_uid);
+        await page.waitForURL(linkTo(order.order_uid));
+        expect(await page.locator('#order').textContent()).toBe(order.order_uid);
+        expect(await page.getAttribute('#uid', 'aria-describedby')).toBe(null);
+        expect(await page.getAttribute('#uid', 'aria-invalid')).toBe(null);
+      }));
+
+    test(`an order that could not be looked up can be tried again, ${where}`, () =>
+      visit({ ...view, orders }, async ({ page, site }) => {
+        site.down = true;
+        const answer = await page.goto(linkTo(order.order_uid));
+        expect(answer?.status()).toBe(503);
+        expect(answer?.headers()['retry-after']).toBe('2');
+        site.down = false;
+        await page.click('[data-retry]');
+        await page.locator('#order').waitFor();
+      }));
+  }
+
+  test('an order that is found has the focus and is announced', () =>
+    visit({ orders }, async ({ page }) => {
+      await page.goto('/');
+      await lookUp(page, order.order_uid);
+      await page.locator('#order').waitFor();
+      expect(await focused(page)).toBe('order');
+      expect(await announced(page)).toBe(`Order ${order.order_uid} found.`);
+    }));
+
+  test('after 150 ms, and not before, the page says that it is looking', () =>
+    visit({ orders, liveFeed: false }, async ({ page, site }) => {
+      await page.clock.install();
+      await page.goto('/');
+      await page.clock.runFor(10);
+      await page.clock.pauseAt(Date.now() + 3_600_000);
+      const slow = Promise.withResolvers<void>();
+      site.before = slow.promise;
+      await lookUp(page, order.order_uid);
+      await eventually(async () => site.lookups, 1);
+      const busy = async () => [await announced(page), await page.getAttribute('#result', 'aria-busy')];
+      await page.clock.runFor(149);
+      expect(await busy()).toEqual(['', null]);
+      await page.clock.runFor(1);
+      expect(await busy()).toEqual(['Looking…', 'true']);
+      slow.resolve();
+      await page.locator('#order').waitFor();
+      await eventually(busy, [`Order ${order.order_uid} found.`, null]);
+    }));
+
+  test('offline is told apart, and the lookup is made by itself when the network is back', () =>
+    visit({ orders, expected: /ERR_INTERNET_DISCONNECTED|htmx:/ }, async ({ page }) => {
+      await page.goto('/');
+      await page.context().setOffline(true);
+      await lookUp(page, order.order_uid);
+      await page.locator('[data-state=offline]').waitFor();
+      expect(await announced(page)).toContain('You are offline.');
+      await page.context().setOffline(false);
+      await page.locator('#order').waitFor();
+      expect(new URL(page.url()).searchParams.get('uid')).toBe(order.order_uid);
+    }));
+
+  test('an answer that is not the page’s own is never shown; it can be tried again', () =>
+    visit({ orders, expected: /status of (429|502)|htmx:/ }, async ({ page }) => {
+      await page.goto('/');
+      const refusals = [
+        { status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' },
+        { status: 429, contentType: 'application/problem+json', body: '{"title":"Too many requests"}' },
+      ];
+      for (const refusal of refusals) {
+        await page.route('**/?uid=*', (route) => route.fulfill(refusal));
+        await lookUp(page, order.order_uid);
+        await page.locator('[data-state=failed]').waitFor();
+        expect(await page.locator('#result').textContent()).not.toMatch(/gateway|title/);
+        await page.unroute('**/?uid=*');
+        await page.click('[data-retry]');
+        await page.locator('#order').waitFor();
+      }
+    }));
+};
