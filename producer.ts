@@ -16,6 +16,7 @@ const produce = async (options: Options, config: Config) => {
     noun: options.file ? 'message' : 'order',
     notYet: `No Kafka at ${brokers} yet: start the service with \`bun start\`, or set KAFKA_BROKERS. Still trying.`,
     away: `Kafka at ${brokers} does not answer. Still trying.`,
+    quiet: options.quiet ?? false,
   });
   const stop = stopOnSignals(progress.stopping);
 

@@ -400,6 +400,33 @@ test('on a terminal one line is renewed with the count and the rate', async () =
   for (const line of lines) expect(line).toMatch(/^\d+ orders?, \d+\.\d\/s$/);
 });
 
+test('--quiet says nothing while all is well, and that Kafka is away when it is', async () => {
+  const topic = newTopic();
+  expect(await run(topic, '--quiet', '--count', '5', '--rate', '0')).toEqual({
+    code: 0,
+    output: '',
+    errors: '',
+  });
+  expect(await read(topic)).toHaveLength(5);
+
+  const producer = start(topic, ['--quiet'], { KAFKA_BROKERS: `127.0.0.1:${closedPort()}` });
+  await producer.said('Still trying.\n');
+  producer.child.kill('SIGINT');
+  expect((await producer.end()).output).toMatch(/^No Kafka at [^\n]+\n$/);
+});
+
+test('as a thread of another process it sends too, and ends with that thread alone', async () => {
+  const topic = newTopic();
+  const thread = new Worker(join(root, 'producer.ts'), {
+    argv: ['--quiet', '--count', '5', '--rate', '0'],
+    env: { KAFKA_BROKERS: brokers, KAFKA_TOPIC: topic, KAFKA_DLQ_TOPIC: `${topic}_dlq` },
+  });
+  const { promise: closed, resolve } = Promise.withResolvers<number>();
+  thread.addEventListener('close', (event) => resolve((event as CloseEvent).code));
+  expect(await closed).toBe(0);
+  expect(await read(topic)).toHaveLength(5);
+});
+
 const rateHint = 'it may hold: a number from 0.001 to 1000000, or 0 for no limit';
 for (const [args, line] of [
   [['--rate', 'fast'], `--rate holds "fast"; ${rateHint}`],
@@ -422,9 +449,12 @@ for (const [args, line] of [
   ],
   [
     ['--speed', '3'],
-    '--speed is not an option; these are: --rate, --count, --seed, --invalid, --file, --help',
+    '"--speed" is not an option; these are: --rate, --count, --seed, --invalid, --file, --quiet, --help',
   ],
-  [['orders'], '"orders" is not an option; these are: --rate, --count, --seed, --invalid, --file, --help'],
+  [
+    ['orders'],
+    '"orders" is not an option; these are: --rate, --count, --seed, --invalid, --file, --quiet, --help',
+  ],
 ] as const) {
   test(`${args.join(' ')} is refused with exit 2 and one line`, async () => {
     expect(await run(newTopic(), ...args)).toEqual({ code: 2, output: '', errors: `${line}\n` });
@@ -441,7 +471,7 @@ test('--help explains every option', async () => {
   for (const help of ['--help', '-h']) {
     const { code, output } = await run(newTopic(), help);
     expect(code).toBe(0);
-    for (const name of ['rate', 'count', 'seed', 'invalid', 'file', 'help'])
+    for (const name of ['rate', 'count', 'seed', 'invalid', 'file', 'quiet', 'help'])
       expect(output).toContain(`--${name} `);
   }
 });

@@ -45,10 +45,14 @@ export const options = {
   }),
 };
 
+/** Options without a value, with their meaning. */
+const flags = { quiet: 'say nothing, except that Kafka is away or refuses', help: 'show this' };
+
 type Value<O> = O extends Option<infer T> ? T : never;
-export type Options = { [Name in keyof typeof options]?: Value<(typeof options)[Name]> };
+export type Options = { [Name in keyof typeof options]?: Value<(typeof options)[Name]> } & { quiet?: true };
 
 const names = Object.keys(options) as (keyof typeof options)[];
+const all = [...names, ...Object.keys(flags)].map((name) => `--${name}`);
 /** These shape orders that are made; a file's are sent as they are. */
 const onlyForMade = ['seed', 'invalid'] as const;
 
@@ -58,6 +62,7 @@ export const readOptions = (args: string[]): Options | 'help' => {
     args,
     options: {
       help: { type: 'boolean', short: 'h' },
+      quiet: { type: 'boolean' },
       ...Object.fromEntries(names.map((name) => [name, { type: 'string' as const }])),
     },
     strict: false,
@@ -67,12 +72,13 @@ export const readOptions = (args: string[]): Options | 'help' => {
 
   const given: Record<string, unknown> = {};
   for (const token of tokens) {
+    if (token.kind === 'option' && token.name === 'quiet' && token.value === undefined) {
+      given.quiet = true;
+      continue;
+    }
     const name = names.find((known) => token.kind === 'option' && token.name === known);
     if (!name || token.kind !== 'option') {
-      const what = token.kind === 'option' ? token.rawName : JSON.stringify(args[token.index]);
-      throw new Error(
-        `${what} is not an option; these are: ${names.map((known) => `--${known}`).join(', ')}, --help`,
-      );
+      throw new Error(`${JSON.stringify(args[token.index])} is not an option; these are: ${all.join(', ')}`);
     }
     const { read, allowed } = options[name];
     const value = token.value === undefined ? undefined : read(token.value);
@@ -92,15 +98,16 @@ export const readOptions = (args: string[]): Options | 'help' => {
 };
 
 export const help = () => {
-  const lines = names.map(
-    (name) => `  ${`--${name} ${options[name].value}`.padEnd(16)} ${options[name].meaning}`,
-  );
+  const line = (option: string, meaning: string) => `  --${option.padEnd(15)} ${meaning}`;
+  const lines = [
+    ...names.map((name) => line(`${name} ${options[name].value}`, options[name].meaning)),
+    ...Object.entries(flags).map(([name, meaning]) => line(name, meaning)),
+  ];
   return `Usage: bun producer.ts [options]
 
 Sends plausible orders to Kafka, one a second, until Ctrl-C.
 
 ${lines.join('\n')}
-  ${'--help'.padEnd(16)} show this
 
 From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_SSL, KAFKA_SASL_*.`;
 };

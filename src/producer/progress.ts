@@ -10,9 +10,20 @@ const patience = 2_000;
 
 /**
  * Says on standard output how the sending goes: one line that is renewed on a terminal, a line now and then elsewhere.
- * `noun` is what is sent, one of it; `away` and `notYet` are said once each time Kafka does not answer, later on or at the start.
+ * `noun` is what is sent, one of it; `away` and `notYet` are said once each time Kafka does not answer, later on or at the start;
+ * `quiet` leaves all else out.
  */
-export const createProgress = ({ noun, notYet, away }: { noun: string; notYet: string; away: string }) => {
+export const createProgress = ({
+  noun,
+  notYet,
+  away,
+  quiet,
+}: {
+  noun: string;
+  notYet: string;
+  away: string;
+  quiet: boolean;
+}) => {
   const terminal = process.stdout.isTTY === true;
   let sent = 0;
   let bad = 0;
@@ -57,7 +68,7 @@ export const createProgress = ({ noun, notYet, away }: { noun: string; notYet: s
     start() {
       startedAt = performance.now();
       samples = [{ at: startedAt, sent: 0 }];
-      timer = setInterval(show, terminal ? onTerminal : elsewhere);
+      if (!quiet) timer = setInterval(show, terminal ? onTerminal : elsewhere);
     },
     /** Counts the messages of a batch once `work`, its sending, is done. */
     async track(batch: Message[], work: Promise<unknown>) {
@@ -73,6 +84,7 @@ export const createProgress = ({ noun, notYet, away }: { noun: string; notYet: s
     },
     finish() {
       clearInterval(timer);
+      if (quiet) return;
       const took = startedAt === undefined ? 0 : performance.now() - startedAt;
       say(`sent ${counted()} in ${(took / 1000).toFixed(1)} s, ${rateOf(sent, took)}`);
     },
