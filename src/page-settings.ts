@@ -1,8 +1,9 @@
+import { isTimeZone } from '../views/format.ts';
 import { isLanguage, type Language, preferredLanguage } from '../views/language.ts';
 import type { Theme } from '../views/view.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export type Settings = { language: Language; theme: Theme | undefined };
+export type Settings = { language: Language; theme: Theme | undefined; zone: string | undefined };
 
 const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
 
@@ -11,9 +12,11 @@ export const readSettings = (request: Request): Settings => {
   const cookies = new Bun.CookieMap(request.headers.get('cookie') ?? '');
   const language = cookies.get('lang');
   const theme = cookies.get('theme');
+  const zone = cookies.get('zone');
   return {
     language: isLanguage(language) ? language : preferredLanguage(request.headers.get('accept-language')),
     theme: isTheme(theme) ? theme : undefined,
+    zone: zone && isTimeZone(zone) ? zone : undefined,
   };
 };
 

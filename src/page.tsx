@@ -45,8 +45,9 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
     const isPart = request.headers.get('hx-request-type') === 'partial';
     if (!isPart && given !== null && given !== finding.given) return moveTo(linkTo(finding.given));
 
-    const { language, theme } = readSettings(request);
-    const view: View = { language, theme, text: texts[language], format: formats[language], now: new Date() };
+    const settings = readSettings(request);
+    const { language } = settings;
+    const view: View = { ...settings, text: texts[language], format: formats[language], now: new Date() };
     const headers: Record<string, string> = {
       ...securityHeaders(),
       'content-type': 'text/html; charset=utf-8',

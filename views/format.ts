@@ -1,20 +1,23 @@
 import type { Language } from './language.ts';
 import type { Plural } from './text.ts';
 
-/** Numbers, money and times as a language writes them. Times are in UTC here; the browser turns them into its own zone. */
+/** Numbers, money and times as a language writes them. */
 export const createFormat = (language: Language) => {
   const rules = new Intl.PluralRules(language);
   const numbers = new Intl.NumberFormat(language);
   const precise = new Intl.NumberFormat(language, { maximumSignificantDigits: 2 });
   const percent = new Intl.NumberFormat(language, { style: 'percent' });
   const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
-  const dates = new Intl.DateTimeFormat(datesIn(language), { dateStyle: 'medium', timeZone: 'UTC' });
-  const times = new Intl.DateTimeFormat(datesIn(language), {
-    dateStyle: 'medium',
-    timeStyle: 'short',
-    timeZone: 'UTC',
-  });
   const currencies = new Map<string, Intl.NumberFormat>();
+  const zones = new Map<string, Intl.DateTimeFormat>();
+
+  const timesIn = (timeZone: string) => {
+    const known = zones.get(timeZone);
+    if (known) return known;
+    const times = new Intl.DateTimeFormat(datesIn(language), { ...shortTime, timeZone });
+    zones.set(timeZone, times);
+    return times;
+  };
 
   return {
     /** The amount is in whole units of the currency. */
@@ -32,8 +35,9 @@ export const createFormat = (language: Language) => {
       const unit = language === 'ru' ? 'мс' : 'ms';
       return ms < 0.01 ? `< ${numbers.format(0.01)} ${unit}` : `${precise.format(ms)} ${unit}`;
     },
-    date: (instant: Date) => dates.format(instant),
-    time: (instant: Date) => `${times.format(instant)} UTC`,
+    /** In this zone; without one in UTC, which it then says. */
+    time: (instant: Date, zone: string | undefined) =>
+      zone ? timesIn(zone).format(instant) : `${timesIn('UTC').format(instant)} UTC`,
     /** How long before `now` it was, in the largest unit that fits. */
     relative(instant: Date, now: Date) {
       const seconds = (instant.getTime() - now.getTime()) / 1000;
@@ -49,6 +53,12 @@ export type Format = ReturnType<typeof createFormat>;
 
 /** English dates are written day first: the month's name keeps them from being misread either way. */
 export const datesIn = (language: Language) => (language === 'en' ? 'en-GB' : language);
+
+const shortTime = { dateStyle: 'medium', timeStyle: 'short' } as const;
+
+/** Whether it is a time zone's name: then there is a format for it. Of these there are some hundreds. */
+export const isTimeZone = (name: string) => zoneNames.has(name);
+const zoneNames = new Set(Intl.supportedValuesOf('timeZone'));
 
 /** Lengths in seconds; a month and a year in days of the Gregorian mean. */
 const units: [Intl.RelativeTimeFormatUnit, number][] = [

@@ -6,24 +6,24 @@ import type { View } from './view.ts';
 type ExactProps = { view: View; instant: string; written: string; relative?: boolean };
 
 /**
- * A point in time, as short as it can be read; the exact one, as the order has it, shows on hover and focus. The
- * page's script turns the short form from UTC into the reader's own zone.
+ * A point in time, as short as it can be read; the exact one, as the order has it, shows on hover and focus. In
+ * the reader's own zone, where the page's script has told it to us, and in UTC otherwise.
  */
-export const Exact = ({ view: { format, now }, instant, written, relative = false }: ExactProps) => {
+export const Exact = ({ view: { format, now, zone }, instant, written, relative = false }: ExactProps) => {
   const moment = new Date(instant);
   return (
     <span class="when" tabindex="0">
-      <time datetime={instant} data-local safe>
-        {format.time(moment)}
-      </time>
       {relative ? (
         <>
-          {' · '}
           <time datetime={instant} data-relative safe>
             {format.relative(moment, now)}
           </time>
+          {' · '}
         </>
       ) : null}
+      <time datetime={instant} data-local safe>
+        {format.time(moment, zone)}
+      </time>
       <span class="exact" safe>
         {written}
       </span>

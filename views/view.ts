@@ -10,6 +10,8 @@ export type Theme = 'light' | 'dark';
 export type View = {
   language: Language;
   theme: Theme | undefined;
+  /** The reader's time zone, such as Europe/Moscow. */
+  zone: string | undefined;
   text: Text;
   format: Format;
   now: Date;

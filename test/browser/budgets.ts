@@ -58,10 +58,17 @@ export const budgetTests = (visit: OpenVisit) => {
         }
         expect(await shift()).toBe(0);
         await page.goto('/');
+        const places = () =>
+          page.evaluate(() =>
+            ['#lookup', '#recent', '#result'].map(
+              (part) => document.querySelector(part)?.getBoundingClientRect().top,
+            ),
+          );
+        const before = await places();
         await page.fill('#uid', order.order_uid);
         await page.keyboard.press('Enter');
         await page.locator('#order').waitFor();
-        expect(await shift()).toBe(0);
+        expect(await places()).toEqual(before);
       }));
   }
 

@@ -88,8 +88,8 @@ export const safetyTests = (visit: OpenVisit) => {
         for (const text of textsOf(nasty)) if (text !== nasty.locale) expect(shown).toContain(text);
         if (view.javaScriptEnabled) await page.locator('#live a:not([hidden])').first().waitFor();
         expect(await page.locator('#result img, #live img, #recent img').count()).toBe(0);
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(wide).toBe(0);
+        const wider = await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth);
+        expect(wider).toBe(0);
         const cut = await page.locator('.card :is(bdi, dd > span, td, .differs)').evaluateAll((parts) =>
           parts
             .filter((part) => {
@@ -152,7 +152,7 @@ export const safetyTests = (visit: OpenVisit) => {
       const reached: string[] = [];
       for (let step = 0; step < 8; step++) {
         await page.keyboard.press('Tab');
-        reached.push(await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 60) ?? ''));
+        reached.push(await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 120) ?? ''));
       }
       for (const part of ['data-copy=', 'class="when"', 'tel:', 'mailto:', '<summary', 'data-copy-from='])
         expect(reached.some((html) => html.includes(part))).toBe(true);

@@ -29,6 +29,13 @@ const writeTimes = () => {
 };
 setInterval(writeTimes, 60_000);
 
+const remember = (name, value) => {
+  // biome-ignore lint/suspicious/noDocumentCookie: the server reads it, and the Cookie Store needs TLS
+  document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;
+};
+// So that the next page is written in it from the start.
+remember('zone', dateTime.resolvedOptions().timeZone);
+
 // Recent orders, kept in this browser
 
 const short = (uid) => {
@@ -65,7 +72,6 @@ const showRecent = (uids) => {
       const link = Object.assign(document.createElement('a'), { href: linkTo(uid), title: uid });
       const name = document.createElement('bdi');
       name.textContent = short(uid);
-      link.ariaLabel = uid;
       link.append(name);
       const entry = document.createElement('li');
       entry.append(link);
@@ -221,8 +227,7 @@ const changeSetting = (event, link) => {
   if (link.dataset.setting === 'theme') {
     event.preventDefault();
     root.dataset.theme = link.dataset.to;
-    // biome-ignore lint/suspicious/noDocumentCookie: the server reads it; the Cookie Store needs TLS
-    document.cookie = `theme=${link.dataset.to}; Path=/; Max-Age=31536000; SameSite=Lax`;
+    remember('theme', link.dataset.to);
     document.querySelector(`[data-setting="theme"]:not([data-to="${link.dataset.to}"])`).focus();
   } else {
     const address = new URL(location.href);
