@@ -1,7 +1,8 @@
 /** Command line: real Kafka, PostgreSQL and Redis in the background, without containers. */
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { takeLock } from '../src/embedded/lock.ts';
 import { findRunning, stopRunning } from './services/service.ts';
 import { startServices } from './services/start.ts';
 
@@ -20,7 +21,10 @@ const ROOT = join(import.meta.dir, '../.services');
 
 const instanceDir = (instance: string | undefined): string => {
   if (!instance) return ROOT;
-  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(instance) || [...NAMES, 'kafka-libs', 'env'].includes(instance)) {
+  if (
+    !/^[a-z0-9][a-z0-9_-]*$/i.test(instance) ||
+    [...NAMES, 'kafka-libs', 'env', 'lock'].includes(instance)
+  ) {
     throw new Error(`not a name for an instance: ${instance}`);
   }
   return join(ROOT, instance);
@@ -69,6 +73,14 @@ const status = (dir: string) => {
   else if (!existsSync(join(dir, 'env'))) console.log('The env file is missing: run up once more.');
 };
 
+/** Runs the command while no other `up` or `down` of this instance is under way. */
+const alone = async (dir: string, command: (dir: string) => Promise<void>) => {
+  mkdirSync(dir, { recursive: true });
+  const lock = takeLock(join(dir, 'lock'));
+  if (!lock) throw new Error(`another up or down is under way in ${relative(process.cwd(), dir)}`);
+  await command(dir).finally(lock.release);
+};
+
 const main = async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -81,8 +93,8 @@ const main = async () => {
   const dir = instanceDir(values.instance ?? process.env.SERVICES_INSTANCE);
   if (values.help) console.log(USAGE);
   else if (positionals.length !== 1) throw new Error(`one command is expected\n\n${USAGE}`);
-  else if (positionals[0] === 'up') await up(dir);
-  else if (positionals[0] === 'down') await down(dir, values.keep);
+  else if (positionals[0] === 'up') await alone(dir, up);
+  else if (positionals[0] === 'down') await alone(dir, () => down(dir, values.keep));
   else if (positionals[0] === 'status') status(dir);
   else throw new Error(`unknown command: ${positionals[0]}\n\n${USAGE}`);
 };
