@@ -28,10 +28,11 @@ const start = (settings: ConsumerSettings) => {
   const log = createLog(settings.logLevel, name);
   const kafka = createKafka(settings.kafka, `order-lookup-${name}`, log);
   const sql = openDatabase({ url: settings.databaseUrl, connections: settings.databasePool, name });
-  const producer = kafka.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
+  const topics = { topic, deadLetterTopic, partitions };
+  const deadLetters = createDeadLetters({
+    kafka,
+    topic: deadLetterTopic,
+    makeRoom: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, log),
   });
 
   const tellState = () =>
@@ -45,7 +46,7 @@ const start = (settings: ConsumerSettings) => {
 
   const ingest = createIngest({
     store: createStore(sql),
-    deadLetters: createDeadLetters({ producer, topic: deadLetterTopic }),
+    deadLetters,
     postgres: postgresState,
     kafka: kafkaState,
   });
@@ -64,8 +65,8 @@ const start = (settings: ConsumerSettings) => {
   };
 
   const prepare = async () => {
-    await ensureTopics(kafka, { topic, deadLetterTopic, partitions }, log);
-    await producer.connect();
+    await ensureTopics(kafka, topics, log);
+    await deadLetters.connect();
   };
   const consumer = createConsumer({
     kafka,
@@ -85,7 +86,7 @@ const start = (settings: ConsumerSettings) => {
     async stop() {
       offsets.stop();
       await consumer.stop();
-      await Promise.allSettled([producer.disconnect(), sql.end({ timeout: 1 })]);
+      await Promise.allSettled([deadLetters.disconnect(), sql.end({ timeout: 1 })]);
     },
   };
 };

@@ -51,21 +51,32 @@ export const createKafka = ({ brokers, ssl, sasl }: KafkaAddress, clientId: stri
 /** Room for the headers that a dead letter has more than the message it was, in bytes. */
 const headerRoom = 65_536;
 
-type Topics = { topic: string; deadLetterTopic: string; partitions: number };
+type Topics = {
+  topic: string;
+  deadLetterTopic: string;
+  partitions: number;
+  /** Of a dead letter that has to fit, whatever `topic` takes. */
+  letterBytes?: number;
+};
 
 /**
  * Makes the topics that are missing. The dead-letter topic takes whatever `topic` takes, and headers; letters are kept
  * until somebody deletes them. A dead-letter topic that is there already has its `max.message.bytes` raised if need be.
  * Rejects with the client's error.
  */
-export const ensureTopics = async (kafka: Kafka, topics: Topics, log: Log): Promise<void> => {
+export const ensureTopics = async (
+  kafka: Kafka,
+  { letterBytes = 0, ...topics }: Topics,
+  log: Log,
+): Promise<void> => {
   const admin = kafka.admin();
   await admin.connect();
   try {
     const existing = new Set(await admin.listTopics());
     await createTopic(admin, existing, { topic: topics.topic, numPartitions: topics.partitions }, log);
 
-    const room = (await messageLimit(admin, topics.topic)).bytes + headerRoom;
+    const { bytes } = await messageLimit(admin, topics.topic);
+    const room = Math.max(bytes, letterBytes) + headerRoom;
     const deadLetters = {
       topic: topics.deadLetterTopic,
       numPartitions: topics.partitions,
