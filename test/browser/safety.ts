@@ -90,12 +90,12 @@ export const safetyTests = (visit: OpenVisit) => {
         expect(await page.locator('#result img, #live img, #recent img').count()).toBe(0);
         const wider = await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth);
         expect(wider).toBe(0);
-        const cut = await page.locator('.card :is(bdi, dd > span, td, .differs)').evaluateAll((parts) =>
+        const cut = await page.locator('.card :is(bdi, dd > span, td > span)').evaluateAll((parts) =>
           parts
             .filter((part) => {
               const box = part.getBoundingClientRect();
               const card = part.closest('.card')?.getBoundingClientRect();
-              return card && (box.left < card.left - 1 || box.right > card.right + 1);
+              return card && box.width > 0 && (box.left < card.left - 1 || box.right > card.right + 1);
             })
             .map((part) => part.outerHTML),
         );
