@@ -53,7 +53,7 @@ export const createAssignment = ({ topic, take, committed, log }: Options) => {
     line.tail = line.tail.then(async () => {
       if (over.signal.aborted) return;
       try {
-        await take(chunk, over.signal);
+        if (chunk.length > 0) await take(chunk, over.signal);
         line.safe = next;
         commit();
       } catch (error) {
@@ -108,7 +108,7 @@ export const createAssignment = ({ topic, take, committed, log }: Options) => {
       commitOffsets = commitOffsetsIfNecessary;
       const line = lineOf(batch.partition);
       for (const { chunk, last, next } of chunksOf(batch)) {
-        while (line.ahead >= aheadInLine || ahead >= aheadInAll) {
+        while (!closed && !over.signal.aborted && (line.ahead >= aheadInLine || ahead >= aheadInAll)) {
           await within(signEvery, room.promise);
           await heartbeat();
           if (!isRunning()) return;
@@ -118,6 +118,13 @@ export const createAssignment = ({ topic, take, committed, log }: Options) => {
         resolveOffset(last);
       }
       await heartbeat();
+    },
+    /**
+     * Offsets up to `next` hold nothing for us: aborted transactions, or records that only Kafka itself reads. They are
+     * committed after what is before them, or else the group would seem to lag behind for as long as nothing follows.
+     */
+    skip(partition: number, next: bigint) {
+      if (!closed && !over.signal.aborted) enqueue(lineOf(partition), [], next);
     },
     /** Resolves with the reason when a chunk could not be taken though nobody asked to stop. */
     failed: failed.promise,

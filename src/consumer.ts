@@ -76,6 +76,9 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
 
     member.on('consumer.fetch', hear);
     member.on('consumer.heartbeat', hear);
+    member.on('consumer.end_batch_process', ({ payload: { partition, batchSize, lastOffset } }) => {
+      if (batchSize === 0) assignment.skip(partition, BigInt(lastOffset) + 1n);
+    });
     member.on('consumer.crash', ({ payload }) => ended.reject(payload.error));
     member.on('consumer.group_join', ({ payload }) => {
       hear();
