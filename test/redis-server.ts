@@ -7,6 +7,9 @@ import Redis from 'ioredis';
 export const hasRedisServer = Bun.which('redis-server') !== null;
 if (!hasRedisServer) console.warn('No redis-server: the tests that need one of their own are left out.');
 
+/** Where no test of a file is chosen, its afterAll is not run: then the server must end by itself. */
+const withUs = Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : [];
+
 const freePort = () => {
   const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
   listener.stop(true);
@@ -21,13 +24,14 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
   let port = 0;
 
   const launch = async () => {
-    const child = Bun.spawn(['redis-server', '--port', String(port), ...args], {
+    const child = Bun.spawn([...withUs, 'redis-server', '--port', String(port), ...args], {
       stdout: 'pipe',
-      stderr: 'inherit',
+      stderr: 'ignore',
     });
     let output = '';
-    for await (const part of child.stdout.pipeThrough(new TextDecoderStream() as never)) {
-      output += part;
+    const decoder = new TextDecoder();
+    for await (const part of child.stdout as unknown as AsyncIterable<Uint8Array>) {
+      output += decoder.decode(part, { stream: true });
       if (output.includes('Ready to accept connections')) return child;
     }
     await child.exited;
