@@ -113,6 +113,27 @@ test('committed offsets survive kill -9', async () => {
   }
 });
 
+test('a producer and a group of consumers go on when the broker comes back after kill -9', async () => {
+  await using directory = await temporaryDirectory();
+  await using first = await ownProcess('broker', directory.path, '0');
+  const brokers = await first.printed(/listening on (\S+)/);
+  await using clients = clientsOf(brokers, 1000);
+  const producer = await clients.producer();
+  const produce = (value: string) => producer.send({ topic: 't', messages: [{ value }] });
+  await produce('before');
+  const one = await clients.consumer('t', { groupId: 'g', sessionTimeout: 6000, heartbeatInterval: 100 });
+  await until(() => one.values.length === 1);
+  await first.kill();
+  const during = produce('during');
+  await using second = await ownProcess('broker', directory.path, brokers.split(':')[1] as string);
+  await second.printed(/listening on (\S+)/);
+  await during;
+  await produce('after');
+  await until(() => ['before', 'during', 'after'].every((value) => one.values.includes(value)), 20_000);
+  // While there still is a broker: without one these clients would try again for minutes.
+  await clients[Symbol.asyncDispose]();
+});
+
 test('a torn tail is cut off and said so, wherever the write stopped', async () => {
   for (const lost of [1, 20, 60, 67]) {
     await using log = await storedLog();
