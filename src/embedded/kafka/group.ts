@@ -99,10 +99,6 @@ export const createGroup = (name: string) => {
     }
   };
 
-  const completeJoinIfAllAreHere = () => {
-    if (state === 'PreparingRebalance' && everyone().every(({ join }) => join)) completeJoin();
-  };
-
   const rebalance = () => {
     if (state !== 'PreparingRebalance') {
       state = 'PreparingRebalance';
@@ -112,12 +108,10 @@ export const createGroup = (name: string) => {
         touch(member);
       }
       clearTimeout(deadline);
-      deadline = setTimeout(
-        completeJoin,
-        Math.max(...everyone().map(({ rebalanceTimeout }) => rebalanceTimeout)),
-      );
+      const patience = everyone().map(({ rebalanceTimeout }) => rebalanceTimeout);
+      deadline = setTimeout(completeJoin, Math.max(...patience));
     }
-    completeJoinIfAllAreHere();
+    if (everyone().every(({ join }) => join)) completeJoin();
   };
 
   const forget = (member: Member) => {
