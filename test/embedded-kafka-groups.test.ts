@@ -91,7 +91,7 @@ test('a member needs a group, a session within bounds, and something in common w
 
 test('who does not join again within the rebalance timeout is out, and so is who is silent', async () => {
   using group = setup();
-  const silent = await group.join({ rebalanceTimeout: 100 });
+  const silent = await group.join({ rebalanceTimeout: 100, sessionTimeout: 60_000 });
   await group.sync(silent);
   const second = await group.join({ rebalanceTimeout: 100 });
   expect(second).toMatchObject({ generation: 2, leader: second.member });

@@ -18,7 +18,7 @@ test('what is produced is consumed: key, value, headers, time and order', async 
     timestamp: String(1_700_000_000_000 + i),
   }));
   await producer.send({ ...send, topic: 'orders', messages: sent });
-  const consumer = broker.kafka.consumer({ groupId: 'readers' });
+  const consumer = broker.kafka.consumer({ groupId: 'readers', maxWaitTimeInMs: 50 });
   const got: object[] = [];
   await consumer.connect();
   await consumer.subscribe({ topic: 'orders', fromBeginning: true });
