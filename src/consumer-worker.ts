@@ -27,7 +27,13 @@ const start = (settings: ConsumerSettings) => {
   const { name, topic, deadLetterTopic, groupId, partitions } = settings;
   const log = createLog(settings.logLevel, name);
   const kafka = createKafka(settings.kafka, `order-lookup-${name}`, log);
-  const sql = openDatabase({ url: settings.databaseUrl, connections: settings.databasePool, name });
+  const sql = openDatabase({
+    url: settings.databaseUrl,
+    connections: settings.databasePool,
+    name,
+    // A chunk may wait for locks, and for a busy disk.
+    silenceAtMost: 30,
+  });
   const topics = { topic, deadLetterTopic, partitions };
   const deadLetters = createDeadLetters({
     kafka,

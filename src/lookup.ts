@@ -118,6 +118,16 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     return { document, steps };
   };
 
+  const begin = (uid: OrderUid, steps: Step[]): Flight => {
+    const progress = { entered: false };
+    const answer = fly(uid, steps, progress).finally(() => {
+      if (flights.get(uid) === flight) flights.delete(uid);
+    });
+    const flight = Object.assign(progress, { answer });
+    flights.set(uid, flight);
+    return flight;
+  };
+
   const remember = (uid: OrderUid) => {
     const [oldest] = absences.size >= absencesAtMost ? absences.keys() : [];
     if (oldest !== undefined) absences.delete(oldest);
@@ -140,13 +150,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       took(steps, 'memory', begun, document !== undefined);
       if (document || isKnownAbsent(uid)) return count({ document, steps });
 
-      let flight = flights.get(uid);
-      if (!flight) {
-        const started = { entered: false };
-        const answer = fly(uid, steps, started).finally(() => flights.delete(uid));
-        flight = Object.assign(started, { answer });
-        flights.set(uid, flight);
-      }
+      const flight = flights.get(uid) ?? begin(uid, steps);
       return flight.answer.then(count, (error) => {
         counts.unavailable++;
         throw error;
@@ -159,7 +163,10 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       for (const uid of uids) {
         absences.delete(uid);
         const flight = flights.get(uid);
-        if (flight) flight.entered = true;
+        if (!flight) continue;
+        // Its query may have begun too early to see the order: who asks from now on begins another.
+        flight.entered = true;
+        flights.delete(uid);
       }
     },
     /** Queries that PostgreSQL has not answered yet. */

@@ -43,7 +43,12 @@ const start = async (run: Run) => {
   services.ended.then((error) => error && fail(error));
   stopping.throwIfAborted();
 
-  const sql = openDatabase({ url: services.databaseUrl, connections: config.databasePool, name: 'lookup' });
+  const sql = openDatabase({
+    url: services.databaseUrl,
+    connections: config.databasePool,
+    name: 'lookup',
+    silenceAtMost: 5,
+  });
   open.defer(() => sql.end({ timeout: 1 }));
   const store = createStore(sql);
   const postgres = createServiceState('PostgreSQL', log);
@@ -76,7 +81,7 @@ const start = async (run: Run) => {
   }
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
-  await untilDone(() => migrate(sql, log), { ...forever, isFinal });
+  await untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
   postgres.works();
 
   if (config.serve.has('consumer')) {
@@ -110,6 +115,12 @@ const start = async (run: Run) => {
     });
     await warm();
   }
+};
+
+/** On a connection of its own, as a migration may be silent for long: it waits for another process's, or makes an index. */
+const migrateWith = async (url: string, log: Log) => {
+  const sql = openDatabase({ url, connections: 1, name: 'migration', silenceAtMost: 600 });
+  await migrate(sql, log).finally(() => sql.end({ timeout: 1 }));
 };
 
 const consumerSettings = (config: Config, services: Services, number: number) => ({
