@@ -22,5 +22,5 @@ export const createAsset = (name: string, type: string, text: string) => {
 
 export type Asset = ReturnType<typeof createAsset>;
 
-const acceptsGzip = (request: Request) =>
+export const acceptsGzip = (request: Request) =>
   /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get('accept-encoding') ?? '');

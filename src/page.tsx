@@ -10,7 +10,7 @@ import { createFormat } from '../views/format.ts';
 import { Fragment, Page } from '../views/page.tsx';
 import { texts } from '../views/text.ts';
 import { linkTo, type View } from '../views/view.ts';
-import { createAsset } from './asset.ts';
+import { acceptsGzip, createAsset } from './asset.ts';
 import type { Lookup } from './lookup.ts';
 import { createFind } from './page-find.ts';
 import { changeSettings, moveTo, readSettings } from './page-settings.ts';
@@ -54,16 +54,20 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
       'content-language': language,
       // An order is personal, and Back must not show a part as if it were the page.
       'cache-control': 'private, no-store',
-      vary: 'accept-language, cookie, hx-request-type',
+      vary: 'accept-encoding, accept-language, cookie, hx-request-type',
+    };
+    const respond = (html: JSX.Element) => {
+      const status = statuses[finding.state];
+      if (!acceptsGzip(request)) return new Response(html as string, { status, headers });
+      const gzipped = Bun.gzipSync(html as string);
+      return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
     };
     if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfter}`;
-    const status = statuses[finding.state];
     if (isPart) {
       headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
-      return new Response((<Fragment view={view} finding={finding} />) as string, { status, headers });
+      return respond(<Fragment view={view} finding={finding} />);
     }
-    const page = <Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />;
-    return new Response(page as string, { status, headers });
+    return respond(<Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />);
   };
 
   const app = new Elysia({ name: 'page' })

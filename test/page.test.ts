@@ -101,6 +101,15 @@ test('what is no failure of a store is left to the app', async () => {
   expect(await answer.text()).toBe('TypeError: a bug');
 });
 
+test('the page is compressed where that is accepted', async () => {
+  const { get } = createSite();
+  const plain = await (await get('/')).text();
+  const answer = await get('/', { 'accept-encoding': 'gzip' });
+  expect(answer.headers.get('content-encoding')).toBe('gzip');
+  expect(answer.headers.get('vary')).toContain('accept-encoding');
+  expect(Buffer.from(Bun.gunzipSync(await answer.arrayBuffer())).toString()).toBe(plain);
+});
+
 test('HEAD answers as GET does', async () => {
   const { get } = createSite();
   const answer = await get('/?uid=no-such-order', {}, 'HEAD');

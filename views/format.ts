@@ -23,7 +23,7 @@ export const createFormat = (language: Language) => {
     /** The amount is in whole units of the currency. */
     money(amount: number | bigint, currency: string) {
       const known = currencies.get(currency);
-      const format = known ?? new Intl.NumberFormat(language, { style: 'currency', currency });
+      const format = known ?? new Intl.NumberFormat(language, { ...money, currency });
       if (!known) currencies.set(currency, format);
       return format.format(amount);
     },
@@ -59,6 +59,8 @@ const shortTime = { dateStyle: 'medium', timeStyle: 'short' } as const;
 /** Whether it is a time zone's name: then there is a format for it. Of these there are some hundreds. */
 export const isTimeZone = (name: string) => zoneNames.has(name);
 const zoneNames = new Set(Intl.supportedValuesOf('timeZone'));
+
+const money = { style: 'currency', currencyDisplay: 'narrowSymbol' } as const;
 
 /** Lengths in seconds; a month and a year in days of the Gregorian mean. */
 const units: [Intl.RelativeTimeFormatUnit, number][] = [

@@ -92,17 +92,15 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
         <p>
           <bdi safe>{delivery.city}</bdi>, <bdi safe>{delivery.region}</bdi>, <bdi safe>{delivery.zip}</bdi>
         </p>
-        <p class="contacts">
-          <span>
-            <a href={`tel:${delivery.phone}`} safe>
-              {delivery.phone}
-            </a>
-          </span>
-          <span>
-            <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
-              <bdi safe>{delivery.email}</bdi>
-            </a>
-          </span>
+        <p>
+          <a href={`tel:${delivery.phone}`} safe>
+            {delivery.phone}
+          </a>
+        </p>
+        <p>
+          <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
+            <bdi safe>{delivery.email}</bdi>
+          </a>
         </p>
       </address>
       <p class="note">

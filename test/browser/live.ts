@@ -28,6 +28,7 @@ export const liveTests = (visit: OpenVisit) => {
         const row = await page.locator('#live a').first().textContent();
         const sum = new Intl.NumberFormat('en', {
           style: 'currency',
+          currencyDisplay: 'narrowSymbol',
           currency: second.payment.currency,
           trailingZeroDisplay: 'stripIfInteger',
         });

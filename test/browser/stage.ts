@@ -18,7 +18,8 @@ const flags = [
   '--disable-sync',
 ];
 
-export const launch = (executablePath: string) => chromium.launch({ executablePath, args: flags });
+export const launch = (executablePath: string, environment: Record<string, string> = {}) =>
+  chromium.launch({ executablePath, args: flags, env: { ...process.env, ...environment } });
 
 /** Orders that a lookup finds: the first time in PostgreSQL, then in memory. */
 export const createWorld = (orders: readonly Order[]) => {

@@ -9,12 +9,13 @@ const pauseButton = live.querySelector('button');
 const plural = new Intl.PluralRules(root.lang);
 const agoBriefly = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto', style: 'short' });
 const number = new Intl.NumberFormat(root.lang);
+const moneyFormat = {
+  style: 'currency',
+  currencyDisplay: 'narrowSymbol',
+  trailingZeroDisplay: 'stripIfInteger',
+};
 const money = (amount, currency) =>
-  new Intl.NumberFormat(root.lang, {
-    style: 'currency',
-    currency,
-    trailingZeroDisplay: 'stripIfInteger',
-  }).format(amount);
+  new Intl.NumberFormat(root.lang, { ...moneyFormat, currency }).format(amount);
 const itemCount = (n) =>
   (words.itemCount[plural.select(n)] ?? words.itemCount.other).replace('{n}', number.format(n));
 // Our clock may be behind the server's: nothing is stored in the future.

@@ -1,0 +1,77 @@
+/**
+ * The README's pictures, into docs/screenshots/: `bun run screenshots`. Needs Chromium, and Inter (Debian: fonts-inter)
+ * to stand in for the fonts that people's systems have.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { createOrderMaker } from '../src/fake-order.ts';
+import { launch, linkTo, serve } from '../test/browser/stage.ts';
+
+const chromium = Bun.which('chromium');
+if (!chromium) throw new Error('there is no Chromium (Debian: chromium)');
+
+const standIn = (family: string, font: string) =>
+  `<match target="pattern"><test name="family"><string>${family}</string></test>
+<edit name="family" mode="prepend" binding="strong"><string>${font}</string></edit></match>`;
+const fonts = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<include>/etc/fonts/fonts.conf</include>
+${standIn('sans-serif', 'Inter')}${standIn('sans', 'Inter')}${standIn('Liberation Mono', 'DejaVu Sans Mono')}
+</fontconfig>`;
+const folder = await mkdtemp(join(tmpdir(), 'screenshots-'));
+await Bun.write(join(folder, 'fonts.conf'), fonts);
+
+const makeOrder = createOrderMaker({ seed: 7, now: () => Date.now() - 3 * 3_600_000 });
+const orders = Array.from({ length: 300 }, makeOrder);
+const pick = (locale: string, items: number) => {
+  const found = orders.find((order) => order.locale === locale && order.items.length === items);
+  if (!found) throw new Error(`no order in ${locale} with ${items} items`);
+  return found;
+};
+const english = pick('en', 2);
+const russian = pick('ru', 2);
+
+const site = serve(orders);
+const browser = await launch(chromium, { FONTCONFIG_FILE: join(folder, 'fonts.conf') });
+
+const take = async (name: string, options: BrowserContextOptions, act: (page: Page) => Promise<unknown>) => {
+  const context = await browser.newContext({ baseURL: site.origin, timezoneId: 'Europe/Moscow', ...options });
+  const page = await context.newPage();
+  await act(page);
+  await page.evaluate(() => document.fonts.ready);
+  await page.screenshot({ path: `${import.meta.dir}/../docs/screenshots/${name}.png` });
+  await context.close();
+};
+
+/** As if orders had been arriving for a while. */
+const fillLive = async (page: Page) => {
+  for (const order of orders.slice(0, 8)) {
+    site.publish([order]);
+    await page.locator(`#live a[title="${order.order_uid}"]`).waitFor();
+  }
+};
+/** The second lookup is answered from memory; on the way there are others in the list of recent ones. */
+const open = async (page: Page, uid: string) => {
+  for (const other of [...orders.slice(0, 2).map((order) => order.order_uid), uid])
+    await page.goto(linkTo(other));
+  await page.goto(linkTo(uid));
+};
+const wide = { viewport: { width: 1080, height: 720 } };
+
+await take('page', { ...wide, locale: 'en-GB' }, async (page) => {
+  await page.goto('/');
+  await fillLive(page);
+});
+await take('order', { viewport: { width: 1080, height: 792 }, locale: 'en-GB' }, (page) =>
+  open(page, english.order_uid),
+);
+await take('dark', { ...wide, locale: 'ru-RU', colorScheme: 'dark' }, (page) =>
+  open(page, russian.order_uid),
+);
+const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+await take('phone', { ...phone, locale: 'en-GB' }, (page) => open(page, english.order_uid));
+
+await browser.close();
+await site.stop();
+await rm(folder, { recursive: true });
