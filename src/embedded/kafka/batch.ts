@@ -33,12 +33,15 @@ export const readBatchHeader = (bytes: Buffer) => {
   return { ...header, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
 };
 
+// Given a plain buffer, the library's crc32c would copy it first.
+const checksum = (bytes: Buffer): number => crc32c(Reader.from(bytes.subarray(crcCoversFrom)).buffer);
+
 /** Whether `bytes`, one whole batch, are as its sender made them. */
 export const isIntact = (bytes: Buffer, header: BatchHeader): boolean =>
   header.magic === 2 &&
   header.count > 0 &&
   header.lastOffsetDelta === header.count - 1 &&
-  crc32c(bytes.subarray(crcCoversFrom)) === header.crc;
+  checksum(bytes) === header.crc;
 
 /** Checks what a producer sent for one partition: exactly one sound batch. Throws what Kafka answers otherwise. */
 export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {

@@ -24,7 +24,7 @@ const createFraming = (maxBytes: number) => {
     chunks.push(chunk);
     held += chunk.length;
     if (held < wanted) return;
-    let bytes = Buffer.concat(chunks, held);
+    let bytes = chunks.length === 1 ? chunk : Buffer.concat(chunks, held);
     for (wanted = lengthBytes; bytes.length >= wanted; wanted = lengthBytes) {
       const length = bytes.readInt32BE();
       if (length < 0 || length > maxBytes) throw new Error(`a request of ${length} bytes`);
