@@ -233,6 +233,6 @@ test('no string is written into the scripts, nor a colour outside the palette', 
     const code = read(name).replaceAll(/^\s*(\/\/|\/?\*).*$/gm, '');
     expect(code).not.toMatch(/[а-яё]/i);
   }
-  const [, rules] = read('style.css').split('@layer page');
+  const [, rules] = read('style.css').split(/@layer page|@media print/);
   expect(rules).not.toMatch(/#[0-9a-f]{3,8}\b|rgb|hsl/i);
 });

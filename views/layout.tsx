@@ -39,6 +39,7 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
         <head>
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="color-scheme" content={theme ?? 'light dark'} />
           <title safe>{title}</title>
           <meta name="description" content={text.description} />
           <meta name="robots" content="noindex" />

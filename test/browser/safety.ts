@@ -159,4 +159,14 @@ export const safetyTests = (visit: OpenVisit) => {
       for (const part of ['data-copy=', 'class="when"', 'tel:', 'mailto:', '<summary', 'data-copy-from='])
         expect(reached.some((html) => html.includes(part))).toBe(true);
     }));
+
+  test('Swagger UI works under the same strict policy, with nothing from elsewhere', () =>
+    visit({ orders, docs: true }, async ({ page }) => {
+      const answer = await page.goto('/swagger');
+      expect(answer?.headers()['content-security-policy']).toContain("default-src 'none'");
+      expect(answer?.headers()['content-security-policy']).not.toContain('unsafe');
+      await page.locator('.opblock-summary').first().waitFor();
+      await page.locator('.opblock-summary button').first().click();
+      await page.locator('.opblock-body').first().waitFor();
+    }));
 };

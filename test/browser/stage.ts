@@ -1,6 +1,7 @@
 import { expect } from 'bun:test';
 import { Elysia } from 'elysia';
 import { type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
+import { createDocs } from '../../src/docs.ts';
 import { toDocument } from '../../src/document.ts';
 import { createFeed } from '../../src/feed.ts';
 import { type Answer, type Lookup, Unavailable } from '../../src/lookup.ts';
@@ -53,7 +54,7 @@ export const createWorld = (orders: readonly Order[]) => {
 };
 
 /** The page served as the program serves it, on a port of its own. */
-export const serve = (orders: readonly Order[], { liveFeed = true } = {}) => {
+export const serve = (orders: readonly Order[], { liveFeed = true, docs = false } = {}) => {
   const world = createWorld(orders);
   const order = createOrderRoute(world.lookup);
   let feed = createFeed();
@@ -62,6 +63,7 @@ export const serve = (orders: readonly Order[], { liveFeed = true } = {}) => {
     .use(createPage({ lookup: world.lookup, liveFeed }))
     .get('/order/:uid', ({ request }) => order(request, request.url.split('/').at(-1) ?? ''))
     .get('/events', events);
+  if (docs) app.use(createDocs());
   const listen = (port: number) =>
     Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: app.fetch });
   let server = listen(0);
@@ -98,6 +100,8 @@ type VisitOptions = BrowserContextOptions & {
   width?: number;
   orders: readonly Order[];
   liveFeed?: boolean;
+  /** With Swagger UI. */
+  docs?: boolean;
   /** Console messages that belong to what is tested. */
   expected?: RegExp;
 };
@@ -109,8 +113,8 @@ const unsuccessful = /^Failed to load resource: the server responded with a stat
 export const createVisit =
   (browser: () => Awaited<ReturnType<typeof launch>>) =>
   async (options: VisitOptions, act: (visit: Visit) => Promise<void>) => {
-    const { width = 768, orders, liveFeed, expected = unsuccessful, ...rest } = options;
-    const site = serve(orders, liveFeed === undefined ? {} : { liveFeed });
+    const { width = 768, orders, liveFeed = true, docs = false, expected = unsuccessful, ...rest } = options;
+    const site = serve(orders, { liveFeed, docs });
     const context = await browser().newContext({
       viewport: { width, height: 800 },
       locale: 'en-GB',
