@@ -1,5 +1,26 @@
 import postgres, { type Sql } from 'postgres';
 
+const quoted = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
+/**
+ * The arrays that this program sends, by PostgreSQL's numbers of their types. The library would ask for them at each
+ * connect, and if the connection ends meanwhile, that is a rejection which nobody can handle: it ends the process.
+ */
+const arrays = {
+  texts: {
+    to: 1009,
+    from: [],
+    serialize: (values: string[]) => `{${values.map(quoted)}}`,
+    parse: (text: string) => text,
+  },
+  bigints: {
+    to: 1016,
+    from: [],
+    serialize: (values: number[]) => `{${values}}`,
+    parse: (text: string) => text,
+  },
+};
+
 type Options = {
   url: string;
   connections: number;
@@ -19,7 +40,9 @@ export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Opti
     connect_timeout: 3,
     // Ours, by a patch: without it a connection to a host that is gone, or frozen, is waited for without end.
     answer_timeout: silenceAtMost,
+    fetch_types: false,
+    types: arrays,
     backoff: (attempt) => Math.min(0.1 * 2 ** attempt, 1),
     onnotice: () => {},
     connection: { application_name: `order-lookup ${name}` },
-  } as postgres.Options<Record<string, never>>);
+  } as postgres.Options<typeof arrays>);

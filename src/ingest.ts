@@ -21,6 +21,11 @@ export const createIngest =
   /** Rejects only when `signal` is aborted; some of the chunk may then be stored. */
   async (messages: readonly Message[], signal: AbortSignal): Promise<Outcome> => {
     const outcome: Outcome = { stored: [], duplicates: 0, letters: [] };
+    /** Whose save made no order: it was deleted in between, or else PostgreSQL has been told to drop it. */
+    const missed = new Set<Entry>();
+
+    const refuse = ({ message }: Entry, error: string, reason: string) =>
+      outcome.letters.push({ message, stage: 'store', error, reason });
 
     const ask = async <T>(query: () => Promise<T>): Promise<T> => {
       const answer = await untilDone(query, { signal, isFinal: isRefused, failed: postgres.fails });
@@ -35,14 +40,10 @@ export const createIngest =
         return { fresh, refused: new Set() };
       } catch (error) {
         if (!isRefused(error)) throw error;
+        postgres.works();
         const [entry] = entries;
         if (entry && entries.length === 1) {
-          outcome.letters.push({
-            message: entry.message,
-            stage: 'store',
-            error: 'PostgresError',
-            reason: oneLine(error),
-          });
+          refuse(entry, 'PostgresError', oneLine(error));
           return { fresh: new Set(), refused: new Set(entries) };
         }
         const middle = Math.ceil(entries.length / 2);
@@ -63,19 +64,26 @@ export const createIngest =
 
       const { fresh, refused } = await save([...firsts.values()]);
       const known: Entry[] = [];
+      const again: Entry[] = [];
       for (const entry of firsts.values()) {
         if (fresh.has(entry.order.order_uid)) outcome.stored.push(entry.order);
         else if (!refused.has(entry)) known.push(entry);
       }
-      const again = known.length > 0 ? await compare(known) : [];
-
       for (const repeat of repeats) {
         const { order_uid } = repeat.order;
-        if (fresh.has(order_uid) && isSame(repeat.order, (firsts.get(order_uid) as Entry).order))
-          outcome.duplicates++;
-        else again.push(repeat);
+        const first = firsts.get(order_uid) as Entry;
+        if (refused.has(first)) again.push(repeat);
+        else if (fresh.has(order_uid) && isSame(repeat.order, first.order)) outcome.duplicates++;
+        else known.push(repeat);
       }
-      await settle(again);
+      const gone = known.length > 0 ? await compare(known) : [];
+      const rest: Entry[] = [];
+      for (const entry of gone) {
+        if (missed.has(entry)) refuse(entry, 'OrderMissing', missing);
+        else rest.push(entry);
+        if (firsts.get(entry.order.order_uid) === entry) missed.add(entry);
+      }
+      await settle([...rest, ...again]);
     };
 
     /** Entries whose uid was stored before: the same order is a duplicate, another one a dead letter. Returns what is gone since. */
@@ -86,13 +94,7 @@ export const createIngest =
         const document = documents.get(entry.order.order_uid);
         if (document === undefined) gone.push(entry);
         else if (isDocumentOf(entry.order, document)) outcome.duplicates++;
-        else
-          outcome.letters.push({
-            message: entry.message,
-            stage: 'store',
-            error: 'OrderConflict',
-            reason: conflict,
-          });
+        else refuse(entry, 'OrderConflict', conflict);
       }
       return gone;
     };
@@ -113,6 +115,7 @@ export const createIngest =
 
 const errorNames = { parse: 'ParseError', validate: 'ValidationError' } as const;
 
+const missing = 'PostgreSQL did not take the order and has none under this order_uid';
 const conflict = 'a different order is stored under this order_uid';
 
 const isSame = (one: Order, other: Order) => JSON.stringify(one) === JSON.stringify(other);

@@ -288,3 +288,26 @@ test('a server that is away is an error at once, and no order’s fault', async 
   expect(error).toBeInstanceOf(Error);
   await sql.end({ timeout: 1 });
 });
+
+test('a server that dies while a connection is being opened is an error of the query, and of nothing else', async () => {
+  const accepted = Buffer.from('R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I', 'latin1');
+  const greeted = new WeakSet();
+  using server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      data(socket) {
+        if (greeted.has(socket)) return void socket.end();
+        greeted.add(socket);
+        socket.write(accepted);
+      },
+    },
+  });
+  const sql = openDatabase({
+    url: `postgres://x:y@127.0.0.1:${server.port}/none`,
+    connections: 1,
+    name: 'test',
+  });
+  await expect(createStore(sql).find('some-order')).rejects.toThrow();
+  await sql.end({ timeout: 1 });
+});
