@@ -6,10 +6,11 @@
  * FAULTS_SEED repeats the random choices of a run.
  */
 import { afterAll, expect, test } from 'bun:test';
+import postgres from 'postgres';
 import { pause } from '../../src/retry.ts';
 import { until } from '../until.ts';
 import { createRandom } from './stream.ts';
-import { closeServices, openWorld } from './world.ts';
+import { closeServices, openWorld, type World } from './world.ts';
 
 const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
 console.log(`FAULTS_SEED=${seed}`);
@@ -19,7 +20,7 @@ const limit = 240_000;
 afterAll(closeServices);
 
 /** The stream goes on until so many more orders are stored. */
-const progress = async (world: Awaited<ReturnType<typeof openWorld>>, orders: number) => {
+const progress = async (world: World, orders: number) => {
   const goal = (await world.stored()) + orders;
   await until(async () => (await world.stored()) >= goal, 60_000);
 };
@@ -78,6 +79,71 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
     limit,
   );
 }
+
+/** As whatever PostgreSQL says when it cannot take orders for a while; each is on until what it returns is called. */
+const refusals: Record<string, (world: World) => Promise<() => Promise<unknown>>> = {
+  'is read-only': async ({ database: { sql }, disconnectAll }) => {
+    const [row] = await sql<{ name: string }[]>`select current_database() as name`;
+    await sql.unsafe(`alter database ${row?.name} set default_transaction_read_only = on`);
+    await disconnectAll();
+    return async () => {
+      await sql.unsafe(
+        `set transaction_read_only = off; alter database ${row?.name} reset default_transaction_read_only`,
+      );
+      await disconnectAll();
+    };
+  },
+  'has no connection left': async ({ services, disconnectAll }) => {
+    const taken = postgres(services.postgres.gives.DATABASE_URL as string, { max: 200, connect_timeout: 2 });
+    await disconnectAll();
+    await Promise.allSettled(Array.from({ length: 200 }, () => taken`select pg_sleep(0.2)`));
+    return () => taken.end({ timeout: 0 });
+  },
+  'is locked': async ({ database: { sql } }) => {
+    const locked = await sql.reserve();
+    await locked`begin`;
+    await locked`lock table orders in access exclusive mode`;
+    return async () => {
+      await locked`rollback`;
+      locked.release();
+    };
+  },
+  'has a full disk': (world) => raising(world, 'disk_full', 1),
+  'runs out of memory': (world) => raising(world, 'out_of_memory', 1),
+  'meets deadlocks': (world) => raising(world, 'deadlock_detected', 0.3),
+  'cannot serialize': (world) => raising(world, 'serialization_failure', 0.3),
+};
+
+/** A trigger that raises the error for this share of the statements. */
+const raising = async ({ database: { sql } }: World, error: string, share: number) => {
+  await sql.unsafe(`
+    create or replace function refuse() returns trigger language plpgsql as $$
+    begin
+      if random() < ${share} then raise exception using errcode = '${error}', message = '${error}'; end if;
+      return null;
+    end $$;
+    create trigger refuse before insert on orders for each statement execute function refuse();`);
+  return () => sql`drop trigger refuse on orders`;
+};
+
+test(
+  `nothing is lost and nothing good becomes a dead letter while PostgreSQL ${Object.keys(refusals).join(', ')}`,
+  async () => {
+    await using world = await openWorld();
+    const replica = await world.replica();
+    const stream = await world.stream(seed + 5);
+    for (const begin of Object.values(refusals)) {
+      await progress(world, 100);
+      const end = await begin(world);
+      await pause(1_500 + random() * 1_500);
+      await end();
+    }
+    await progress(world, 100);
+    await world.settle(await stream.stop());
+    expect(await replica.stop()).toBe(0);
+  },
+  limit,
+);
 
 test(
   'nothing is lost when the program is killed twenty times',

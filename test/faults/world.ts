@@ -29,6 +29,11 @@ export const openWorld = async () => {
 
   return {
     services,
+    database,
+    /** Ends every connection to the database but ours. */
+    disconnectAll: () =>
+      database.sql`select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name <> 'order-lookup test'`,
     /** One more replica of the program. */
     async replica() {
       const replica = await startReplica({
