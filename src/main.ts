@@ -13,12 +13,12 @@ import { createLog, type Log } from './log.ts';
 import { createLookup } from './lookup.ts';
 import { createMetrics } from './metrics.ts';
 import { migrate } from './migrate.ts';
-import { untilDone, within } from './retry.ts';
+import { unlessAborted, untilDone, within } from './retry.ts';
 import { listen } from './server.ts';
 import { createServiceState, oneLine } from './service-state.ts';
 import { openServices, type Services } from './services.ts';
 import { createStore } from './store.ts';
-import { createWarmUp } from './warm-up.ts';
+import { createWarmUp, keepWarm } from './warm-up.ts';
 import { welcome } from './welcome.ts';
 
 /** However much still hangs, the process ends so long after it was asked to, in ms. */
@@ -81,7 +81,8 @@ const start = async (run: Run) => {
   }
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
-  await untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
+  const migrating = untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
+  await unlessAborted(stopping, migrating);
   postgres.works();
 
   if (config.serve.has('consumer')) {
@@ -110,10 +111,7 @@ const start = async (run: Run) => {
       log,
     });
     const warm = () => untilDone(() => warmUp(stopping), forever);
-    redis?.onReached(async () => {
-      if ((await redis.size()) === 0) warm().catch(() => {}); // Only a stop ends it early.
-    });
-    await warm();
+    await unlessAborted(stopping, keepWarm({ warm, memory, redis }));
   }
 };
 

@@ -49,3 +49,12 @@ export const within = async (ms: number, promise: Promise<unknown>): Promise<voi
   const over = new AbortController();
   await Promise.race([promise, pause(ms, over.signal)]).finally(() => over.abort());
 };
+
+/** As `promise`, but rejects with the signal's reason as soon as that is aborted. */
+export const unlessAborted = async <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> => {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort);
+  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener('abort', abort));
+};

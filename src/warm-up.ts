@@ -27,6 +27,7 @@ export const createWarmUp =
 
     const slots = pLimit(concurrency);
     const loaded = new Map<OrderUid, string | undefined>();
+    const entering: (void | Promise<void>)[] = [];
     let entered = 0;
     let told = 0;
     /** Loads end in any order; what has been loaded enters as soon as everything before it has. */
@@ -38,7 +39,7 @@ export const createWarmUp =
         loaded.set(uid, undefined);
         if (json === undefined) continue;
         const document = toDocument(json);
-        for (const cache of caches) void cache.put(uid, document);
+        for (const cache of caches) entering.push(cache.put(uid, document));
       }
     };
     try {
@@ -57,6 +58,28 @@ export const createWarmUp =
     } finally {
       slots.clearQueue();
     }
+    await Promise.all(entering);
     log.info({ entered, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
     return entered;
   };
+
+type Reached = { onReached(callback: () => void): void; size(): Promise<number | undefined> };
+
+type KeepWarm = { warm: () => Promise<unknown>; memory: { size(): number }; redis: Reached | undefined };
+
+/**
+ * Warms now, and again each time Redis is reached anew and holds less than memory does. Resolves or rejects as the first
+ * time does; later failures are left to `warm`.
+ */
+export const keepWarm = async ({ warm, memory, redis }: KeepWarm): Promise<void> => {
+  const first = warm();
+  let last: Promise<unknown> = first.catch(() => {});
+  const warmAgain = async () => {
+    const size = await redis?.size();
+    if (size !== undefined && size < memory.size()) await warm();
+  };
+  redis?.onReached(() => {
+    last = last.then(warmAgain).catch(() => {});
+  });
+  await first;
+};
