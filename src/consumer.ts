@@ -51,8 +51,8 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
       heartbeatInterval,
       rebalanceTimeout: 30_000,
       maxWaitTimeInMs: 500,
-      maxBytesPerPartition: 1_048_576,
-      maxBytes: 8_388_608,
+      maxBytesPerPartition: 524_288,
+      maxBytes: 2_097_152,
       allowAutoTopicCreation: false,
       // A crash is answered here, by a new member, and nowhere else.
       retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5, restartOnFailure: async () => false },
