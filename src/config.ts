@@ -33,15 +33,15 @@ const oneOf = <const Values extends readonly string[]>(...values: Values) => ({
 
 const flag = {
   allowed: 'true, false',
-  read: (text: string) => ({ true: true, false: false })[text],
+  read: (text: string) => (text === 'true' ? true : text === 'false' ? false : undefined),
 };
 
 const text = { allowed: 'any text', read: (value: string) => value };
 
 /** The name of a topic or group, by Kafka's own rule for topics. */
 const kafkaName = {
-  allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-"',
-  read: (value: string) => (/^[\w.-]{1,249}$/.test(value) ? value : undefined),
+  allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", but not "." or ".."',
+  read: (value: string) => (/^(?!\.{1,2}$)[\w.-]{1,249}$/.test(value) ? value : undefined),
 };
 
 const url = (...protocols: string[]) => ({
@@ -60,7 +60,11 @@ const brokers = {
   allowed: 'host:port, or several with commas between',
   read: (value: string) => {
     const list = value.split(',').map((broker) => broker.trim());
-    return list.every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)) ? list : undefined;
+    const isAddress = (broker: string) => {
+      const [, port] = /^[^\s:/@]+:(\d{1,5})$/.exec(broker) ?? [];
+      return Number(port) >= 1 && Number(port) <= 65_535;
+    };
+    return list.every(isAddress) ? list : undefined;
   },
 };
 
@@ -211,6 +215,14 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
       throw new Error(`${setting.variable} holds ${holds}; it may hold: ${setting.allowed}`);
     }
     config[name] = value;
+  }
+  const { topic, deadLetterTopic } = config as Config;
+  if (topic === deadLetterTopic) {
+    // Each dead letter would be read, refused and sent again, for ever.
+    const { variable } = settings.deadLetterTopic;
+    throw new Error(
+      `${variable} holds ${JSON.stringify(topic)}; it may hold: another name than ${settings.topic.variable}`,
+    );
   }
   return config as Config;
 };

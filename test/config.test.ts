@@ -1,0 +1,135 @@
+import { expect, test } from 'bun:test';
+import { readConfig, settings } from '../src/config.ts';
+
+const errorOf = (environment: Record<string, string>) => {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`allowed: ${JSON.stringify(environment)}`);
+};
+
+test('nothing set is a configuration: everything embedded', () => {
+  expect(readConfig({})).toMatchObject({
+    port: 8081,
+    host: '127.0.0.1',
+    brokers: null,
+    topic: 'orders',
+    deadLetterTopic: 'orders_dlq',
+    groupId: 'order-consumers',
+    partitions: 8,
+    kafkaSsl: false,
+    saslMechanism: null,
+    databaseUrl: null,
+    redisUrl: null,
+    cacheLimit: 1000,
+    warmUpConcurrency: 50,
+    dataDir: '.data',
+    logLevel: 'info',
+    liveFeed: null,
+    consumers: 1,
+    serve: new Set(['http', 'consumer']),
+  });
+});
+
+test('an empty variable is an unset one', () => {
+  const empty = Object.fromEntries(Object.values(settings).map(({ variable }) => [variable, '']));
+  expect(readConfig(empty)).toEqual(readConfig({}));
+});
+
+test('what is set is read', () => {
+  expect(
+    readConfig({
+      PORT: '0',
+      KAFKA_BROKERS: 'one:9092, two.example.com:65535',
+      KAFKA_TOPIC: 'Orders.v2_x-y',
+      KAFKA_SSL: 'true',
+      KAFKA_SASL_MECHANISM: 'scram-sha-512',
+      KAFKA_SASL_PASSWORD: ' with spaces ',
+      DATABASE_URL: 'postgres://u:p@host/db',
+      LIVE_FEED: 'false',
+      SERVE: 'http',
+      CONSUMERS: '64',
+      LOG_LEVEL: 'silent',
+    }),
+  ).toMatchObject({
+    port: 0,
+    brokers: ['one:9092', 'two.example.com:65535'],
+    topic: 'Orders.v2_x-y',
+    kafkaSsl: true,
+    saslMechanism: 'scram-sha-512',
+    saslPassword: ' with spaces ',
+    databaseUrl: 'postgres://u:p@host/db',
+    liveFeed: false,
+    serve: new Set(['http']),
+    consumers: 64,
+    logLevel: 'silent',
+  });
+});
+
+test.each([
+  ['PORT', ['-1', '65536', '1.5', '1e3', '0x10', ' 80', '80 ', 'http', '9'.repeat(400), '٨٠']],
+  [
+    'KAFKA_BROKERS',
+    [
+      'host',
+      'host:',
+      ':9092',
+      'host:0',
+      'host:65536',
+      'kafka://host:9092',
+      'a:1,',
+      'a:1;b:2',
+      'a b:1',
+      'u:p@a:1',
+    ],
+  ],
+  ['KAFKA_TOPIC', ['a b', 'имя', '.', '..', 'x'.repeat(250), 'a/b', 'orders\n']],
+  ['KAFKA_DLQ_TOPIC', ['a,b', '..', 'orders']],
+  ['KAFKA_GROUP_ID', ['a b']],
+  ['KAFKA_PARTITIONS', ['0', '10001', 'eight']],
+  ['KAFKA_SSL', ['yes', '1', 'TRUE', 'constructor', 'toString', '__proto__']],
+  ['KAFKA_SASL_MECHANISM', ['PLAIN', 'oauthbearer']],
+  ['DATABASE_URL', ['mysql://host/db', 'host/db', 'postgres']],
+  ['DATABASE_POOL', ['0', '1001']],
+  ['REDIS_URL', ['http://host', 'host:6379']],
+  ['CACHE_LIMIT', ['0', '-1', '1000001']],
+  ['WARMUP_CONCURRENCY', ['0', '1001']],
+  ['LOG_LEVEL', ['loud', 'INFO']],
+  ['LIVE_FEED', ['on', 'valueOf']],
+  ['CONSUMERS', ['0', '65']],
+  ['SERVE', ['web', 'http,', 'http;consumer']],
+])('%s does not hold what it may not, and one line says so', (variable, values) => {
+  for (const value of values) {
+    const message = errorOf({ [variable]: value });
+    expect(message).toMatch(/^[^\r\n]+$/);
+    expect(message).toStartWith(`${variable} holds `);
+    expect(message).toContain('; it may hold: ');
+    if (!/URL/.test(variable)) expect(message).toContain(JSON.stringify(value));
+  }
+});
+
+test('a secret is in no message', () => {
+  for (const [variable, value] of [
+    ['DATABASE_URL', 'mysql://user:secret@host/db'],
+    ['REDIS_URL', 'http://user:secret@host'],
+  ] as const)
+    expect(errorOf({ [variable]: value })).not.toContain('secret');
+  const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
+  expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+    'DATABASE_URL',
+    'KAFKA_SASL_PASSWORD',
+    'REDIS_URL',
+  ]);
+});
+
+test('each setting has a variable of its own, and says what it means and what it may hold', () => {
+  const all = Object.values(settings);
+  expect(new Set(all.map(({ variable }) => variable)).size).toBe(all.length);
+  for (const { variable, meaning, allowed } of all) {
+    expect(variable).toMatch(/^[A-Z_]+$/);
+    expect(meaning).toMatch(/^[^\n]{5,}$/);
+    expect(allowed).toMatch(/^[^\n]{5,}$/);
+  }
+});
