@@ -113,7 +113,7 @@ const ru: Text = {
   memory: 'память',
   redis: 'Redis',
   postgres: 'PostgreSQL',
-  slower: 'PostgreSQL отвечал {time}',
+  slower: 'PostgreSQL — {time}',
   ratio: {
     one: 'в {n} раз дольше',
     few: 'в {n} раза дольше',
@@ -121,7 +121,7 @@ const ru: Text = {
     other: 'в {n} раза дольше',
   },
   cachedNow: 'в следующий раз — из памяти',
-  cachedNowLast: 'память отвечает за {time}',
+  cachedNowLast: 'из памяти — {time}',
   copyNumber: 'Скопировать номер',
   copyJson: 'Скопировать JSON',
   openJson: 'Открыть JSON',

@@ -64,6 +64,17 @@ export const liveTests = (visit: OpenVisit) => {
       await eventually(() => listed(page), [second.order_uid, first.order_uid]);
     }));
 
+  test('a pointer that rests on the empty list does not keep it empty', () =>
+    visit({ orders }, async ({ page, site }) => {
+      await page.goto('/');
+      await connected(page);
+      await page.hover('#live ol');
+      expect(await state(page)).toBe('on');
+      site.publish([first]);
+      await eventually(() => listed(page), [first.order_uid]);
+      expect(await state(page)).toBe('paused');
+    }));
+
   test('the list can be paused for good by a button', () =>
     visit({ orders }, async ({ page, site }) => {
       await page.goto('/');

@@ -26,7 +26,8 @@ let fresh = [];
 let drawing;
 let connection = 'connecting';
 const paused = { hover: false, focus: false, button: false };
-const isPaused = () => paused.hover || paused.focus || paused.button;
+// A pointer that happens to rest on the empty list is after nothing there.
+const isPaused = () => paused.button || (orders.length > 0 && (paused.hover || paused.focus));
 
 const showState = () => {
   const state = connection === 'on' && isPaused() ? 'paused' : connection;
@@ -54,6 +55,7 @@ const draw = () => {
     time.dateTime = order.stored;
     time.textContent = since(order.stored);
   });
+  showState();
 };
 
 /** Draws four times a second at most: more could not be read. */
