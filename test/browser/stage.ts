@@ -53,16 +53,27 @@ export const createWorld = (orders: readonly Order[]) => {
   return Object.assign(world, { lookup });
 };
 
+type SiteOptions = {
+  liveFeed?: boolean;
+  /** With Swagger UI. */
+  docs?: boolean;
+  /** The live list's stream, in place of the program's own. */
+  events?: (() => Response) | undefined;
+};
+
 /** The page served as the program serves it, on a port of its own. */
-export const serve = (orders: readonly Order[], { liveFeed = true, docs = false } = {}) => {
+export const serve = (
+  orders: readonly Order[],
+  { liveFeed = true, docs = false, events }: SiteOptions = {},
+) => {
   const world = createWorld(orders);
   const order = createOrderRoute(world.lookup);
   let feed = createFeed();
-  const events = () => new Response(feed.open(), { headers: { 'content-type': 'text/event-stream' } });
+  const open = () => new Response(feed.open(), { headers: { 'content-type': 'text/event-stream' } });
   const app = new Elysia()
     .use(createPage({ lookup: world.lookup, liveFeed }))
     .get('/order/:uid', ({ request }) => order(request, request.url.split('/').at(-1) ?? ''))
-    .get('/events', events);
+    .get('/events', events ?? open);
   if (docs) app.use(createDocs());
   const listen = (port: number) =>
     Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: app.fetch });
@@ -96,15 +107,13 @@ export type Served = ReturnType<typeof serve>;
 
 export type Visit = { page: Page; site: Served; requests: Request[] };
 
-type VisitOptions = BrowserContextOptions & {
-  width?: number;
-  orders: readonly Order[];
-  liveFeed?: boolean;
-  /** With Swagger UI. */
-  docs?: boolean;
-  /** Console messages that belong to what is tested. */
-  expected?: RegExp;
-};
+type VisitOptions = BrowserContextOptions &
+  SiteOptions & {
+    width?: number;
+    orders: readonly Order[];
+    /** Console messages that belong to what is tested. */
+    expected?: RegExp;
+  };
 
 /** Chromium says this of every answer that is not a success; that it is one is not the page's fault. */
 const unsuccessful = /^Failed to load resource: the server responded with a status of (400|404|503)/;
@@ -113,8 +122,16 @@ const unsuccessful = /^Failed to load resource: the server responded with a stat
 export const createVisit =
   (browser: () => Awaited<ReturnType<typeof launch>>) =>
   async (options: VisitOptions, act: (visit: Visit) => Promise<void>) => {
-    const { width = 768, orders, liveFeed = true, docs = false, expected = unsuccessful, ...rest } = options;
-    const site = serve(orders, { liveFeed, docs });
+    const {
+      width = 768,
+      orders,
+      liveFeed = true,
+      docs = false,
+      events,
+      expected = unsuccessful,
+      ...rest
+    } = options;
+    const site = serve(orders, { liveFeed, docs, events });
     const context = await browser().newContext({
       viewport: { width, height: 800 },
       locale: 'en-GB',
