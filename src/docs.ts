@@ -6,7 +6,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { createAsset } from './asset.ts';
 import { Order } from './order.ts';
 import { ProblemSchema } from './problem.ts';
-import { securityHeaders } from './security-headers.ts';
+import { dataHeaders, securityHeaders } from './security-headers.ts';
 
 const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: '/swagger/json', deepLinking: true, tryItOutEnabled: true });`;
 
@@ -39,6 +39,9 @@ export const createDocs = () => {
     'cache-control': 'no-cache',
   };
   const app = new Elysia({ name: 'docs' })
+    .onAfterHandle(({ set }) => {
+      Object.assign(set.headers, dataHeaders);
+    })
     .use(
       openapi({
         provider: null,

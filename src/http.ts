@@ -8,6 +8,7 @@ import { healthDetail, livenessDetail, orderDetail } from './openapi.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';
 import { toProblem } from './problem.ts';
+import { dataHeaders } from './security-headers.ts';
 
 type Parts = {
   lookup: Lookup;
@@ -23,15 +24,22 @@ type Parts = {
 export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   const order = createOrderRoute(lookup);
   const hidden = { detail: { hide: true } };
-  const noStore = { headers: { 'cache-control': 'no-store' } };
+  const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
 
-  const app = new Elysia()
+  const eventHeaders = {
+    ...noStore.headers,
+    'content-type': 'text/event-stream',
+    'x-accel-buffering': 'no',
+  };
+
+  // Otherwise a host of up to three characters, such as a container's name, would hide the path.
+  const app = new Elysia({ handler: { standardHostname: false } })
     .onError(({ code, error, request, path }) => {
       if (error instanceof Unavailable) return unavailable(error);
       if (code === 'NOT_FOUND') return missing(request.method, path);
       if (code === 'PARSE' || code === 'VALIDATION')
         return toProblem({ status: 400, title: 'Bad request', detail: 'The request cannot be read.' });
-      log.error({ error, method: request.method }, 'a request failed');
+      log.error({ method: request.method, ...withoutWords(error) }, 'a request failed');
       return toProblem({
         status: 500,
         title: 'Our mistake',
@@ -53,7 +61,10 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
       '/metrics',
       async () =>
         new Response(await metrics(), {
-          headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+          headers: {
+            ...noStore.headers,
+            'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+          },
         }),
       hidden,
     )
@@ -61,6 +72,8 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
     .use(createDocs());
 
   if (feed) {
+    // Without a body, or the stream would be waited for.
+    app.head('/events', () => new Response(null, { headers: eventHeaders }), hidden);
     app.get(
       '/events',
       () => {
@@ -70,13 +83,7 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
             { status: 503, title: 'Too many readers', detail: 'The live list has no room now.' },
             { 'retry-after': '30' },
           );
-        return new Response(stream, {
-          headers: {
-            'content-type': 'text/event-stream',
-            'cache-control': 'no-store',
-            'x-accel-buffering': 'no',
-          },
-        });
+        return new Response(stream, { headers: eventHeaders });
       },
       hidden,
     );
@@ -84,7 +91,9 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
 
   /** A path that there is, but not for this method, or no path of ours. */
   const missing = (method: string, path: string) => {
-    const allowed = app.routes.filter((route) => isRouteOf(route.path, path)).map((route) => route.method);
+    const methods = app.routes.filter((route) => isRouteOf(route.path, path)).map((route) => route.method);
+    // Elysia answers HEAD wherever it answers GET.
+    const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
     if (allowed.length === 0)
       return toProblem({ status: 404, title: 'Not found', detail: 'There is nothing at this address.' });
     return toProblem(
@@ -97,10 +106,18 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
 
 export type App = ReturnType<typeof createApp>;
 
+/** What an error is and where it arose. Its message and its fields may quote an order, which is personal. */
+const withoutWords = (error: unknown) => {
+  const { name, code, stack } = (error ?? {}) as { name?: unknown; code?: unknown; stack?: unknown };
+  const frames = String(stack ?? '').match(/^\s+at .*$/gm) ?? [];
+  return { name, code, at: frames.slice(0, 10).map((frame) => frame.trim()) };
+};
+
 /** As it was sent: a router's own decoding would hide what is malformed. */
 const lastSegment = (url: string) => {
   const end = url.indexOf('?');
-  const path = end === -1 ? url : url.slice(0, end);
+  const whole = end === -1 ? url : url.slice(0, end);
+  const path = whole.endsWith('/') ? whole.slice(0, -1) : whole;
   return path.slice(path.lastIndexOf('/') + 1);
 };
 

@@ -2,14 +2,15 @@ import type { Document } from './document.ts';
 import { type Answer, type Lookup, type Step, Unavailable } from './lookup.ts';
 import { isOrderUid } from './order.ts';
 import { toProblem } from './problem.ts';
+import { dataHeaders } from './security-headers.ts';
 
 /** `GET /order/:uid`: exactly the order, or a problem; and where the answer came from. */
 export const createOrderRoute = (lookup: Lookup) => {
   const found = (request: Request, { etag, body }: Document, steps: readonly Step[]) => {
     const headers = {
+      ...dataHeaders,
       'content-type': 'application/json',
       'cache-control': 'private',
-      'x-content-type-options': 'nosniff',
       etag,
       'cache-status': cacheStatus(steps),
       'server-timing': serverTiming(steps),
@@ -69,7 +70,10 @@ const decode = (text: string): string | undefined => {
   }
 };
 
-/** RFC 9211, from the tier nearest to the origin to the one nearest to us, as the header lists caches. */
+/**
+ * In the terms of RFC 9211, the tiers in the order in which they were asked. The RFC lists caches the other way round, but
+ * these are not hops between servers: it is the way of one lookup, which is read from its beginning.
+ */
 const cacheStatus = (steps: readonly Step[]) => {
   let status = '';
   for (const { tier, hit, bypassed } of steps) {

@@ -1,3 +1,5 @@
+import { dataHeaders } from './security-headers.ts';
+
 /** An error as RFC 9457 has it. `detail` is a sentence for a person; nothing of a query, a stack or the input is in it. */
 export type Problem = { status: number; title: string; detail: string };
 
@@ -9,7 +11,12 @@ export const toProblem = (
     { type: 'about:blank', title, status, detail },
     {
       status,
-      headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers },
+      headers: {
+        ...dataHeaders,
+        'content-type': 'application/problem+json',
+        'cache-control': 'no-store',
+        ...headers,
+      },
     },
   );
 

@@ -22,3 +22,12 @@ export const securityHeaders = ({ script = [], style = [], img = [] }: Sources =
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 });
+
+/** For an answer that is data and no page: a browser that is led to it runs, shows and shares nothing of it. */
+export const dataHeaders = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
