@@ -16,6 +16,7 @@ export const createFeed = () => {
   let waiting: Summary | undefined;
   let sentAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let isClosed = false;
 
   const send = (text: string) => {
     const bytes = utf8.encode(text);
@@ -41,12 +42,13 @@ export const createFeed = () => {
 
   return {
     publish(summaries: readonly Summary[]) {
+      if (isClosed) return;
       waiting = summaries.at(-1) ?? waiting;
       timer ??= setTimeout(flush, Math.max(0, sentAt + pace - Date.now()));
     },
-    /** A stream for one more reader, or undefined when there are too many. */
+    /** A stream for one more reader, or undefined when there are too many, or after the end. */
     open(): ReadableStream<Uint8Array> | undefined {
-      if (readers.size >= readersAtMost) return undefined;
+      if (isClosed || readers.size >= readersAtMost) return undefined;
       let own: ReadableStreamDefaultController<Uint8Array>;
       return new ReadableStream({
         start(controller) {
@@ -61,6 +63,7 @@ export const createFeed = () => {
     },
     readers: () => readers.size,
     close() {
+      isClosed = true;
       clearInterval(heartbeat);
       clearTimeout(timer);
       for (const reader of readers) drop(reader);

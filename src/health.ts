@@ -22,16 +22,28 @@ type Options = {
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
-export const createHealth =
-  ({ store, redis, consumers }: Options) =>
-  async (): Promise<Health> => {
-    const postgres = partOf(await reasonOf(() => store.ping()));
+export const createHealth = ({ store, redis, consumers }: Options) => {
+  let asking: Promise<string | undefined> | undefined;
+  /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
+  const ask = async () => {
+    asking ??= store
+      .ping()
+      .then(() => undefined, oneLine)
+      .finally(() => {
+        asking = undefined;
+      });
+    return reasonWithin(asking);
+  };
+
+  return async (): Promise<Health> => {
+    const postgres = partOf(await ask());
     const redisPart = redis ? partOf(redis()) : off;
     const kafka = consumers ? partOf(kafkaReason(consumers())) : off;
     const isDegraded = redisPart.state === 'away' || kafka.state === 'away';
     const status = postgres.state === 'away' ? 'unready' : isDegraded ? 'degraded' : 'ready';
     return { status, parts: { postgres, redis: redisPart, kafka } };
   };
+};
 
 const off: PartState = { state: 'off' };
 
@@ -43,16 +55,11 @@ const kafkaReason = (consumers: readonly ConsumerState[]) =>
     ? 'not reached yet'
     : consumers.map(({ kafka }) => kafka).find((reason) => reason !== undefined);
 
-const reasonOf = async (ask: () => Promise<void>): Promise<string | undefined> => {
+const reasonWithin = async (asking: Promise<string | undefined>): Promise<string | undefined> => {
   let reason: string | undefined = `no answer within ${answerWithin} ms`;
-  const answer = ask().then(
-    () => {
-      reason = undefined;
-    },
-    (error) => {
-      reason = oneLine(error);
-    },
-  );
+  const answer = asking.then((given) => {
+    reason = given;
+  });
   await within(answerWithin, answer);
   return reason;
 };

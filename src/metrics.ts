@@ -52,6 +52,7 @@ export const createMetrics = ({ lookup, memory, redis, feed, consumers }: Source
     labelNames: ['tier'],
     registers,
     async collect() {
+      this.reset();
       this.set({ tier: 'memory' }, memory.size());
       const size = await redis?.size();
       if (size !== undefined) this.set({ tier: 'redis' }, size);
