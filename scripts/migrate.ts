@@ -3,31 +3,29 @@ import { readConfig } from '../src/config.ts';
 import { openDatabase } from '../src/database.ts';
 import { createLog } from '../src/log.ts';
 import { migrate } from '../src/migrate.ts';
+import { oneLine } from '../src/service-state.ts';
 
-const [target, ...rest] = process.argv.slice(2);
-if (rest.length > 0 || (target !== undefined && !/^\d+$/.test(target))) {
-  console.error(
-    `migrate takes one version, a whole number, or none for the newest; it got: ${process.argv.slice(2).join(' ')}`,
-  );
-  process.exit(2);
-}
-const config = readConfig(process.env);
-if (config.databaseUrl === null) {
-  console.error(
-    'Set DATABASE_URL to the database to migrate. The embedded one migrates itself at every start.',
-  );
-  process.exit(2);
-}
-const sql = openDatabase({ url: config.databaseUrl, connections: 1, name: 'migrate' });
+const usage = 'migrate takes one version, a whole number, or none for the newest';
+
+/** Rejects with what is to be told. */
+const run = async ([target, ...rest]: string[]) => {
+  if (rest.length > 0 || (target !== undefined && !/^\d{1,9}$/.test(target)))
+    throw new Error(`${usage}; it got: ${[target, ...rest].join(' ')}`);
+  const config = readConfig(process.env);
+  if (config.databaseUrl === null)
+    throw new Error('set DATABASE_URL; the embedded PostgreSQL is migrated at every start');
+  const sql = openDatabase({ url: config.databaseUrl, connections: 1, name: 'migrate' });
+  try {
+    const log = createLog(config.logLevel, 'migrate');
+    await migrate(sql, log, target === undefined ? undefined : Number(target));
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+};
+
 try {
-  await migrate(
-    sql,
-    createLog(config.logLevel, 'migrate'),
-    target === undefined ? undefined : Number(target),
-  );
+  await run(process.argv.slice(2));
 } catch (error) {
-  console.error(`Not migrated: ${error instanceof Error ? error.message : error}`);
+  console.error(`Not migrated: ${oneLine(error)}`);
   process.exitCode = 1;
-} finally {
-  await sql.end({ timeout: 1 });
 }

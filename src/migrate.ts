@@ -25,7 +25,8 @@ const readMigrations = async (): Promise<Migration[]> => {
 /**
  * Brings the database to `target`, by default the newest version, upwards or downwards: one transaction for all steps,
  * so a failure leaves everything as it was. Processes that start at once wait for the first, then find nothing to do.
- * A database that is newer than this program is left alone. Rejects with the driver's error.
+ * A database that is newer than this program is left alone. Rejects with the driver's error, or with one of a line when a
+ * newer database is to go down, which only a program that knows its migrations can do.
  */
 export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFINITY): Promise<void> => {
   const migrations = await readMigrations();
@@ -38,6 +39,13 @@ export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFIN
     const applied = new Set(
       (await tx<{ version: number }[]>`select version from migrations`).map((row) => row.version),
     );
+
+    const known = new Set(migrations.map(({ version }) => version));
+    const unknown = [...applied].filter((version) => !known.has(version) && version > target);
+    if (unknown.length > 0)
+      throw new Error(
+        `the database is newer than this program, which cannot undo version ${Math.max(...unknown)}`,
+      );
 
     for (const { version, name, up } of migrations) {
       if (applied.has(version) || version > target) continue;
