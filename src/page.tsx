@@ -2,10 +2,15 @@ import { Html } from '@elysiajs/html';
 import { Elysia } from 'elysia';
 import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' };
 import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' };
+import adaptStyle from '../views/assets/adapt.css' with { type: 'text' };
+import baseStyle from '../views/assets/base.css' with { type: 'text' };
 import icon from '../views/assets/icon.svg' with { type: 'text' };
+import itemsStyle from '../views/assets/items.css' with { type: 'text' };
+import liveStyle from '../views/assets/live.css' with { type: 'text' };
 import liveScript from '../views/assets/live.js' with { type: 'text' };
+import lookupStyle from '../views/assets/lookup.css' with { type: 'text' };
+import orderStyle from '../views/assets/order.css' with { type: 'text' };
 import pageScript from '../views/assets/page.js' with { type: 'text' };
-import style from '../views/assets/style.css' with { type: 'text' };
 import { createFormat } from '../views/format.ts';
 import { Fragment, Page } from '../views/page.tsx';
 import { texts } from '../views/text.ts';
@@ -23,10 +28,11 @@ const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavai
  * `lookup` throws that is not `Unavailable` is left to the app's own error handling.
  */
 export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boolean }) => {
+  const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
   // One module: a request less each, and nothing global.
   const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
   const assets = {
-    style: createAsset('page.css', 'text/css', style),
+    style: createAsset('page.css', 'text/css', styles.join('\n')),
     script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
     icon: createAsset('icon.svg', 'image/svg+xml', icon),
   };
