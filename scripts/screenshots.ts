@@ -1,13 +1,19 @@
 /**
- * The README's pictures, into docs/screenshots/: `bun run screenshots`. Needs Chromium, and Inter (Debian: fonts-inter)
- * to stand in for the fonts that people's systems have.
+ * The README's pictures, into docs/screenshots/: `bun run screenshots`. The times in them are measured, on the embedded
+ * PostgreSQL. Needs Chromium, and Inter (Debian: fonts-inter) to stand in for the fonts that people's systems have.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
+import { createMemoryCache } from '../src/cache-memory.ts';
+import { startPostgres } from '../src/embedded/postgres.ts';
 import { createOrderMaker } from '../src/fake-order.ts';
+import { createLog } from '../src/log.ts';
+import { createLookup } from '../src/lookup.ts';
+import { createStore } from '../src/store.ts';
 import { launch, linkTo, serve } from '../test/browser/stage.ts';
+import { createDatabase } from '../test/database.ts';
 
 const chromium = Bun.which('chromium');
 if (!chromium) throw new Error('there is no Chromium (Debian: chromium)');
@@ -32,7 +38,16 @@ const pick = (locale: string, items: number) => {
 const english = pick('en', 2);
 const russian = pick('ru', 2);
 
-const site = serve(orders);
+const log = createLog('warn', 'screenshots');
+const postgres = await startPostgres({ dataDir: join(folder, 'data'), log });
+const database = await createDatabase(postgres.url);
+const store = createStore(database.sql);
+await store.save(orders);
+const lookup = createLookup({ memory: createMemoryCache(1000), redis: undefined, store });
+// As in a server that has been running for a while: nothing is looked up for the first time.
+for (const { order_uid } of orders.slice(10)) await lookup.find(order_uid);
+
+const site = serve(orders, { lookup });
 const browser = await launch(chromium, { FONTCONFIG_FILE: join(folder, 'fonts.conf') });
 
 const take = async (name: string, options: BrowserContextOptions, act: (page: Page) => Promise<unknown>) => {
@@ -74,4 +89,6 @@ await take('phone', { ...phone, locale: 'en-GB' }, (page) => open(page, english.
 
 await browser.close();
 await site.stop();
+await database[Symbol.asyncDispose]();
+await postgres.stop();
 await rm(folder, { recursive: true });

@@ -59,19 +59,22 @@ type SiteOptions = {
   docs?: boolean;
   /** The live list's stream, in place of the program's own. */
   events?: (() => Response) | undefined;
+  /** In place of the world's. */
+  lookup?: Lookup;
 };
 
 /** The page served as the program serves it, on a port of its own. */
 export const serve = (
   orders: readonly Order[],
-  { liveFeed = true, docs = false, events }: SiteOptions = {},
+  { liveFeed = true, docs = false, events, lookup: own }: SiteOptions = {},
 ) => {
   const world = createWorld(orders);
-  const order = createOrderRoute(world.lookup);
+  const lookup = own ?? world.lookup;
+  const order = createOrderRoute(lookup);
   let feed = createFeed();
   const open = () => new Response(feed.open(), { headers: { 'content-type': 'text/event-stream' } });
   const app = new Elysia()
-    .use(createPage({ lookup: world.lookup, liveFeed }))
+    .use(createPage({ lookup, liveFeed }))
     .get('/order/:uid', ({ request }) => order(request, request.url.split('/').at(-1) ?? ''))
     .get('/events', events ?? open);
   if (docs) app.use(createDocs());
