@@ -11,7 +11,9 @@ export const startProxy = (target: { hostname: string; port: number }) => {
 
   const flush = (end: End) => {
     if (isFrozen || end.isSilent) return;
-    for (let chunk = end.waiting.shift(); chunk && end.socket; chunk = end.waiting.shift()) {
+    while (end.socket) {
+      const chunk = end.waiting.shift();
+      if (!chunk) return;
       const written = end.socket.write(chunk);
       if (written < chunk.length) {
         end.waiting.unshift(chunk.subarray(Math.max(0, written)));
