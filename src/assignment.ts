@@ -9,7 +9,7 @@ const chunkBytes = 2_097_152;
 
 /** Chunks that are fetched and not yet safe: of one partition, and in all. Fetching waits while there are as many. */
 const aheadInLine = 2;
-const aheadInAll = 8;
+const aheadInAll = 6;
 
 /** While fetching waits, the group is told this often that the member lives, in ms. */
 const signEvery = 1_000;
