@@ -7,6 +7,7 @@ import type { Order } from '../src/order.ts';
 import { buildOrder } from './build-order.ts';
 import { openPipeline } from './pipeline.ts';
 import { brokers, topicName, until } from './services.ts';
+import { testWith } from './test-with.ts';
 
 // Groups form in seconds, and a machine may be busy.
 setDefaultTimeout(60_000);
@@ -260,7 +261,7 @@ test('the first version of an order wins, in whatever chunk the others are', asy
   );
 });
 
-test.if(isReal)(
+testWith(isReal, 'a real Kafka (KAFKA_BROKERS)')(
   'transactions: what was aborted is not seen, and the marks at the end are committed',
   async () => {
     await using pipeline = await openPipeline();
@@ -296,7 +297,7 @@ test.if(isReal)(
 
 const hasKcat = Bun.which('kcat') !== null;
 for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
-  test.if(hasKcat)(`orders that another client sent are stored: ${codec}`, async () => {
+  testWith(hasKcat, 'kcat')(`orders that another client sent are stored: ${codec}`, async () => {
     await using pipeline = await openPipeline();
     const good = ordersOf(700);
     const arguments_ = [

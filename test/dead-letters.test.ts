@@ -5,6 +5,7 @@ import { ensureTopics } from '../src/kafka.ts';
 import { testBroker } from './embedded-kafka.ts';
 import { kafkaClient, readTopic } from './pipeline.ts';
 import { silent, topicName, until } from './services.ts';
+import { testWith } from './test-with.ts';
 
 setDefaultTimeout(60_000);
 
@@ -155,7 +156,7 @@ test('letters that do not fit together go alone, and one that does not fit alone
   expect(letters.rooms[0]).toBeGreaterThan(60_000);
 });
 
-test.if(Boolean(process.env.KAFKA_BROKERS))(
+testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
   'a letter whose time the topic refuses goes without it',
   async () => {
     await using letters = await openLetters();

@@ -4,6 +4,7 @@ import { readConfig } from '../src/config.ts';
 import { ensureTopics, kafkaAddress } from '../src/kafka.ts';
 import { kafkaClient, readTopic } from './pipeline.ts';
 import { brokers, silent, topicName, until } from './services.ts';
+import { testWith } from './test-with.ts';
 
 setDefaultTimeout(60_000);
 
@@ -142,31 +143,38 @@ test('snappy is read plain and in the blocks that Java clients send', async () =
   expect(text.equals(await decompress(CompressionTypes.Snappy, await compress(text)))).toBe(true);
 });
 
-test.if(Bun.which('lz4') !== null)('lz4 frames are read, whatever their blocks and checksums', async () => {
-  for (const options of [
-    [],
-    ['-B4'],
-    ['-B4', '-BD'],
-    ['-BD'],
-    ['-BX'],
-    ['--no-frame-crc'],
-    ['-9', '--content-size'],
-  ]) {
-    const frame = await piped(['lz4', '-c', ...options]);
-    expect(text.equals(await decompress(CompressionTypes.LZ4, Buffer.from(frame))), options.join(' ')).toBe(
-      true,
-    );
-  }
-});
+testWith(Bun.which('lz4') !== null, 'lz4')(
+  'lz4 frames are read, whatever their blocks and checksums',
+  async () => {
+    for (const options of [
+      [],
+      ['-B4'],
+      ['-B4', '-BD'],
+      ['-BD'],
+      ['-BX'],
+      ['--no-frame-crc'],
+      ['-9', '--content-size'],
+    ]) {
+      const frame = await piped(['lz4', '-c', ...options]);
+      expect(text.equals(await decompress(CompressionTypes.LZ4, Buffer.from(frame))), options.join(' ')).toBe(
+        true,
+      );
+    }
+  },
+);
 
-test.if(Bun.which('zstd') !== null)('zstd is read, with and without the size in its frame', async () => {
-  for (const options of [[], ['-19'], ['--no-check'], [`--stream-size=${text.length}`]]) {
-    const frame = await piped(['zstd', '-c', ...options]);
-    expect(text.equals(await decompress(CompressionTypes.ZSTD, Buffer.from(frame))), options.join(' ')).toBe(
-      true,
-    );
-  }
-});
+testWith(Bun.which('zstd') !== null, 'zstd')(
+  'zstd is read, with and without the size in its frame',
+  async () => {
+    for (const options of [[], ['-19'], ['--no-check'], [`--stream-size=${text.length}`]]) {
+      const frame = await piped(['zstd', '-c', ...options]);
+      expect(
+        text.equals(await decompress(CompressionTypes.ZSTD, Buffer.from(frame))),
+        options.join(' '),
+      ).toBe(true);
+    }
+  },
+);
 
 test('all codecs that we read are also written', async () => {
   const kafka = await kafkaClient();
@@ -186,7 +194,7 @@ test('all codecs that we read are also written', async () => {
   for (const { value } of await readTopic(topics.topic)) expect(value?.equals(text)).toBe(true);
 });
 
-test.if(Bun.which('kcat') !== null)('a batch of some hundred thousand records is read', async () => {
+testWith(Bun.which('kcat') !== null, 'kcat')('a batch of some hundred thousand records is read', async () => {
   const kafka = await kafkaClient();
   const topics = { ...topicsOf(), partitions: 1 };
   await ensureTopics(kafka, topics, silent);

@@ -1,6 +1,7 @@
 /**
- * The services that tests run on: the real ones where KAFKA_BROKERS, DATABASE_URL and REDIS_URL name them, and otherwise
- * the embedded ones, started once for all test files. Each test has a database and topics of its own.
+ * The services that tests run on: the real ones where KAFKA_BROKERS and DATABASE_URL name them, and otherwise the embedded
+ * ones, started once for all test files. Each test has a database and topics of its own. Tests of Redis hurt it, so they
+ * start one for themselves.
  */
 import { afterAll } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,10 +10,6 @@ import { join } from 'node:path';
 import { startBroker } from '../src/embedded/kafka/broker.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { createDatabase, silent, uniqueName } from './database.ts';
-
-/** Of a Redis with nothing else in it; undefined where there is none. */
-export const redisUrl = process.env.REDIS_URL || undefined;
-if (!redisUrl) console.warn('No REDIS_URL: the tests of the Redis tier are left out.');
 
 export { until } from './until.ts';
 export { silent };
