@@ -7,8 +7,9 @@
  *
  * Needs KAFKA_BROKERS and DATABASE_URL, whose user may create a database; Linux, for the memory.
  */
-import { createOrderMaker } from '../src/fake-order.ts';
+
 import { createKafka, ensureTopics } from '../src/kafka.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createDatabase, silent, uniqueName } from '../test/database.ts';
 import { startReplica } from '../test/faults/replica.ts';
 

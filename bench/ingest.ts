@@ -11,10 +11,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompressionTypes, type Producer } from 'kafkajs';
-import { startConsumerThread } from '../src/consumer-thread.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
+import { startConsumerThread } from '../src/consumer/thread.ts';
 import { createKafka, ensureTopics } from '../src/kafka.ts';
 import type { Order } from '../src/order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
 import { createDatabase, silent, uniqueName } from '../test/database.ts';
 

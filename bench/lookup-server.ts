@@ -5,12 +5,12 @@
  *   bun bench/lookup-server.ts ours|bare memory|redis|postgres
  */
 import Redis from 'ioredis';
-import type { MemoryCache } from '../src/cache-memory.ts';
-import { createMemoryCache } from '../src/cache-memory.ts';
-import { createRedisCache } from '../src/cache-redis.ts';
+import type { MemoryCache } from '../src/cache/memory.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createRedisCache } from '../src/cache/redis.ts';
 import { openDatabase } from '../src/database.ts';
 import { toDocument } from '../src/document.ts';
-import { createApp } from '../src/http.ts';
+import { createApp } from '../src/http/app.ts';
 import { createLog } from '../src/log.ts';
 import { createLookup } from '../src/lookup.ts';
 import { createStore } from '../src/store.ts';

@@ -8,7 +8,7 @@
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createOrderMaker } from '../src/fake-order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
 import { createDatabase } from '../test/database.ts';
 

@@ -9,7 +9,7 @@
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createOrderMaker } from '../src/fake-order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
 import { createDatabase, uniqueName } from '../test/database.ts';
 import { startReplica } from '../test/faults/replica.ts';

@@ -6,11 +6,11 @@
  *
  * Needs DATABASE_URL, whose user may create a database.
  */
-import { createMemoryCache } from '../src/cache-memory.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createWarmUp } from '../src/cache/warm-up.ts';
 import { openDatabase } from '../src/database.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
-import { createWarmUp } from '../src/warm-up.ts';
 import { createDatabase, silent } from '../test/database.ts';
 
 const most = Number(process.argv[2] ?? 1_000_000);

@@ -1,4 +1,4 @@
-import { parseRedisUrl } from './redis-url.ts';
+import { parseRedisUrl } from './cache/redis-url.ts';
 
 /**
  * The environment as a typed configuration. Nothing else reads the environment.

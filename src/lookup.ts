@@ -1,5 +1,5 @@
-import type { OrderCache } from './cache.ts';
-import type { MemoryCache } from './cache-memory.ts';
+import type { OrderCache } from './cache/cache.ts';
+import type { MemoryCache } from './cache/memory.ts';
 import { type Document, toDocument } from './document.ts';
 import type { OrderUid } from './order.ts';
 import type { Store } from './store.ts';

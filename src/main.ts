@@ -1,25 +1,25 @@
 /** Opens everything, wires it, and stops it in reverse. The only file that does. */
-import { createMemoryCache } from './cache-memory.ts';
-import { createRedisCache } from './cache-redis.ts';
+import { createMemoryCache } from './cache/memory.ts';
+import { createRedisCache } from './cache/redis.ts';
+import { createWarmUp, keepWarm } from './cache/warm-up.ts';
 import { type Config, readConfig } from './config.ts';
-import { type ConsumerThread, startConsumerThread } from './consumer-thread.ts';
+import { type ConsumerThread, startConsumerThread } from './consumer/thread.ts';
 import { openDatabase } from './database.ts';
 import { startProducer } from './embedded/producer.ts';
-import { createFeed } from './feed.ts';
-import { createHealth } from './health.ts';
-import { createApp } from './http.ts';
+import { openServices, type Services } from './embedded/services.ts';
+import { welcome } from './embedded/welcome.ts';
+import { createApp } from './http/app.ts';
+import { createFeed } from './http/feed.ts';
+import { createHealth } from './http/health.ts';
+import { createMetrics } from './http/metrics.ts';
+import { listen } from './http/server.ts';
 import { kafkaAddress } from './kafka.ts';
 import { createLog, type Log } from './log.ts';
 import { createLookup } from './lookup.ts';
-import { createMetrics } from './metrics.ts';
 import { migrate } from './migrate.ts';
 import { unlessAborted, untilDone, within } from './retry.ts';
-import { listen } from './server.ts';
 import { createServiceState, oneLine } from './service-state.ts';
-import { openServices, type Services } from './services.ts';
 import { createStore } from './store.ts';
-import { createWarmUp, keepWarm } from './warm-up.ts';
-import { welcome } from './welcome.ts';
 
 /** However much still hangs, the process ends so long after it was asked to, in ms. */
 const stopWithin = 9_500;

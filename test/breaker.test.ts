@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { createBreaker } from '../src/breaker.ts';
+import { createBreaker } from '../src/cache/breaker.ts';
 
 const open = () => {
   let time = 0;

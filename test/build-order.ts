@@ -1,5 +1,5 @@
-import { createOrderMaker } from '../src/fake-order.ts';
 import type { Order } from '../src/order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 
 type Overrides = Omit<{ [Field in keyof Order]?: Order[Field] }, 'delivery' | 'payment' | 'items'> & {
   delivery?: Partial<Order['delivery']>;

@@ -1,8 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import Redis from 'ioredis';
-import { createMemoryCache } from '../src/cache-memory.ts';
-import { createRedisCache, type RedisCache } from '../src/cache-redis.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createRedisCache, type RedisCache } from '../src/cache/redis.ts';
 import { toDocument } from '../src/document.ts';
 import type { Log } from '../src/log.ts';
 import { createLookup } from '../src/lookup.ts';

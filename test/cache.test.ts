@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import type { OrderCache } from '../src/cache.ts';
-import { createMemoryCache } from '../src/cache-memory.ts';
-import { createRedisCache } from '../src/cache-redis.ts';
+import type { OrderCache } from '../src/cache/cache.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createRedisCache } from '../src/cache/redis.ts';
 import { type Document, toDocument } from '../src/document.ts';
 import { createLookup } from '../src/lookup.ts';
 import { hasRedisServer, startRedisServer } from './redis-server.ts';

@@ -1,9 +1,9 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 
 import { CompressionTypes } from 'kafkajs';
-import { badKinds } from '../src/bad-message.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
 import type { Order } from '../src/order.ts';
+import { badKinds } from '../src/producer/bad-message.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { buildOrder } from './build-order.ts';
 import { openPipeline } from './pipeline.ts';
 import { brokers, topicName, until } from './services.ts';

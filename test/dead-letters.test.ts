@@ -1,6 +1,6 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { IHeaders } from 'kafkajs';
-import { createDeadLetters, type DeadLetter } from '../src/dead-letters.ts';
+import { createDeadLetters, type DeadLetter } from '../src/consumer/dead-letters.ts';
 import { ensureTopics } from '../src/kafka.ts';
 import { testBroker } from './embedded-kafka.ts';
 import { kafkaClient, readTopic } from './pipeline.ts';

@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { faker } from '@faker-js/faker/locale/ru';
 import fc from 'fast-check';
-import { badKinds, createBadMessageMaker } from '../src/bad-message.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
 import { parseOrder, toOrder } from '../src/order.ts';
+import { badKinds, createBadMessageMaker } from '../src/producer/bad-message.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { buildOrder } from './build-order.ts';
 
 const now = () => Date.UTC(2026, 0, 1, 12);

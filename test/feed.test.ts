@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'bun:test';
-import { createFeed } from '../src/feed.ts';
+import { createFeed } from '../src/http/feed.ts';
 import type { Summary } from '../src/summary.ts';
 import { until } from './services.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { openDatabase } from '../src/database.ts';
-import { createHealth } from '../src/health.ts';
+import { createHealth } from '../src/http/health.ts';
 import { createStore } from '../src/store.ts';
 import { testDatabase, until } from './services.ts';
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { createMemoryCache } from '../src/cache-memory.ts';
-import { createFeed } from '../src/feed.ts';
-import { createApp } from '../src/http.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createApp } from '../src/http/app.ts';
+import { createFeed } from '../src/http/feed.ts';
+import { listen } from '../src/http/server.ts';
 import type { Log } from '../src/log.ts';
 import { createLookup, type Lookup, Unavailable } from '../src/lookup.ts';
-import { listen } from '../src/server.ts';
 import { createStore } from '../src/store.ts';
 import { buildOrder } from './build-order.ts';
 import { silent, testDatabase } from './services.ts';

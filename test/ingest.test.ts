@@ -1,10 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
+import type { DeadLetter, Message } from '../src/consumer/dead-letters.ts';
+import { createIngest } from '../src/consumer/ingest.ts';
 import { openDatabase } from '../src/database.ts';
-import type { DeadLetter, Message } from '../src/dead-letters.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
-import { createIngest } from '../src/ingest.ts';
 import { type Order, parseOrder } from '../src/order.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createServiceState } from '../src/service-state.ts';
 import { createStore, type Store } from '../src/store.ts';
 import { anyOrder } from './any-order.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { createMemoryCache } from '../src/cache-memory.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
 import { openDatabase } from '../src/database.ts';
 import { createLookup, Unavailable } from '../src/lookup.ts';
 import { createStore } from '../src/store.ts';

@@ -1,8 +1,8 @@
 import { afterEach, expect, setSystemTime, test } from 'bun:test';
 import fc from 'fast-check';
-import { badKinds } from '../src/bad-message.ts';
-import { createOrderMaker } from '../src/fake-order.ts';
 import { isOrderUid, type Order, parseOrder, toOrder } from '../src/order.ts';
+import { badKinds } from '../src/producer/bad-message.ts';
+import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { anyOrder } from './any-order.ts';
 import { buildOrder } from './build-order.ts';
 

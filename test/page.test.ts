@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { Elysia } from 'elysia';
+import { createPage } from '../src/http/page.tsx';
 import { Unavailable } from '../src/lookup.ts';
-import { createPage } from '../src/page.tsx';
 import { createWorld } from './browser/stage.ts';
 import { buildOrder } from './build-order.ts';
 

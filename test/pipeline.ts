@@ -1,8 +1,8 @@
 /** The way of a message in the tests: a topic, a group and a database of their own, and consumers between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
-import { createConsumer } from '../src/consumer.ts';
-import { createDeadLetters, type Message } from '../src/dead-letters.ts';
-import { createIngest, type Outcome } from '../src/ingest.ts';
+import { createConsumer } from '../src/consumer/consumer.ts';
+import { createDeadLetters, type Message } from '../src/consumer/dead-letters.ts';
+import { createIngest, type Outcome } from '../src/consumer/ingest.ts';
 import { createKafka, ensureTopics } from '../src/kafka.ts';
 import { createServiceState } from '../src/service-state.ts';
 import { createStore } from '../src/store.ts';

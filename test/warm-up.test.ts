@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import type { OrderCache } from '../src/cache.ts';
-import { createMemoryCache } from '../src/cache-memory.ts';
-import { createRedisCache } from '../src/cache-redis.ts';
+import type { OrderCache } from '../src/cache/cache.ts';
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createRedisCache } from '../src/cache/redis.ts';
+import { createWarmUp, keepWarm } from '../src/cache/warm-up.ts';
 import type { Log } from '../src/log.ts';
 import { createStore } from '../src/store.ts';
-import { createWarmUp, keepWarm } from '../src/warm-up.ts';
 import { buildOrder } from './build-order.ts';
 import { hasRedisServer, startRedisServer } from './redis-server.ts';
 import { silent, testDatabase, until } from './services.ts';

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { createBadMessageMaker } from '../bad-message.ts';
-import { createOrderMaker } from '../fake-order.ts';
 import type { Order } from '../order.ts';
+import { createBadMessageMaker } from './bad-message.ts';
+import { createOrderMaker } from './fake-order.ts';
 
 /** What goes to Kafka; `bad` says that it is no order, on purpose. */
 export type Message = { key: string | null; value: Buffer | null; bad: boolean };

@@ -1,13 +1,13 @@
 import { expect } from 'bun:test';
 import { Elysia } from 'elysia';
 import { type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
-import { createDocs } from '../../src/docs.ts';
 import { toDocument } from '../../src/document.ts';
-import { createFeed } from '../../src/feed.ts';
+import { createDocs } from '../../src/http/docs.ts';
+import { createFeed } from '../../src/http/feed.ts';
+import { createOrderRoute } from '../../src/http/order-route.ts';
+import { createPage } from '../../src/http/page.tsx';
 import { type Answer, type Lookup, Unavailable } from '../../src/lookup.ts';
 import type { Order } from '../../src/order.ts';
-import { createOrderRoute } from '../../src/order-route.ts';
-import { createPage } from '../../src/page.tsx';
 
 const flags = [
   '--no-sandbox',

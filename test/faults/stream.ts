@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
-import { type BadKind, badKinds } from '../../src/bad-message.ts';
-import { createOrderMaker } from '../../src/fake-order.ts';
 import type { Order } from '../../src/order.ts';
+import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { pause, untilDone } from '../../src/retry.ts';
 
 /** What was sent, by what has to become of it. */

@@ -1,6 +1,6 @@
-import type { Finding, Source } from '../views/view.ts';
-import { type Answer, type Lookup, type Tier, Unavailable } from './lookup.ts';
-import { isOrderUid, type Order } from './order.ts';
+import type { Finding, Source } from '../../views/view.ts';
+import { type Answer, type Lookup, type Tier, Unavailable } from '../lookup.ts';
+import { isOrderUid, type Order } from '../order.ts';
 
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 

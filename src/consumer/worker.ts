@@ -1,16 +1,16 @@
 import { Registry } from 'prom-client';
+import { openDatabase } from '../database.ts';
+import { createKafka, ensureTopics } from '../kafka.ts';
+import { createLog } from '../log.ts';
+import { createServiceState } from '../service-state.ts';
+import { createStore } from '../store.ts';
+import { summarize } from '../summary.ts';
 import { createConsumer } from './consumer.ts';
-import { createConsumerMetrics } from './consumer-metrics.ts';
-import { openDatabase } from './database.ts';
 import { createDeadLetters, type Message } from './dead-letters.ts';
 import { createIngest } from './ingest.ts';
-import { createKafka, ensureTopics } from './kafka.ts';
-import { createLog } from './log.ts';
+import type { ConsumerSettings, FromConsumer, ToConsumer } from './messages.ts';
+import { createConsumerMetrics } from './metrics.ts';
 import { watchOffsets } from './offset-watch.ts';
-import { createServiceState } from './service-state.ts';
-import { createStore } from './store.ts';
-import { summarize } from './summary.ts';
-import type { ConsumerSettings, FromConsumer, ToConsumer } from './worker-messages.ts';
 
 /**
  * The thread of a consumer. It has an event loop of its own because decoding and checking a backlog would keep lookups

@@ -1,9 +1,9 @@
 import pLimit from 'p-limit';
+import { toDocument } from '../document.ts';
+import type { Log } from '../log.ts';
+import type { OrderUid } from '../order.ts';
+import type { Store } from '../store.ts';
 import type { OrderCache } from './cache.ts';
-import { toDocument } from './document.ts';
-import type { Log } from './log.ts';
-import type { OrderUid } from './order.ts';
-import type { Store } from './store.ts';
 
 type Options = {
   store: Pick<Store, 'newest' | 'find'>;

@@ -1,10 +1,10 @@
+import { type Document, toDocument } from '../document.ts';
+import type { Log } from '../log.ts';
+import type { OrderUid } from '../order.ts';
+import { createServiceState } from '../service-state.ts';
 import { createBreaker } from './breaker.ts';
 import type { OrderCache } from './cache.ts';
-import { type Document, toDocument } from './document.ts';
-import type { Log } from './log.ts';
-import type { OrderUid } from './order.ts';
-import { openRedis } from './redis.ts';
-import { createServiceState } from './service-state.ts';
+import { openRedis } from './redis-client.ts';
 
 /** Both keys carry one hash tag, so that a Redis Cluster keeps them in one place, where a script may change both. */
 const documentsKey = '{orders}:documents';

@@ -1,6 +1,6 @@
-import { isTimeZone } from '../views/format.ts';
-import { isLanguage, type Language, preferredLanguage } from '../views/language.ts';
-import type { Theme } from '../views/view.ts';
+import { isTimeZone } from '../../views/format.ts';
+import { isLanguage, type Language, preferredLanguage } from '../../views/language.ts';
+import type { Theme } from '../../views/view.ts';
 import { securityHeaders } from './security-headers.ts';
 
 export type Settings = { language: Language; theme: Theme | undefined; zone: string | undefined };

@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
-import type { Log } from './log.ts';
-import { pause } from './retry.ts';
+import type { Log } from '../log.ts';
+import { pause } from '../retry.ts';
 
 const every = 5_000;
 

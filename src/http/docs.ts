@@ -2,9 +2,9 @@ import { openapi } from '@elysiajs/openapi';
 import { Elysia } from 'elysia';
 import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
-import packageJson from '../package.json' with { type: 'json' };
+import packageJson from '../../package.json' with { type: 'json' };
+import { Order } from '../order.ts';
 import { createAsset } from './asset.ts';
-import { Order } from './order.ts';
 import { ProblemSchema } from './problem.ts';
 import { dataHeaders, securityHeaders } from './security-headers.ts';
 

@@ -1,7 +1,7 @@
 import type { MetricObject } from 'prom-client';
-import type { KafkaAddress } from './kafka.ts';
-import type { OrderUid } from './order.ts';
-import type { Summary } from './summary.ts';
+import type { KafkaAddress } from '../kafka.ts';
+import type { OrderUid } from '../order.ts';
+import type { Summary } from '../summary.ts';
 
 /** What a consumer's thread needs to know, as plain data. */
 export type ConsumerSettings = {

@@ -1,7 +1,7 @@
 import type { Batch, EachBatchPayload } from 'kafkajs';
+import type { Log } from '../log.ts';
+import { pause, within } from '../retry.ts';
 import type { Message } from './dead-letters.ts';
-import type { Log } from './log.ts';
-import { pause, within } from './retry.ts';
 
 /** A chunk goes to PostgreSQL in one round trip: at most so many messages, and no more once it has so many bytes. */
 const chunkMessages = 500;

@@ -1,9 +1,9 @@
 import type { Kafka, Consumer as Member } from 'kafkajs';
+import type { Log } from '../log.ts';
+import { backoff, pause, within } from '../retry.ts';
+import type { ServiceState } from '../service-state.ts';
 import { type Assignment, createAssignment } from './assignment.ts';
 import type { Message } from './dead-letters.ts';
-import type { Log } from './log.ts';
-import { backoff, pause, within } from './retry.ts';
-import type { ServiceState } from './service-state.ts';
 
 /** The least that Kafka allows: a member that has died keeps its partitions waiting for so long, in ms. */
 const sessionTimeout = 6_000;

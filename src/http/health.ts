@@ -1,7 +1,7 @@
-import { within } from './retry.ts';
-import { oneLine } from './service-state.ts';
-import type { Store } from './store.ts';
-import type { ConsumerState } from './worker-messages.ts';
+import type { ConsumerState } from '../consumer/messages.ts';
+import { within } from '../retry.ts';
+import { oneLine } from '../service-state.ts';
+import type { Store } from '../store.ts';
 
 export type PartState = { state: 'works' | 'away' | 'off'; reason?: string };
 

@@ -1,7 +1,7 @@
 import type { MetricObject } from 'prom-client';
-import type { Log } from './log.ts';
-import { backoff, within } from './retry.ts';
-import type { ConsumerSettings, ConsumerState, FromConsumer, ToConsumer } from './worker-messages.ts';
+import type { Log } from '../log.ts';
+import { backoff, within } from '../retry.ts';
+import type { ConsumerSettings, ConsumerState, FromConsumer, ToConsumer } from './messages.ts';
 
 const stopWithin = 8_000;
 const metricsWithin = 1_000;
@@ -26,7 +26,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
 
   const start = (): Worker => {
     const begun = Date.now();
-    const thread = new Worker(new URL('./consumer-worker.ts', import.meta.url));
+    const thread = new Worker(new URL('./worker.ts', import.meta.url));
     thread.onmessage = ({ data }: MessageEvent<FromConsumer>) => {
       if (data.type === 'stored') stored(data);
       if (data.type === 'state') state = data.state;

@@ -1,5 +1,5 @@
-import type { Document } from './document.ts';
-import type { OrderUid } from './order.ts';
+import type { Document } from '../document.ts';
+import type { OrderUid } from '../order.ts';
 
 /** As `OrderCache`, but at once. */
 export type MemoryCache = {

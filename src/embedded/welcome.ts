@@ -1,6 +1,6 @@
-import { pause } from './retry.ts';
+import { pause } from '../retry.ts';
+import type { Store } from '../store.ts';
 import type { Services } from './services.ts';
-import type { Store } from './store.ts';
 
 type Options = {
   url: string;

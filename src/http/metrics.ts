@@ -6,11 +6,11 @@ import {
   type MetricObject,
   Registry,
 } from 'prom-client';
-import type { OrderCache } from './cache.ts';
-import type { MemoryCache } from './cache-memory.ts';
-import type { ConsumerThread } from './consumer-thread.ts';
+import type { OrderCache } from '../cache/cache.ts';
+import type { MemoryCache } from '../cache/memory.ts';
+import type { ConsumerThread } from '../consumer/thread.ts';
+import type { Lookup, LookupCounts } from '../lookup.ts';
 import type { Feed } from './feed.ts';
-import type { Lookup, LookupCounts } from './lookup.ts';
 
 type Sources = {
   lookup: Lookup & { counts(): LookupCounts; queries(): number };

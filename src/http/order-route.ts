@@ -1,6 +1,6 @@
-import type { Document } from './document.ts';
-import { type Answer, type Lookup, type Step, Unavailable } from './lookup.ts';
-import { isOrderUid } from './order.ts';
+import type { Document } from '../document.ts';
+import { type Answer, type Lookup, type Step, Unavailable } from '../lookup.ts';
+import { isOrderUid } from '../order.ts';
 import { toProblem } from './problem.ts';
 import { dataHeaders } from './security-headers.ts';
 

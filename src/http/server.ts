@@ -1,4 +1,4 @@
-import { within } from './retry.ts';
+import { within } from '../retry.ts';
 
 /** Requests that are running when the server stops have so long to end, in ms. */
 const graceAtStop = 3_000;

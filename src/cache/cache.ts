@@ -1,5 +1,5 @@
-import type { Document } from './document.ts';
-import type { OrderUid } from './order.ts';
+import type { Document } from '../document.ts';
+import type { OrderUid } from '../order.ts';
 
 /**
  * A bounded store of orders, first in, first out: it never holds more than its limit, and what entered first leaves

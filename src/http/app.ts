@@ -1,9 +1,9 @@
 import { Elysia } from 'elysia';
+import type { Log } from '../log.ts';
+import { type Lookup, Unavailable } from '../lookup.ts';
 import { createDocs } from './docs.ts';
 import type { Feed } from './feed.ts';
 import type { Health } from './health.ts';
-import type { Log } from './log.ts';
-import { type Lookup, Unavailable } from './lookup.ts';
 import { healthDetail, livenessDetail, orderDetail } from './openapi.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import type { Config } from './config.ts';
-import type { Log } from './log.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
 
 /** Where Kafka and PostgreSQL are, whoever runs them. */
 export type Services = {
@@ -54,11 +54,11 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
 const embeddedBrokerPort = 9092;
 
 const startBroker = async (dataDir: string, log: Log) => {
-  const { startBrokerThread } = await import('./embedded/kafka/thread.ts');
+  const { startBrokerThread } = await import('./kafka/thread.ts');
   return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, log });
 };
 
 const startPostgres = async (dataDir: string, log: Log) => {
-  const { startPostgres } = await import('./embedded/postgres.ts');
+  const { startPostgres } = await import('./postgres.ts');
   return startPostgres({ dataDir, log });
 };

@@ -1,8 +1,8 @@
+import { type Order, parseOrder, toOrder } from '../order.ts';
+import { untilDone } from '../retry.ts';
+import { oneLine, type ServiceState } from '../service-state.ts';
+import { isRefused, type Store } from '../store.ts';
 import type { DeadLetter, DeadLetters, Message } from './dead-letters.ts';
-import { type Order, parseOrder, toOrder } from './order.ts';
-import { untilDone } from './retry.ts';
-import { oneLine, type ServiceState } from './service-state.ts';
-import { isRefused, type Store } from './store.ts';
 
 type Entry = { message: Message; order: Order };
 
