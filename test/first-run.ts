@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './until.ts';
 
-const root = join(import.meta.dir, '..');
+/** A clone in which nothing is installed shows more than this one. */
+const root = process.env.FIRST_RUN_IN ?? join(import.meta.dir, '..');
 const isFree = async (port: number) => {
   const socket = await Bun.connect({ hostname: '127.0.0.1', port, socket: { data() {} } }).catch(
     () => undefined,
