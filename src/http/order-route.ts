@@ -8,12 +8,13 @@ import { dataHeaders } from './security-headers.ts';
 export const createOrderRoute = (lookup: Lookup) => {
   const found = (request: Request, { etag, body }: Document, steps: readonly Step[]) => {
     const headers = {
-      ...dataHeaders,
       'content-type': 'application/json',
       'cache-control': 'private',
       etag,
       'cache-status': cacheStatus(steps),
       'server-timing': serverTiming(steps),
+      'content-security-policy': dataHeaders['content-security-policy'],
+      'x-content-type-options': dataHeaders['x-content-type-options'],
     };
     const match = request.headers.get('if-none-match');
     if (match !== null && isMatch(match, etag)) return new Response(null, { status: 304, headers });
