@@ -19,7 +19,7 @@ const processesOf = async (directory: string) =>
     .split('\n')
     .filter((line) => line.includes(directory));
 
-test('one command brings up the page with orders arriving; Ctrl-C ends all of it', async () => {
+test('one command brings up the page with orders arriving; a second one says so and leaves it alone; Ctrl-C ends all of it', async () => {
   expect(await isFree(9092)).toBe(true);
   const dataDir = await mkdtemp(join(tmpdir(), 'first-run-'));
   const { KAFKA_BROKERS: _, DATABASE_URL: __, REDIS_URL: ___, ...environment } = process.env;
@@ -52,6 +52,18 @@ test('one command brings up the page with orders arriving; Ctrl-C ends all of it
       seen += new TextDecoder().decode(part);
       if (seen.split('data: ').length > 3) break;
     }
+
+    const second = Bun.spawn([process.execPath, 'src/main.ts'], {
+      cwd: root,
+      env: { ...environment, PORT: '0', DATA_DIR: dataDir },
+      stdout: 'ignore',
+      stderr: 'pipe',
+    });
+    const said = (await new Response(second.stderr).text()).trim();
+    expect(await second.exited).toBe(1);
+    expect(said.split('\n')).toHaveLength(1);
+    expect(said).toMatch(/9092|data|PostgreSQL/);
+    expect((await fetch(order as string)).status).toBe(200);
 
     process.kill(-child.pid, 'SIGINT');
     await until(() => child.exitCode !== null || child.signalCode !== null, 10_000);
