@@ -23,6 +23,12 @@ const send = (message: FromConsumer) => self.postMessage(message);
 /** The live list shows no more of one chunk. */
 const shown = 5;
 
+/**
+ * After so many messages garbage is collected. Left to itself the collector lets it grow with the machine's memory: a
+ * backlog that drained took 290 MB resident, and takes 230 MB with this, for some percent of this thread's time.
+ */
+const collectEvery = 20_000;
+
 const start = (settings: ConsumerSettings) => {
   const { name, topic, deadLetterTopic, groupId, partitions } = settings;
   const log = createLog(settings.logLevel, name);
@@ -48,6 +54,7 @@ const start = (settings: ConsumerSettings) => {
 
   const registry = new Registry();
   let taking = 0;
+  let uncollected = 0;
   const metrics = createConsumerMetrics(registry, () => (postgresState.reason() ? taking : 0));
 
   const ingest = createIngest({
@@ -61,6 +68,11 @@ const start = (settings: ConsumerSettings) => {
     taking++;
     const outcome = await ingest(chunk, signal).finally(() => taking--);
     metrics.chunk(chunk, outcome, (performance.now() - begun) / 1000);
+    uncollected += chunk.length;
+    if (uncollected >= collectEvery) {
+      uncollected = 0;
+      Bun.gc(true);
+    }
     if (outcome.stored.length === 0) return;
     const now = new Date();
     send({
