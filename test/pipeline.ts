@@ -132,7 +132,7 @@ export const openPipeline = async ({
         state: kafkaState,
         log: silent,
         progress: {
-          end() {},
+          fetched() {},
           committed() {},
           assigned(now) {
             assigned = now;

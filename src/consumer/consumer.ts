@@ -27,8 +27,8 @@ type Options = {
   state: ServiceState;
   log: Log;
   progress: {
-    /** The offset after the newest message of the partition, as the last fetch saw it. */
-    end(partition: number, offset: bigint): void;
+    /** A fetch began at the offset `first`; the partition's newest message is before `end`. */
+    fetched(partition: number, first: bigint, end: bigint): void;
     committed(partition: number, offset: bigint): void;
     /** The partitions that this member has from now on. */
     assigned(partitions: number[]): void;
@@ -98,7 +98,12 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: 16,
         eachBatch: (payload) => {
-          progress.end(payload.batch.partition, BigInt(payload.batch.highWatermark));
+          const { partition, highWatermark } = payload.batch;
+          progress.fetched(
+            partition,
+            BigInt(payload.batch.firstOffset() ?? highWatermark),
+            BigInt(highWatermark),
+          );
           return assignment.accept(payload);
         },
       });

@@ -79,6 +79,9 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
         lag.reset();
         for (const partition of partitions) offsets.set(partition, {});
       },
+      /** Where a fetch began tells what is committed, until we have committed something ourselves. */
+      fetched: (partition: number, first: bigint, end: bigint) =>
+        set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
       end: (partition: number, end: bigint) => set(partition, { end }),
       committed: (partition: number, committed: bigint) => set(partition, { committed }),
     },
