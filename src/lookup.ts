@@ -2,6 +2,7 @@ import type { OrderCache } from './cache/cache.ts';
 import type { MemoryCache } from './cache/memory.ts';
 import { type Document, toDocument } from './document.ts';
 import type { OrderUid } from './order.ts';
+import { inTime } from './retry.ts';
 import type { Store } from './store.ts';
 
 export type Tier = 'memory' | 'redis' | 'postgres';
@@ -73,21 +74,13 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     if (queries >= queriesAtMost) throw new Unavailable('too many lookups wait for PostgreSQL');
     queries++;
     const answer = store.find(uid).finally(() => queries--);
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(new Error(`no answer within ${answerWithin} ms`)),
-      answerWithin,
-    );
     try {
-      const json = await Promise.race([answer, late.promise]);
+      const json = await inTime(answerWithin, answer);
       worked?.();
       return json;
     } catch (error) {
-      answer.catch(() => {});
       failed?.(error);
       throw new Unavailable('PostgreSQL does not answer', { cause: error });
-    } finally {
-      clearTimeout(timer);
     }
   };
 

@@ -50,6 +50,13 @@ export const within = async (ms: number, promise: Promise<unknown>): Promise<voi
   await Promise.race([promise, pause(ms, over.signal)]).finally(() => over.abort());
 };
 
+/** As `answer`, but rejects when it has not come within `ms`; what comes of it later is nobody's. */
+export const inTime = <T>(ms: number, answer: Promise<T>): Promise<T> => {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms);
+  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
+};
+
 /** As `promise`, but rejects with the signal's reason as soon as that is aborted. */
 export const unlessAborted = async <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> => {
   const aborted = Promise.withResolvers<never>();

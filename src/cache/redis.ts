@@ -1,6 +1,7 @@
 import { type Document, toDocument } from '../document.ts';
 import type { Log } from '../log.ts';
 import type { OrderUid } from '../order.ts';
+import { inTime } from '../retry.ts';
 import { createServiceState } from '../service-state.ts';
 import { createBreaker } from './breaker.ts';
 import type { OrderCache } from './cache.ts';
@@ -80,7 +81,7 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
 
   const ask = async <T>(breaker: typeof reads, ms: number, question: () => Promise<T>) => {
     if (!isConnected()) return undefined;
-    const answer = await breaker.ask(() => deadline(ms, question()));
+    const answer = await breaker.ask(() => inTime(ms, question()));
     if (answer !== undefined && reads.isWell() && entries.isWell()) state.works();
     return answer;
   };
@@ -110,13 +111,6 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     reason: () => state.reason() ?? (isConnected() ? undefined : 'not connected'),
     close: () => redis.disconnect(),
   };
-};
-
-/** Rejects when the answer has not come in time. */
-const deadline = <T>(ms: number, answer: Promise<T>): Promise<T> => {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms);
-  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 };
 
 const utf8 = new TextEncoder();
