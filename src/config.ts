@@ -197,7 +197,8 @@ export const settings = {
     variable: 'SERVE',
     preset: 'http,consumer',
     ...halves,
-    meaning: 'which half of the program runs here',
+    meaning:
+      'which half of the program runs here; without http, PORT answers only /healthz, /readyz and /metrics',
   }),
 };
 

@@ -12,6 +12,7 @@ import { createApp } from './http/app.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
+import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { listen } from './http/server.ts';
 import { kafkaAddress } from './kafka.ts';
 import { createLog, type Log } from './log.ts';
@@ -55,30 +56,32 @@ const start = async (run: Run) => {
   const forever = { signal: stopping, failed: postgres.fails };
 
   const memory = createMemoryCache(config.cacheLimit);
-  const redis = config.redisUrl
-    ? createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log })
-    : undefined;
+  const answers = config.serve.has('http');
+  const redis =
+    config.redisUrl && answers
+      ? createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log })
+      : undefined;
   open.defer(() => redis?.close());
   const lookup = createLookup({ memory, redis, store, worked: postgres.works, failed: postgres.fails });
   const isEmbedded = config.brokers === null;
-  const feed = (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
+  const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
   const consumers: ConsumerThread[] = [];
 
-  if (config.serve.has('http')) {
-    const health = createHealth({
-      store,
-      redis: redis?.reason,
-      consumers: config.serve.has('consumer')
-        ? () => consumers.map((consumer) => consumer.state())
-        : undefined,
-    });
-    const metrics = createMetrics({ lookup, memory, redis, feed, consumers });
-    const server = listen(createApp({ lookup, health, metrics, feed, log }), config);
-    open.defer(server.stop);
-    open.defer(() => feed?.close());
-    log.info({ url: server.url }, 'listening');
-    if (services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
-  }
+  const health = createHealth({
+    store,
+    redis: redis?.reason,
+    consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
+    answers,
+  });
+  const metrics = createMetrics({ lookup, memory, redis, feed, consumers });
+  const app = answers
+    ? createApp({ lookup, health, metrics, feed, log })
+    : createOperationsApp(operationRoutes({ health, metrics }), log);
+  const server = listen(app, config);
+  open.defer(server.stop);
+  open.defer(() => feed?.close());
+  log.info({ url: server.url }, 'listening');
+  if (answers && services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
   const migrating = untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
@@ -101,7 +104,7 @@ const start = async (run: Run) => {
   }
   if (isEmbedded) open.defer(startProducer(services.brokers).stop);
 
-  if (config.serve.has('http')) {
+  if (answers) {
     const caches = redis ? [memory, redis] : [memory];
     const warmUp = createWarmUp({
       store,

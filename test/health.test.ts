@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import type { ConsumerState } from '../src/consumer/messages.ts';
 import { openDatabase } from '../src/database.ts';
 import { createHealth } from '../src/http/health.ts';
 import { createStore } from '../src/store.ts';
@@ -7,35 +8,85 @@ import { testDatabase, until } from './services.ts';
 const ok = { ping: async () => {} };
 const works = { state: 'works' } as const;
 const off = { state: 'off' } as const;
-const fine = { kafka: undefined, postgres: undefined };
-const away = { kafka: 'Connection error: connect ECONNREFUSED', postgres: undefined };
+const fine: ConsumerState = { name: 'consumer-1', kafka: undefined, postgres: undefined, thread: undefined };
+const away = { ...fine, name: 'consumer-2', kafka: 'Connection error: connect ECONNREFUSED' };
 
 test('all well is ready', async () => {
-  const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine] });
-  expect(await health()).toEqual({ status: 'ready', parts: { postgres: works, redis: works, kafka: works } });
+  const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine], answers: true });
+  expect(await health()).toEqual({
+    status: 'ready',
+    parts: { postgres: works, redis: works, kafka: works, consumers: works },
+  });
 });
 
 test('parts that the program runs without are off, and make it no less ready', async () => {
-  const health = createHealth({ store: ok, redis: undefined, consumers: undefined });
-  expect(await health()).toEqual({ status: 'ready', parts: { postgres: works, redis: off, kafka: off } });
+  const health = createHealth({ store: ok, redis: undefined, consumers: undefined, answers: true });
+  expect(await health()).toEqual({
+    status: 'ready',
+    parts: { postgres: works, redis: off, kafka: off, consumers: off },
+  });
 });
 
 test('Redis or Kafka away is degraded, with the reason', async () => {
-  const withoutRedis = createHealth({ store: ok, redis: () => 'not connected', consumers: () => [fine] });
+  const withoutRedis = createHealth({
+    store: ok,
+    redis: () => 'not connected',
+    consumers: () => [fine],
+    answers: true,
+  });
   expect(await withoutRedis()).toEqual({
     status: 'degraded',
-    parts: { postgres: works, redis: { state: 'away', reason: 'not connected' }, kafka: works },
+    parts: {
+      postgres: works,
+      redis: { state: 'away', reason: 'not connected' },
+      kafka: works,
+      consumers: works,
+    },
   });
-  const withoutKafka = createHealth({ store: ok, redis: undefined, consumers: () => [fine, away] });
+  const withoutKafka = createHealth({
+    store: ok,
+    redis: undefined,
+    consumers: () => [fine, away],
+    answers: true,
+  });
   expect(await withoutKafka()).toMatchObject({
     status: 'degraded',
     parts: { kafka: { state: 'away', reason: away.kafka } },
   });
-  const starting = createHealth({ store: ok, redis: undefined, consumers: () => [] });
+  const starting = createHealth({ store: ok, redis: undefined, consumers: () => [], answers: true });
   expect(await starting()).toMatchObject({
     status: 'degraded',
     parts: { kafka: { reason: 'not reached yet' } },
   });
+});
+
+test('a consumer whose thread has ended, or that cannot store, is degraded, and named', async () => {
+  const ended = { ...away, thread: 'it has ended and is started again' };
+  const stuck = { ...fine, postgres: 'no space left on device' };
+  for (const [consumer, reason] of [
+    [ended, 'consumer-2: it has ended and is started again'],
+    [stuck, 'consumer-1 waits for PostgreSQL: no space left on device'],
+  ] as const) {
+    const health = createHealth({
+      store: ok,
+      redis: undefined,
+      consumers: () => [fine, consumer],
+      answers: true,
+    });
+    expect(await health()).toMatchObject({
+      status: 'degraded',
+      parts: { consumers: { state: 'away', reason } },
+    });
+  }
+});
+
+test('a process that answers no lookups is unready while Kafka is away, as it then does nothing', async () => {
+  const statusWith = async (...consumers: ConsumerState[]) =>
+    (await createHealth({ store: ok, redis: undefined, consumers: () => consumers, answers: false })())
+      .status;
+  expect(await statusWith(fine)).toBe('ready');
+  expect(await statusWith(fine, away)).toBe('unready');
+  expect(await statusWith()).toBe('unready');
 });
 
 test('PostgreSQL away is unready, whatever else works, and ready again when it is back', async () => {
@@ -43,13 +94,19 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
   const ping = async () => {
     if (isAway) throw new Error('connect ECONNREFUSED\n    at secret.ts:1');
   };
-  const health = createHealth({ store: { ping }, redis: () => undefined, consumers: () => [fine] });
+  const health = createHealth({
+    store: { ping },
+    redis: () => undefined,
+    consumers: () => [fine],
+    answers: true,
+  });
   expect(await health()).toEqual({
     status: 'unready',
     parts: {
       postgres: { state: 'away', reason: 'connect ECONNREFUSED at secret.ts:1' },
       redis: works,
       kafka: works,
+      consumers: works,
     },
   });
   isAway = false;
@@ -63,7 +120,7 @@ test('a PostgreSQL that does not answer is unready within a second, and is asked
     pings++;
     return answer.promise;
   };
-  const health = createHealth({ store: { ping }, redis: undefined, consumers: undefined });
+  const health = createHealth({ store: { ping }, redis: undefined, consumers: undefined, answers: true });
   const begun = performance.now();
   const states = await Promise.all(Array.from({ length: 100 }, health));
   expect(performance.now() - begun).toBeLessThan(1_500);
@@ -82,7 +139,12 @@ test.each([
   await using database = await testDatabase({ migrated: false });
   const url = change(new URL(database.url));
   const sql = openDatabase({ url: url.href, connections: 1, name: 'test' });
-  const health = createHealth({ store: createStore(sql), redis: undefined, consumers: undefined });
+  const health = createHealth({
+    store: createStore(sql),
+    redis: undefined,
+    consumers: undefined,
+    answers: true,
+  });
   const state = await health();
   await sql.end({ timeout: 0 });
   // A server that trusts whoever comes from this machine asks for no password.

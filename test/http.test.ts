@@ -15,7 +15,8 @@ const path = `/order/${order.order_uid}`;
 const json = JSON.stringify(order);
 
 const works = { state: 'works' } as const;
-const ready = { status: 'ready', parts: { postgres: works, redis: works, kafka: works } } as const;
+const parts = { postgres: works, redis: works, kafka: works, consumers: works };
+const ready = { status: 'ready', parts } as const;
 
 /** An app on orders in a Map. */
 const open = (parts: Partial<Parameters<typeof createApp>[0]> = {}) => {

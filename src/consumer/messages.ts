@@ -16,8 +16,11 @@ export type ConsumerSettings = {
   logLevel: string;
 };
 
-/** Why a service does not work; undefined while it does. */
-export type ConsumerState = { kafka: string | undefined; postgres: string | undefined };
+/** Why a service does not work, for a consumer; undefined while it does. */
+export type ServiceReasons = { kafka: string | undefined; postgres: string | undefined };
+
+/** `thread`: why the consumer's thread does not run; undefined while it does. */
+export type ConsumerState = ServiceReasons & { name: string; thread: string | undefined };
 
 export type ToConsumer =
   | { type: 'start'; settings: ConsumerSettings }
@@ -27,6 +30,6 @@ export type ToConsumer =
 export type FromConsumer =
   /** Orders that are new in PostgreSQL: all their uids, and the last few as they are shown. */
   | { type: 'stored'; uids: OrderUid[]; newest: Summary[] }
-  | { type: 'state'; state: ConsumerState }
+  | { type: 'state'; state: ServiceReasons }
   | { type: 'metrics'; request: number; metrics: MetricObject[] }
   | { type: 'stopped' };

@@ -16,7 +16,9 @@ type Options = {
 
 /** Runs a consumer in a thread of this process. A thread that ends unasked is started again, with backoff. */
 export const startConsumerThread = ({ settings, stored, log }: Options) => {
-  let state: ConsumerState = { kafka: 'not reached yet', postgres: undefined };
+  const { name } = settings;
+  const unknown = { name, kafka: 'not reached yet', postgres: undefined, thread: undefined };
+  let state: ConsumerState = unknown;
   let attempt = 0;
   let requests = 0;
   let stopping = false;
@@ -29,21 +31,17 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
     const thread = new Worker(new URL('./worker.ts', import.meta.url));
     thread.onmessage = ({ data }: MessageEvent<FromConsumer>) => {
       if (data.type === 'stored') stored(data);
-      if (data.type === 'state') state = data.state;
+      if (data.type === 'state') state = { ...unknown, ...data.state };
       if (data.type === 'metrics') answers.get(data.request)?.(data.metrics);
       if (data.type === 'stopped') stopped.resolve();
     };
-    thread.onerror = (event) =>
-      log.error({ thread: settings.name, reason: event.message }, 'error in a consumer');
+    thread.onerror = (event) => log.error({ thread: name, reason: event.message }, 'error in a consumer');
     thread.addEventListener('close', () => {
       if (stopping) return stopped.resolve();
       if (Date.now() - begun > steady) attempt = 0;
       const wait = backoff(attempt++);
-      state = { ...state, kafka: 'the consumer has ended and is started again' };
-      log.error(
-        { thread: settings.name, againInMs: Math.round(wait) },
-        'a consumer has ended; it is started again',
-      );
+      state = { ...unknown, thread: 'it has ended and is started again' };
+      log.error({ thread: name, againInMs: Math.round(wait) }, 'a consumer has ended; it is started again');
       again = setTimeout(() => {
         worker = start();
       }, wait);

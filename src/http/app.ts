@@ -2,9 +2,11 @@ import { Elysia } from 'elysia';
 import type { Log } from '../log.ts';
 import { type Lookup, Unavailable } from '../lookup.ts';
 import { createDocs } from './docs.ts';
+import { createFailure } from './failure.ts';
 import type { Feed } from './feed.ts';
 import type { Health } from './health.ts';
 import { healthDetail, livenessDetail, orderDetail } from './openapi.ts';
+import { operationRoutes } from './operations.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';
 import { toProblem } from './problem.ts';
@@ -23,6 +25,8 @@ type Parts = {
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
 export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   const order = createOrderRoute(lookup);
+  const operations = operationRoutes({ health, metrics });
+  const failed = createFailure(log);
   const hidden = { detail: { hide: true } };
   const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
 
@@ -43,26 +47,9 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
     })
     .get('/order/:uid', ({ request }) => order(request, lastSegment(request.url)), { detail: orderDetail })
     .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)), hidden)
-    .get('/healthz', () => Response.json({ status: 'alive' }, noStore), { detail: livenessDetail })
-    .get(
-      '/readyz',
-      async () => {
-        const state = await health();
-        return Response.json(state, { status: state.status === 'unready' ? 503 : 200, ...noStore });
-      },
-      { detail: healthDetail },
-    )
-    .get(
-      '/metrics',
-      async () =>
-        new Response(await metrics(), {
-          headers: {
-            ...noStore.headers,
-            'content-type': 'text/plain; version=0.0.4; charset=utf-8',
-          },
-        }),
-      hidden,
-    )
+    .get('/healthz', operations['/healthz'], { detail: livenessDetail })
+    .get('/readyz', operations['/readyz'], { detail: healthDetail })
+    .get('/metrics', operations['/metrics'], hidden)
     .use(createPage({ lookup, liveFeed: feed !== undefined }))
     .use(createDocs());
 
@@ -83,15 +70,6 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
       hidden,
     );
   }
-
-  const failed = (request: Request, error: unknown) => {
-    log.error({ method: request.method, ...withoutWords(error) }, 'a request failed');
-    return toProblem({
-      status: 500,
-      title: 'Our mistake',
-      detail: 'It has been noted. Please try again later.',
-    });
-  };
 
   /** A path that there is, but not for this method, or no path of ours. */
   const missing = (method: string, path: string) => {
@@ -121,13 +99,6 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
 };
 
 export type App = ReturnType<typeof createApp>;
-
-/** What an error is and where it arose. Its message and its fields may quote an order, which is personal. */
-const withoutWords = (error: unknown) => {
-  const { name, code, stack } = (error ?? {}) as { name?: unknown; code?: unknown; stack?: unknown };
-  const frames = String(stack ?? '').match(/^\s+at .*$/gm) ?? [];
-  return { name, code, at: frames.slice(0, 10).map((frame) => frame.trim()) };
-};
 
 /** The uid of `/order/:uid` as it was sent, or undefined when the URL is another one's. */
 const lookedUp = (url: string): string | undefined => {

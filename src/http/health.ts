@@ -5,10 +5,13 @@ import type { Store } from '../store.ts';
 
 export type PartState = { state: 'works' | 'away' | 'off'; reason?: string };
 
-/** `ready` while lookups can be answered; `degraded` when they can and something else does not work. */
+/**
+ * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
+ * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work.
+ */
 export type Health = {
   status: 'ready' | 'degraded' | 'unready';
-  parts: { postgres: PartState; redis: PartState; kafka: PartState };
+  parts: { postgres: PartState; redis: PartState; kafka: PartState; consumers: PartState };
 };
 
 const answerWithin = 1_000;
@@ -19,10 +22,12 @@ type Options = {
   redis: (() => string | undefined) | undefined;
   /** Of each consumer of this process; absent when none runs here. */
   consumers: (() => readonly ConsumerState[]) | undefined;
+  /** Whether this process answers lookups. */
+  answers: boolean;
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
-export const createHealth = ({ store, redis, consumers }: Options) => {
+export const createHealth = ({ store, redis, consumers, answers }: Options) => {
   let asking: Promise<string | undefined> | undefined;
   /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
   const ask = async () => {
@@ -39,9 +44,12 @@ export const createHealth = ({ store, redis, consumers }: Options) => {
     const postgres = partOf(await ask());
     const redisPart = redis ? partOf(redis()) : off;
     const kafka = consumers ? partOf(kafkaReason(consumers())) : off;
-    const isDegraded = redisPart.state === 'away' || kafka.state === 'away';
-    const status = postgres.state === 'away' ? 'unready' : isDegraded ? 'degraded' : 'ready';
-    return { status, parts: { postgres, redis: redisPart, kafka } };
+    const threads = consumers ? partOf(threadsReason(consumers())) : off;
+    const parts = { postgres, redis: redisPart, kafka, consumers: threads };
+    const needed = answers ? [postgres] : [postgres, kafka, threads];
+    const isAway = (part: PartState) => part.state === 'away';
+    const status = needed.some(isAway) ? 'unready' : Object.values(parts).some(isAway) ? 'degraded' : 'ready';
+    return { status, parts };
   };
 };
 
@@ -54,6 +62,16 @@ const kafkaReason = (consumers: readonly ConsumerState[]) =>
   consumers.length === 0
     ? 'not reached yet'
     : consumers.map(({ kafka }) => kafka).find((reason) => reason !== undefined);
+
+/** Of the first consumer that does not run, or cannot store. */
+const threadsReason = (consumers: readonly ConsumerState[]) => {
+  if (consumers.length === 0) return 'not started yet';
+  for (const { name, thread, postgres } of consumers) {
+    if (thread !== undefined) return `${name}: ${thread}`;
+    if (postgres !== undefined) return `${name} waits for PostgreSQL: ${postgres}`;
+  }
+  return undefined;
+};
 
 const reasonWithin = async (asking: Promise<string | undefined>): Promise<string | undefined> => {
   let reason: string | undefined = `no answer within ${answerWithin} ms`;

@@ -1,0 +1,79 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { createOperationsApp, operationRoutes } from '../src/http/operations.ts';
+import { startProgram } from './program.ts';
+import { brokers, silent, testDatabase, topicName, until } from './services.ts';
+
+// A process starts, and its group forms in seconds.
+setDefaultTimeout(60_000);
+
+const works = { state: 'works' } as const;
+const parts = { postgres: works, redis: works, kafka: works, consumers: works };
+
+const open = (change: Partial<Parameters<typeof operationRoutes>[0]> = {}, log = silent) => {
+  const health = async () => ({ status: 'ready' as const, parts });
+  const app = createOperationsApp(operationRoutes({ health, metrics: async () => 'a 1\n', ...change }), log);
+  return (path: string, method = 'GET') => app.fetch(new Request(`http://localhost${path}`, { method }));
+};
+
+test('health, readiness and metrics are all that there is', async () => {
+  const get = open();
+  expect(await (await get('/healthz')).json()).toEqual({ status: 'alive' });
+  expect(await (await get('/readyz?verbose')).json()).toEqual({ status: 'ready', parts });
+  expect(await (await get('/metrics')).text()).toBe('a 1\n');
+  for (const path of [
+    '/',
+    '/order/b563feb7b2b84b6test',
+    '/swagger',
+    '/events',
+    '/constructor',
+    '/healthz/',
+  ]) {
+    const response = await get(path);
+    expect([path, response.status]).toEqual([path, 404]);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+  }
+});
+
+test('another method is told which there are', async () => {
+  const get = open();
+  expect((await get('/readyz', 'HEAD')).status).toBe(200);
+  const response = await get('/metrics', 'POST');
+  expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+});
+
+test('a failure is noted, and its words are not told', async () => {
+  const noted: unknown[] = [];
+  const log = { ...silent, error: (...line: unknown[]) => noted.push(line) } as typeof silent;
+  const response = await open({ metrics: () => Promise.reject(new Error('s3cret')) }, log)('/metrics');
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain('s3cret');
+  expect(JSON.stringify(noted)).not.toContain('s3cret');
+  expect(noted).toHaveLength(1);
+});
+
+test('a process that only consumes can be watched, and answers nothing else', async () => {
+  await using database = await testDatabase({ migrated: false });
+  const topic = topicName();
+  await using program = startProgram({
+    KAFKA_BROKERS: (await brokers()).join(','),
+    KAFKA_TOPIC: topic,
+    KAFKA_DLQ_TOPIC: `${topic}_dlq`,
+    KAFKA_GROUP_ID: `${topic}_group`,
+    KAFKA_PARTITIONS: '1',
+    DATABASE_URL: database.url,
+    REDIS_URL: 'redis://127.0.0.1:1',
+    SERVE: 'consumer',
+  });
+  const url = await program.url();
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  await until(async () => (await fetch(`${url}/readyz`)).status === 200, 30_000);
+  expect(await (await fetch(`${url}/readyz`)).json()).toEqual({
+    status: 'ready',
+    // Only lookups need Redis.
+    parts: { postgres: works, redis: { state: 'off' }, kafka: works, consumers: works },
+  });
+  expect(await (await fetch(`${url}/metrics`)).text()).toContain('orders_stored_total');
+  expect((await fetch(`${url}/`)).status).toBe(404);
+  expect((await program.stop('SIGTERM')).status).toBe(0);
+  expect(program.complaints()).toEqual([]);
+});
