@@ -5,7 +5,6 @@ import { createDocs } from './docs.ts';
 import { createFailure } from './failure.ts';
 import type { Feed } from './feed.ts';
 import type { Health } from './health.ts';
-import { healthDetail, livenessDetail, orderDetail } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';
@@ -27,7 +26,6 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   const order = createOrderRoute(lookup);
   const operations = operationRoutes({ health, metrics });
   const failed = createFailure(log);
-  const hidden = { detail: { hide: true } };
   const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
 
   const eventHeaders = {
@@ -45,30 +43,26 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
         return toProblem({ status: 400, title: 'Bad request', detail: 'The request cannot be read.' });
       return failed(request, error);
     })
-    .get('/order/:uid', ({ request }) => order(request, lastSegment(request.url)), { detail: orderDetail })
-    .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)), hidden)
-    .get('/healthz', operations['/healthz'], { detail: livenessDetail })
-    .get('/readyz', operations['/readyz'], { detail: healthDetail })
-    .get('/metrics', operations['/metrics'], hidden)
+    .get('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
+    .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
+    .get('/healthz', operations['/healthz'])
+    .get('/readyz', operations['/readyz'])
+    .get('/metrics', operations['/metrics'])
     .use(createPage({ lookup, liveFeed: feed !== undefined }))
     .use(createDocs());
 
   if (feed) {
     // Without a body, or the stream would be waited for.
-    app.head('/events', () => new Response(null, { headers: eventHeaders }), hidden);
-    app.get(
-      '/events',
-      () => {
-        const stream = feed.open();
-        if (!stream)
-          return toProblem(
-            { status: 503, title: 'Too many readers', detail: 'The live list has no room now.' },
-            { 'retry-after': '30' },
-          );
-        return new Response(stream, { headers: eventHeaders });
-      },
-      hidden,
-    );
+    app.head('/events', () => new Response(null, { headers: eventHeaders }));
+    app.get('/events', () => {
+      const stream = feed.open();
+      if (!stream)
+        return toProblem(
+          { status: 503, title: 'Too many readers', detail: 'The live list has no room now.' },
+          { 'retry-after': '30' },
+        );
+      return new Response(stream, { headers: eventHeaders });
+    });
   }
 
   /** A path that there is, but not for this method, or no path of ours. */

@@ -1,11 +1,8 @@
-import { openapi } from '@elysiajs/openapi';
 import { Elysia } from 'elysia';
 import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
-import packageJson from '../../package.json' with { type: 'json' };
-import { Order } from '../order.ts';
 import { createAsset } from './asset.ts';
-import { ProblemSchema } from './problem.ts';
+import { openapi } from './openapi.ts';
 import { dataHeaders, securityHeaders } from './security-headers.ts';
 
 const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: '/swagger/json', deepLinking: true, tryItOutEnabled: true });`;
@@ -38,31 +35,15 @@ export const createDocs = () => {
     'content-type': 'text/html; charset=utf-8',
     'cache-control': 'no-cache',
   };
+  const document = JSON.stringify(openapi);
+  const documentHeaders = {
+    ...dataHeaders,
+    'content-type': 'application/json',
+    'cache-control': 'no-cache',
+  };
   const app = new Elysia({ name: 'docs' })
-    .onAfterHandle(({ set }) => {
-      Object.assign(set.headers, dataHeaders);
-    })
-    .use(
-      openapi({
-        provider: null,
-        path: '/swagger',
-        specPath: '/swagger/json',
-        exclude: { paths: [/^\/assets\//, '/', '/swagger'] },
-        documentation: {
-          info: {
-            title: 'Order Lookup',
-            version: packageJson.version,
-            description: packageJson.description,
-            license: { name: 'MIT', identifier: 'MIT' },
-          },
-          components: {
-            schemas: { Order: { ...Order, $id: undefined } as never, Problem: ProblemSchema as never },
-          },
-        },
-      }),
-    )
-    .get('/swagger', () => new Response(page, { headers }), { detail: { hide: true } });
-  for (const { path, respond } of Object.values(assets))
-    app.get(path, ({ request }) => respond(request), { detail: { hide: true } });
+    .get('/swagger', () => new Response(page, { headers }))
+    .get('/swagger/json', () => new Response(document, { headers: documentHeaders }));
+  for (const { path, respond } of Object.values(assets)) app.get(path, ({ request }) => respond(request));
   return app;
 };

@@ -1,18 +1,29 @@
+import { type Static, Type } from '@sinclair/typebox';
 import type { ConsumerState } from '../consumer/messages.ts';
 import { within } from '../retry.ts';
 import { oneLine } from '../service-state.ts';
 import type { Store } from '../store.ts';
 
-export type PartState = { state: 'works' | 'away' | 'off'; reason?: string };
+const oneOf = <const Values extends readonly string[]>(...values: Values) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: values });
+
+const Part = Type.Object({
+  state: oneOf('works', 'away', 'off'),
+  reason: Type.Optional(Type.String({ description: 'Why it is away' })),
+});
+
+export const HealthSchema = Type.Object({
+  status: oneOf('ready', 'degraded', 'unready'),
+  parts: Type.Object({ postgres: Part, redis: Part, kafka: Part, consumers: Part }),
+});
+
+export type PartState = Static<typeof Part>;
 
 /**
  * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
  * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work.
  */
-export type Health = {
-  status: 'ready' | 'degraded' | 'unready';
-  parts: { postgres: PartState; redis: PartState; kafka: PartState; consumers: PartState };
-};
+export type Health = Static<typeof HealthSchema>;
 
 const answerWithin = 1_000;
 

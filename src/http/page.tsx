@@ -77,10 +77,10 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
   };
 
   const app = new Elysia({ name: 'page' })
-    .get('/', ({ request }) => answer(request), { detail: { hide: true } })
-    .head('/', ({ request }) => answer(request), { detail: { hide: true } });
+    .get('/', ({ request }) => answer(request))
+    .head('/', ({ request }) => answer(request));
   for (const { path, respond } of Object.values(assets)) {
-    app.get(path, ({ request }) => respond(request), { detail: { hide: true } });
+    app.get(path, ({ request }) => respond(request));
   }
   return app;
 };

@@ -1,0 +1,47 @@
+import { createMemoryCache } from '../src/cache/memory.ts';
+import { createApp } from '../src/http/app.ts';
+import type { Log } from '../src/log.ts';
+import { createLookup, type Lookup, Unavailable } from '../src/lookup.ts';
+import { buildOrder } from './build-order.ts';
+import { silent } from './database.ts';
+
+export const order = buildOrder({ order_uid: 'b563feb7b2b84b6test' });
+/** Where it is. */
+export const path = `/order/${order.order_uid}`;
+/** What is answered there. */
+export const json = JSON.stringify(order);
+
+const works = { state: 'works' } as const;
+const parts = { postgres: works, redis: works, kafka: works, consumers: works };
+export const ready = { status: 'ready', parts } as const;
+
+/** The HTTP part on orders in a Map. */
+export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) => {
+  const orders = new Map([[order.order_uid, json]]);
+  const asked: string[] = [];
+  const find = async (uid: string) => {
+    asked.push(uid);
+    return orders.get(uid);
+  };
+  const logged: unknown[] = [];
+  const log = { ...silent, error: (...line: unknown[]) => logged.push(line) } as Log;
+  const app = createApp({
+    lookup: createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } }),
+    health: async () => ready,
+    metrics: async () => 'orders_lookups_total 1\n',
+    feed: undefined,
+    log,
+    ...parts,
+  });
+  const get = async (url: string, init: RequestInit = {}) =>
+    app.fetch(new Request(`http://localhost${url}`, init));
+  return { app, orders, asked, logged, get };
+};
+
+/** PostgreSQL does not answer. */
+export const unavailable: Lookup = {
+  find: async () => {
+    throw new Unavailable('select document from orders failed', { cause: new Error('password=secret') });
+  },
+  lastHit: () => undefined,
+};
