@@ -46,3 +46,9 @@ export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Opti
     onnotice: () => {},
     connection: { application_name: `order-lookup ${name}` },
   } as postgres.Options<typeof arrays>);
+
+/** `waiting`: queries that wait for a connection, or behind another query on one. */
+export type Pool = { connecting: number; idle: number; busy: number; waiting: number };
+
+/** What a pool's connections do now. By the same patch, as the library does not tell. */
+export const poolOf = (sql: Sql): Pool => (sql as Sql & { pool(): Pool }).pool();

@@ -11,12 +11,13 @@ import { welcome } from './embedded/welcome.ts';
 import { createApp } from './http/app.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
-import { createMetrics } from './http/metrics.ts';
 import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { listen } from './http/server.ts';
 import { kafkaAddress } from './kafka.ts';
 import { createLog, type Log } from './log.ts';
 import { createLookup } from './lookup.ts';
+import { createMetrics } from './metrics/metrics.ts';
+import { watchWarmUp } from './metrics/warm-up.ts';
 import { migrate } from './migrate.ts';
 import { unlessAborted, untilDone, within } from './retry.ts';
 import { createServiceState, oneLine } from './service-state.ts';
@@ -67,16 +68,32 @@ const start = async (run: Run) => {
   const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
   const consumers: ConsumerThread[] = [];
 
+  const warmUp = watchWarmUp(
+    createWarmUp({
+      store,
+      caches: redis ? [memory, redis] : [memory],
+      limit: config.cacheLimit,
+      concurrency: config.warmUpConcurrency,
+      log,
+    }),
+  );
   const health = createHealth({
     store,
     redis: redis?.reason,
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
     answers,
   });
-  const metrics = createMetrics({ lookup, memory, redis, feed, consumers });
+  const metrics = createMetrics({
+    sql,
+    connections: config.databasePool,
+    health,
+    consumers,
+    lookups: answers ? { lookup, memory, redis, feed, warmUp } : undefined,
+  });
+  open.defer(metrics.stop);
   const app = answers
-    ? createApp({ lookup, health, metrics, feed, log })
-    : createOperationsApp(operationRoutes({ health, metrics }), log);
+    ? createApp({ lookup, health, metrics: metrics.read, feed, log })
+    : createOperationsApp(operationRoutes({ health, metrics: metrics.read }), log);
   const server = listen(app, config);
   open.defer(server.stop);
   open.defer(() => feed?.close());
@@ -105,15 +122,7 @@ const start = async (run: Run) => {
   if (isEmbedded) open.defer(startProducer(services.brokers).stop);
 
   if (answers) {
-    const caches = redis ? [memory, redis] : [memory];
-    const warmUp = createWarmUp({
-      store,
-      caches,
-      limit: config.cacheLimit,
-      concurrency: config.warmUpConcurrency,
-      log,
-    });
-    const warm = () => untilDone(() => warmUp(stopping), forever);
+    const warm = () => untilDone(() => warmUp.run(stopping), forever);
     await unlessAborted(stopping, keepWarm({ warm, memory, redis }));
   }
 };

@@ -38,31 +38,38 @@ test('a chunk counts what was stored, what was there already, and dead letters b
   };
   chunk(Array(6).fill({ ...message, timestamp: String(Date.now() - 700) }), outcome, 0.03);
   expect(await read('orders_stored_total')).toEqual(['orders_stored_total 1']);
-  expect(await read('orders_duplicate_total')).toEqual(['orders_duplicate_total 2']);
+  expect(await read('orders_duplicates_total')).toEqual(['orders_duplicates_total 2']);
   expect(await read('orders_dead_letters_total')).toEqual([
     'orders_dead_letters_total{stage="parse"} 2',
+    'orders_dead_letters_total{stage="validate"} 0',
     'orders_dead_letters_total{stage="store"} 1',
   ]);
   expect(await read('orders_chunk_messages_sum')).toEqual(['orders_chunk_messages_sum 6']);
   expect(await read('orders_chunk_duration_seconds_bucket{le="0.05"}')).toEqual([
     'orders_chunk_duration_seconds_bucket{le="0.05"} 1',
   ]);
-  expect(await read('orders_delay_seconds_bucket{le="0.5"}')).toEqual([
-    'orders_delay_seconds_bucket{le="0.5"} 0',
+  expect(await read('orders_ingest_delay_seconds_bucket{le="0.5"}')).toEqual([
+    'orders_ingest_delay_seconds_bucket{le="0.5"} 0',
   ]);
-  expect(await read('orders_delay_seconds_count')).toEqual(['orders_delay_seconds_count 6']);
+  expect(await read('orders_ingest_delay_seconds_count')).toEqual(['orders_ingest_delay_seconds_count 6']);
 });
 
 test('the lag is what lies between the committed offset and the end, also before anything could be committed', async () => {
   const { progress, read } = open();
   progress.assigned([0, 1]);
   progress.fetched(0, 100n, 250n);
-  expect(await read('orders_consumer_lag{')).toEqual(['orders_consumer_lag{partition="0"} 150']);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 150',
+  ]);
   progress.committed(0, 240n);
   progress.end(0, 300n);
-  expect(await read('orders_consumer_lag{')).toEqual(['orders_consumer_lag{partition="0"} 60']);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 60',
+  ]);
   progress.fetched(0, 280n, 300n);
-  expect(await read('orders_consumer_lag{')).toEqual(['orders_consumer_lag{partition="0"} 60']);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 60',
+  ]);
 });
 
 test('a partition that is another member’s has no lag here', async () => {
@@ -72,13 +79,13 @@ test('a partition that is another member’s has no lag here', async () => {
   progress.assigned([0]);
   progress.end(1, 9n);
   progress.committed(1, 9n);
-  expect(await read('orders_consumer_lag{')).toEqual([]);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([]);
 });
 
 test('partitions that wait are told as they are when they are read', async () => {
   const { pause, read } = open();
   pause(3);
-  expect(await read('orders_paused_partitions')).toEqual(['orders_paused_partitions 3']);
+  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 3']);
   pause(0);
-  expect(await read('orders_paused_partitions')).toEqual(['orders_paused_partitions 0']);
+  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 0']);
 });

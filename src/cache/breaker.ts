@@ -12,6 +12,7 @@ export type Breaker = ReturnType<typeof createBreaker>;
  */
 export const createBreaker = (opened: (error: unknown) => void, now = () => performance.now()) => {
   let failures = 0;
+  let failuresInAll = 0;
   let pause = pauseFirst;
   let askAgainAt = 0;
   let wellSince = Number.NEGATIVE_INFINITY;
@@ -20,6 +21,7 @@ export const createBreaker = (opened: (error: unknown) => void, now = () => perf
   const isOpen = () => failures >= failuresAtMost && (probe !== undefined || now() < askAgainAt);
 
   const failed = (question: object, error: unknown) => {
+    failuresInAll++;
     const isProbe = question === probe;
     // What was asked before it was left alone says nothing new.
     if (failures >= failuresAtMost && !isProbe) return;
@@ -43,6 +45,8 @@ export const createBreaker = (opened: (error: unknown) => void, now = () => perf
     isOpen,
     /** Whether it has answered since it was last left alone. */
     isWell: () => failures < failuresAtMost,
+    /** Questions that were let through and not answered, since the start. */
+    failures: () => failuresInAll,
     /** The answer, or undefined when there is none, or the service is left alone. */
     async ask<T>(question: () => Promise<T>): Promise<T | undefined> {
       if (isOpen()) return undefined;

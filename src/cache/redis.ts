@@ -66,6 +66,7 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
   const state = createServiceState('Redis', log);
   const reads = createBreaker(state.fails);
   const entries = createBreaker(state.fails);
+  const counts = { hits: 0, misses: 0 };
   let reached = () => {};
 
   redis.on('error', state.fails);
@@ -90,7 +91,10 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     async get(uid: OrderUid) {
       const json = await ask(reads, answerWithin, () => redis.hgetBuffer(documentsKey, uid));
       // A copy: what ioredis gives is a part of all that came with it, and would keep that in memory.
-      return json && isDocumentOf(uid, json) ? toDocument(new Uint8Array(json)) : undefined;
+      const document = json && isDocumentOf(uid, json) ? toDocument(new Uint8Array(json)) : undefined;
+      if (document) counts.hits++;
+      else if (json !== undefined) counts.misses++;
+      return document;
     },
     async put(uid: OrderUid, { body }: Document) {
       const document = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -107,6 +111,8 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     },
     /** Whether a lookup would not even ask now. */
     isLeftAlone: () => !isConnected() || reads.isOpen(),
+    /** Since the start. What failed is no miss. */
+    counts: () => ({ ...counts, failedReads: reads.failures(), failedEntries: entries.failures() }),
     /** Why Redis does not work; undefined while it does. */
     reason: () => state.reason() ?? (isConnected() ? undefined : 'not connected'),
     close: () => redis.disconnect(),

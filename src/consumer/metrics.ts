@@ -1,13 +1,15 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { Message } from './dead-letters.ts';
+import type { DeadLetter, Message } from './dead-letters.ts';
 import type { Outcome } from './ingest.ts';
 
-/** What is measured of one consumer. `registry` is its own; the threads' registries are summed up where they are shown. */
+const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
+
+/** What is measured of one consumer. */
 export const createConsumerMetrics = (registry: Registry, paused: () => number) => {
   const registers = [registry];
   const stored = new Counter({ name: 'orders_stored_total', help: 'Orders that were new', registers });
   const duplicates = new Counter({
-    name: 'orders_duplicate_total',
+    name: 'orders_duplicates_total',
     help: 'Messages with an order that was stored already',
     registers,
   });
@@ -17,6 +19,8 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
     labelNames: ['stage'],
     registers,
   });
+  // Shown before the first: Prometheus takes no notice of a counter that begins at 1.
+  for (const stage of stages) letters.inc({ stage }, 0);
   const chunkMessages = new Histogram({
     name: 'orders_chunk_messages',
     help: 'Messages of a chunk, which is stored in one round trip',
@@ -30,24 +34,40 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
     registers,
   });
   const delay = new Histogram({
-    name: 'orders_delay_seconds',
+    name: 'orders_ingest_delay_seconds',
     help: "Time from a message's Kafka timestamp to its order stored",
     buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300],
     registers,
   });
   const lag = new Gauge({
-    name: 'orders_consumer_lag',
+    name: 'orders_consumer_lag_messages',
     help: 'Messages of a partition after the committed offset',
     labelNames: ['partition'],
     registers,
   });
   new Gauge({
-    name: 'orders_paused_partitions',
+    name: 'orders_consumer_paused_partitions',
     help: 'Partitions that wait for a service to come back',
     registers,
     collect() {
       this.set(paused());
     },
+  });
+
+  const partitions = new Gauge({
+    name: 'orders_consumer_partitions',
+    help: 'Partitions that a consumer has',
+    registers,
+  });
+  const joins = new Counter({
+    name: 'orders_consumer_joins_total',
+    help: 'How often a consumer joined its group: at the start, and whenever partitions are given out anew',
+    registers,
+  });
+  const progressed = new Gauge({
+    name: 'orders_consumer_progress_timestamp_seconds',
+    help: 'When a consumer last committed an offset, or joined its group if that was later, in Unix time',
+    registers,
   });
 
   const offsets = new Map<number, { end?: bigint; committed?: bigint }>();
@@ -74,16 +94,22 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
       for (const { timestamp } of messages) delay.observe(Math.max(0, now - Number(timestamp)) / 1000);
     },
     progress: {
-      assigned(partitions: readonly number[]) {
+      assigned(assigned: readonly number[]) {
         offsets.clear();
         lag.reset();
-        for (const partition of partitions) offsets.set(partition, {});
+        for (const partition of assigned) offsets.set(partition, {});
+        partitions.set(assigned.length);
+        joins.inc();
+        progressed.setToCurrentTime();
       },
       /** Where a fetch began tells what is committed, until we have committed something ourselves. */
       fetched: (partition: number, first: bigint, end: bigint) =>
         set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
       end: (partition: number, end: bigint) => set(partition, { end }),
-      committed: (partition: number, committed: bigint) => set(partition, { committed }),
+      committed(partition: number, committed: bigint) {
+        set(partition, { committed });
+        progressed.setToCurrentTime();
+      },
     },
   };
 };

@@ -20,6 +20,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
   const unknown = { name, kafka: 'not reached yet', postgres: undefined, thread: undefined };
   let state: ConsumerState = unknown;
   let attempt = 0;
+  let restarts = 0;
   let requests = 0;
   let stopping = false;
   let again: Timer | undefined;
@@ -40,6 +41,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
       if (stopping) return stopped.resolve();
       if (Date.now() - begun > steady) attempt = 0;
       const wait = backoff(attempt++);
+      restarts++;
       state = { ...unknown, thread: 'it has ended and is started again' };
       log.error({ thread: name, againInMs: Math.round(wait) }, 'a consumer has ended; it is started again');
       again = setTimeout(() => {
@@ -53,6 +55,8 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
 
   return {
     state: () => state,
+    /** How often the thread has ended unasked. */
+    restarts: () => restarts,
     /** Empty if the thread does not answer within a second. */
     async metrics(): Promise<MetricObject[]> {
       const request = ++requests;

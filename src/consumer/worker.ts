@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { openDatabase } from '../database.ts';
 import { createKafka, ensureTopics } from '../kafka.ts';
 import { createLog } from '../log.ts';
+import { addThreadMetrics } from '../metrics/thread.ts';
 import type { Order } from '../order.ts';
 import { createServiceState } from '../service-state.ts';
 import { createStore } from '../store.ts';
@@ -54,6 +55,8 @@ const start = (settings: ConsumerSettings) => {
   const postgresState = createServiceState('PostgreSQL', log, tellState);
 
   const registry = new Registry();
+  registry.setDefaultLabels({ thread: name });
+  const thread = addThreadMetrics({ registry, sql, connections: settings.databasePool });
   let taking = 0;
   let uncollected = 0;
   const metrics = createConsumerMetrics(registry, () => (postgresState.reason() ? taking : 0));
@@ -108,6 +111,7 @@ const start = (settings: ConsumerSettings) => {
     metrics: () => registry.getMetricsAsJSON(),
     async stop() {
       offsets.stop();
+      thread.stop();
       await consumer.stop();
       await Promise.allSettled([deadLetters.disconnect(), sql.end({ timeout: 1 })]);
     },

@@ -1,0 +1,24 @@
+type WarmUp = (signal: AbortSignal) => Promise<number>;
+
+/** The same warm-up, and what is known of it: whether it runs, and what the last one that succeeded came to. */
+export const watchWarmUp = (warmUp: WarmUp) => {
+  let isRunning = false;
+  let last: { entries: number; seconds: number } | undefined;
+  return {
+    async run(signal: AbortSignal): Promise<number> {
+      const begun = performance.now();
+      isRunning = true;
+      try {
+        const entries = await warmUp(signal);
+        last = { entries, seconds: (performance.now() - begun) / 1000 };
+        return entries;
+      } finally {
+        isRunning = false;
+      }
+    },
+    isRunning: () => isRunning,
+    last: () => last,
+  };
+};
+
+export type WarmUpWatch = ReturnType<typeof watchWarmUp>;
