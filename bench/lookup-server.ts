@@ -35,7 +35,7 @@ const ours = async () => {
   }
   const lookup = createLookup({ memory, redis, store });
   const health = () => Promise.reject(new Error('not asked'));
-  return createApp({ lookup, health, metrics: () => Promise.resolve(''), feed: undefined, log }).fetch;
+  return createApp({ lookup, health, metrics: undefined, feed: undefined, log }).fetch;
 };
 
 const headers = { 'content-type': 'application/json' };

@@ -38,6 +38,12 @@ const flag = {
 
 const text = { allowed: 'any text', read: (value: string) => value };
 
+/** What a header can carry as it is. */
+const token = {
+  allowed: 'letters, digits and the characters "-._~+/", "=" only at the end',
+  read: (value: string) => (/^[\w.~+/-]+=*$/.test(value) ? value : undefined),
+};
+
 /** The name of a topic or group, by Kafka's own rule for topics. */
 const kafkaName = {
   allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", but not "." or ".."',
@@ -91,6 +97,22 @@ export const settings = {
     preset: '127.0.0.1',
     ...text,
     meaning: 'address that HTTP listens on; 0.0.0.0: every one',
+  }),
+  metricsPort: define({
+    variable: 'METRICS_PORT',
+    ...optional(integer(0, 65_535)),
+    meaning: 'port of /metrics alone, which PORT then does not answer; unset: it is on PORT',
+  }),
+  metricsHost: define({
+    variable: 'METRICS_HOST',
+    ...optional(text),
+    meaning: 'address that METRICS_PORT listens on; unset: the same as HOST',
+  }),
+  metricsToken: define({
+    variable: 'METRICS_TOKEN',
+    ...optional(token),
+    secret: true,
+    meaning: 'who reads /metrics must send it, as `Authorization: Bearer …`; unset: nobody must',
   }),
   brokers: define({
     variable: 'KAFKA_BROKERS',
@@ -217,7 +239,11 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
     }
     config[name] = value;
   }
-  const { topic, deadLetterTopic } = config as Config;
+  const { topic, deadLetterTopic, port, metricsPort } = config as Config;
+  if (metricsPort !== null && metricsPort === port && port !== 0) {
+    const { variable } = settings.metricsPort;
+    throw new Error(`${variable} holds "${port}"; it may hold: another port than ${settings.port.variable}`);
+  }
   if (topic === deadLetterTopic) {
     // Each dead letter would be read, refused and sent again, for ever.
     const { variable } = settings.deadLetterTopic;

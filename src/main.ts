@@ -11,6 +11,7 @@ import { welcome } from './embedded/welcome.ts';
 import { createApp } from './http/app.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
+import { createMetricsRoute } from './http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { listen } from './http/server.ts';
 import { kafkaAddress } from './kafka.ts';
@@ -81,7 +82,7 @@ const start = async (run: Run) => {
     store,
     redis: redis?.reason,
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
-    answers,
+    isWarm: answers ? () => warmUp.last() !== undefined : undefined,
   });
   const metrics = createMetrics({
     sql,
@@ -91,13 +92,23 @@ const start = async (run: Run) => {
     lookups: answers ? { lookup, memory, redis, feed, warmUp } : undefined,
   });
   open.defer(metrics.stop);
+  const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
+  const { metricsPort } = config;
+  const operations = { health, metrics: metricsPort === null ? metricsRoute : undefined };
   const app = answers
-    ? createApp({ lookup, health, metrics: metrics.read, feed, log })
-    : createOperationsApp(operationRoutes({ health, metrics: metrics.read }), log);
+    ? createApp({ lookup, ...operations, feed, log })
+    : createOperationsApp(operationRoutes(operations), log);
   const server = listen(app, config);
   open.defer(server.stop);
   open.defer(() => feed?.close());
   log.info({ url: server.url }, 'listening');
+  if (metricsPort !== null) {
+    const host = config.metricsHost ?? config.host;
+    const address = { port: metricsPort, host, variable: 'METRICS_PORT' };
+    const own = listen(createOperationsApp({ '/metrics': metricsRoute }, log), address);
+    open.defer(own.stop);
+    log.info({ url: own.url }, 'metrics are served');
+  }
   if (answers && services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));

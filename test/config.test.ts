@@ -85,6 +85,7 @@ test.each([
       'u:p@a:1',
     ],
   ],
+  ['METRICS_PORT', ['65536', 'none', '8081']],
   ['KAFKA_TOPIC', ['a b', 'имя', '.', '..', 'x'.repeat(250), 'a/b', 'orders\n']],
   ['KAFKA_DLQ_TOPIC', ['a,b', '..', 'orders']],
   ['KAFKA_GROUP_ID', ['a b']],
@@ -114,12 +115,14 @@ test('a secret is in no message', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
     ['REDIS_URL', 'http://user:secret@host'],
+    ['METRICS_TOKEN', 'a secret'],
   ] as const)
     expect(errorOf({ [variable]: value })).not.toContain('secret');
   const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
   expect(secrets.map(({ variable }) => variable).sort()).toEqual([
     'DATABASE_URL',
     'KAFKA_SASL_PASSWORD',
+    'METRICS_TOKEN',
     'REDIS_URL',
   ]);
 });

@@ -6,25 +6,31 @@ import { createStore } from '../src/store.ts';
 import { testDatabase, until } from './services.ts';
 
 const ok = { ping: async () => {} };
+const isWarm = () => true;
 const works = { state: 'works' } as const;
 const off = { state: 'off' } as const;
 const fine: ConsumerState = { name: 'consumer-1', kafka: undefined, postgres: undefined, thread: undefined };
 const away = { ...fine, name: 'consumer-2', kafka: 'Connection error: connect ECONNREFUSED' };
 
 test('all well is ready', async () => {
-  const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine], answers: true });
+  const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine], isWarm });
   expect(await health()).toEqual({
     status: 'ready',
-    parts: { postgres: works, redis: works, kafka: works, consumers: works },
+    parts: { postgres: works, redis: works, kafka: works, consumers: works, cache: works },
   });
 });
 
 test('parts that the program runs without are off, and make it no less ready', async () => {
-  const health = createHealth({ store: ok, redis: undefined, consumers: undefined, answers: true });
+  const health = createHealth({ store: ok, redis: undefined, consumers: undefined, isWarm: undefined });
   expect(await health()).toEqual({
     status: 'ready',
-    parts: { postgres: works, redis: off, kafka: off, consumers: off },
+    parts: { postgres: works, redis: off, kafka: off, consumers: off, cache: off },
   });
+});
+
+test('a cache that is just being filled is told, and makes it no less ready', async () => {
+  const health = createHealth({ store: ok, redis: undefined, consumers: undefined, isWarm: () => false });
+  expect(await health()).toMatchObject({ status: 'ready', parts: { cache: { state: 'warming' } } });
 });
 
 test('Redis or Kafka away is degraded, with the reason', async () => {
@@ -32,7 +38,7 @@ test('Redis or Kafka away is degraded, with the reason', async () => {
     store: ok,
     redis: () => 'not connected',
     consumers: () => [fine],
-    answers: true,
+    isWarm,
   });
   expect(await withoutRedis()).toEqual({
     status: 'degraded',
@@ -41,19 +47,20 @@ test('Redis or Kafka away is degraded, with the reason', async () => {
       redis: { state: 'away', reason: 'not connected' },
       kafka: works,
       consumers: works,
+      cache: works,
     },
   });
   const withoutKafka = createHealth({
     store: ok,
     redis: undefined,
     consumers: () => [fine, away],
-    answers: true,
+    isWarm,
   });
   expect(await withoutKafka()).toMatchObject({
     status: 'degraded',
     parts: { kafka: { state: 'away', reason: away.kafka } },
   });
-  const starting = createHealth({ store: ok, redis: undefined, consumers: () => [], answers: true });
+  const starting = createHealth({ store: ok, redis: undefined, consumers: () => [], isWarm });
   expect(await starting()).toMatchObject({
     status: 'degraded',
     parts: { kafka: { reason: 'not reached yet' } },
@@ -71,7 +78,7 @@ test('a consumer whose thread has ended, or that cannot store, is degraded, and 
       store: ok,
       redis: undefined,
       consumers: () => [fine, consumer],
-      answers: true,
+      isWarm,
     });
     expect(await health()).toMatchObject({
       status: 'degraded',
@@ -82,7 +89,7 @@ test('a consumer whose thread has ended, or that cannot store, is degraded, and 
 
 test('a process that answers no lookups is unready while Kafka is away, as it then does nothing', async () => {
   const statusWith = async (...consumers: ConsumerState[]) =>
-    (await createHealth({ store: ok, redis: undefined, consumers: () => consumers, answers: false })())
+    (await createHealth({ store: ok, redis: undefined, consumers: () => consumers, isWarm: undefined })())
       .status;
   expect(await statusWith(fine)).toBe('ready');
   expect(await statusWith(fine, away)).toBe('unready');
@@ -98,7 +105,7 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
     store: { ping },
     redis: () => undefined,
     consumers: () => [fine],
-    answers: true,
+    isWarm,
   });
   expect(await health()).toEqual({
     status: 'unready',
@@ -107,6 +114,7 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
       redis: works,
       kafka: works,
       consumers: works,
+      cache: works,
     },
   });
   isAway = false;
@@ -120,7 +128,7 @@ test('a PostgreSQL that does not answer is unready within a second, and is asked
     pings++;
     return answer.promise;
   };
-  const health = createHealth({ store: { ping }, redis: undefined, consumers: undefined, answers: true });
+  const health = createHealth({ store: { ping }, redis: undefined, consumers: undefined, isWarm });
   const begun = performance.now();
   const states = await Promise.all(Array.from({ length: 100 }, health));
   expect(performance.now() - begun).toBeLessThan(1_500);
@@ -143,7 +151,7 @@ test.each([
     store: createStore(sql),
     redis: undefined,
     consumers: undefined,
-    answers: true,
+    isWarm,
   });
   const state = await health();
   await sql.end({ timeout: 0 });

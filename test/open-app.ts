@@ -1,5 +1,6 @@
 import { createMemoryCache } from '../src/cache/memory.ts';
 import { createApp } from '../src/http/app.ts';
+import { createMetricsRoute } from '../src/http/metrics-route.ts';
 import type { Log } from '../src/log.ts';
 import { createLookup, type Lookup, Unavailable } from '../src/lookup.ts';
 import { buildOrder } from './build-order.ts';
@@ -12,7 +13,7 @@ export const path = `/order/${order.order_uid}`;
 export const json = JSON.stringify(order);
 
 const works = { state: 'works' } as const;
-const parts = { postgres: works, redis: works, kafka: works, consumers: works };
+const parts = { postgres: works, redis: works, kafka: works, consumers: works, cache: works };
 export const ready = { status: 'ready', parts } as const;
 
 /** The HTTP part on orders in a Map. */
@@ -28,7 +29,7 @@ export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) =>
   const app = createApp({
     lookup: createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } }),
     health: async () => ready,
-    metrics: async () => 'orders_lookups_total 1\n',
+    metrics: createMetricsRoute({ read: async () => 'orders_lookups_total 1\n', token: null }),
     feed: undefined,
     log,
     ...parts,

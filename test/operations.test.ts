@@ -1,4 +1,5 @@
-import { expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { createMetricsRoute } from '../src/http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from '../src/http/operations.ts';
 import { startProgram } from './program.ts';
 import { brokers, silent, testDatabase, topicName, until } from './services.ts';
@@ -7,12 +8,16 @@ import { brokers, silent, testDatabase, topicName, until } from './services.ts';
 setDefaultTimeout(60_000);
 
 const works = { state: 'works' } as const;
-const parts = { postgres: works, redis: works, kafka: works, consumers: works };
+const parts = { postgres: works, redis: works, kafka: works, consumers: works, cache: works };
 
 const open = (change: Partial<Parameters<typeof operationRoutes>[0]> = {}, log = silent) => {
   const health = async () => ({ status: 'ready' as const, parts });
-  const app = createOperationsApp(operationRoutes({ health, metrics: async () => 'a 1\n', ...change }), log);
-  return (path: string, method = 'GET') => app.fetch(new Request(`http://localhost${path}`, { method }));
+  const app = createOperationsApp(
+    operationRoutes({ health, metrics: async () => new Response('a 1\n'), ...change }),
+    log,
+  );
+  return (path: string, method = 'GET', headers = {}) =>
+    app.fetch(new Request(`http://localhost${path}`, { method, headers }));
 };
 
 test('health, readiness and metrics are all that there is', async () => {
@@ -51,6 +56,41 @@ test('a failure is noted, and its words are not told', async () => {
   expect(noted).toHaveLength(1);
 });
 
+describe('metrics with a token', () => {
+  const token = 's3cret-T0ken';
+  const ask = (authorization?: string) =>
+    open({ metrics: createMetricsRoute({ read: async () => 'a 1\n', token }) })('/metrics', 'GET', {
+      ...(authorization && { authorization }),
+    });
+
+  test.each([`Bearer ${token}`, `bearer  ${token}`])('%s is told them', async (authorization) => {
+    const response = await ask(authorization);
+    expect([response.status, await response.text()]).toEqual([200, 'a 1\n']);
+  });
+
+  test.each([
+    undefined,
+    'Bearer',
+    `Bearer ${token}x`,
+    `Bearer ${token.slice(1)}`,
+    `Bearer ${token.toLowerCase()}`,
+    `Basic ${btoa(`prometheus:${token}`)}`,
+    token,
+  ])('%j is not, and learns nothing', async (authorization) => {
+    const response = await ask(authorization);
+    expect([response.status, response.headers.get('www-authenticate')]).toEqual([
+      401,
+      'Bearer realm="metrics"',
+    ]);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    expect(await response.text()).not.toContain(token);
+  });
+
+  test('health wants none', async () => {
+    expect((await open()('/healthz')).status).toBe(200);
+  });
+});
+
 test('a process that only consumes can be watched, and answers nothing else', async () => {
   await using database = await testDatabase({ migrated: false });
   const topic = topicName();
@@ -70,7 +110,13 @@ test('a process that only consumes can be watched, and answers nothing else', as
   expect(await (await fetch(`${url}/readyz`)).json()).toEqual({
     status: 'ready',
     // Only lookups need Redis.
-    parts: { postgres: works, redis: { state: 'off' }, kafka: works, consumers: works },
+    parts: {
+      postgres: works,
+      redis: { state: 'off' },
+      kafka: works,
+      consumers: works,
+      cache: { state: 'off' },
+    },
   });
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('orders_stored_total');
   expect((await fetch(`${url}/`)).status).toBe(404);

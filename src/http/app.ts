@@ -14,8 +14,8 @@ import { dataHeaders } from './security-headers.ts';
 type Parts = {
   lookup: Lookup;
   health: () => Promise<Health>;
-  /** What Prometheus reads. */
-  metrics: () => Promise<string>;
+  /** Absent when the metrics have a port of their own. */
+  metrics: ((request: Request) => Promise<Response>) | undefined;
   /** The live list; without it there is none, and no `/events`. */
   feed: Feed | undefined;
   log: Log;
@@ -47,10 +47,10 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
     .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
     .get('/healthz', operations['/healthz'])
     .get('/readyz', operations['/readyz'])
-    .get('/metrics', operations['/metrics'])
     .use(createPage({ lookup, liveFeed: feed !== undefined }))
     .use(createDocs());
 
+  if (metrics) app.get('/metrics', ({ request }) => metrics(request));
   if (feed) {
     // Without a body, or the stream would be waited for.
     app.head('/events', () => new Response(null, { headers: eventHeaders }));

@@ -12,9 +12,12 @@ const Part = Type.Object({
   reason: Type.Optional(Type.String({ description: 'Why it is away' })),
 });
 
+/** Lookups are answered while it warms, only not as quickly. */
+const CachePart = Type.Object({ state: oneOf('works', 'warming', 'off') });
+
 export const HealthSchema = Type.Object({
   status: oneOf('ready', 'degraded', 'unready'),
-  parts: Type.Object({ postgres: Part, redis: Part, kafka: Part, consumers: Part }),
+  parts: Type.Object({ postgres: Part, redis: Part, kafka: Part, consumers: Part, cache: CachePart }),
 });
 
 export type PartState = Static<typeof Part>;
@@ -33,12 +36,12 @@ type Options = {
   redis: (() => string | undefined) | undefined;
   /** Of each consumer of this process; absent when none runs here. */
   consumers: (() => readonly ConsumerState[]) | undefined;
-  /** Whether this process answers lookups. */
-  answers: boolean;
+  /** Whether the cache has been filled; absent when this process answers no lookups. */
+  isWarm: (() => boolean) | undefined;
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
-export const createHealth = ({ store, redis, consumers, answers }: Options) => {
+export const createHealth = ({ store, redis, consumers, isWarm }: Options) => {
   let asking: Promise<string | undefined> | undefined;
   /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
   const ask = async () => {
@@ -56,11 +59,12 @@ export const createHealth = ({ store, redis, consumers, answers }: Options) => {
     const redisPart = redis ? partOf(redis()) : off;
     const kafka = consumers ? partOf(kafkaReason(consumers())) : off;
     const threads = consumers ? partOf(threadsReason(consumers())) : off;
-    const parts = { postgres, redis: redisPart, kafka, consumers: threads };
-    const needed = answers ? [postgres] : [postgres, kafka, threads];
+    const needed = isWarm ? [postgres] : [postgres, kafka, threads];
     const isAway = (part: PartState) => part.state === 'away';
-    const status = needed.some(isAway) ? 'unready' : Object.values(parts).some(isAway) ? 'degraded' : 'ready';
-    return { status, parts };
+    const isDegraded = [redisPart, kafka, threads].some(isAway);
+    const status = needed.some(isAway) ? 'unready' : isDegraded ? 'degraded' : 'ready';
+    const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
+    return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, cache } };
   };
 };
 

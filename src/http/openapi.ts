@@ -140,6 +140,7 @@ const degraded: Health = {
     redis: { state: 'away', reason: 'connect ECONNREFUSED' },
     kafka: works,
     consumers: works,
+    cache: works,
   },
 };
 const unready: Health = {
@@ -149,6 +150,7 @@ const unready: Health = {
     redis: { state: 'off' },
     kafka: works,
     consumers: { state: 'away', reason: 'consumer-1 waits for PostgreSQL: no answer' },
+    cache: { state: 'warming' },
   },
 };
 

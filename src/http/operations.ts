@@ -4,31 +4,28 @@ import type { Health } from './health.ts';
 import { toProblem } from './problem.ts';
 import { dataHeaders } from './security-headers.ts';
 
+type Route = (request: Request) => Response | Promise<Response>;
+type Routes = Record<string, Route>;
+
 type Parts = {
   health: () => Promise<Health>;
-  /** What Prometheus reads. */
-  metrics: () => Promise<string>;
+  /** Absent when the metrics have a port of their own. */
+  metrics: Route | undefined;
 };
-
-type Routes = Record<string, (request: Request) => Response | Promise<Response>>;
 
 const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
 
 /** What an orchestrator and Prometheus ask, by path. */
-export const operationRoutes = ({ health, metrics }: Parts) =>
-  ({
-    '/healthz': () => Response.json({ status: 'alive' }, noStore),
-    '/readyz': async () => {
-      const state = await health();
-      return Response.json(state, { status: state.status === 'unready' ? 503 : 200, ...noStore });
-    },
-    '/metrics': async () =>
-      new Response(await metrics(), {
-        headers: { ...noStore.headers, 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
-      }),
-  }) satisfies Routes;
+export const operationRoutes = ({ health, metrics }: Parts) => ({
+  '/healthz': () => Response.json({ status: 'alive' }, noStore),
+  '/readyz': async () => {
+    const state = await health();
+    return Response.json(state, { status: state.status === 'unready' ? 503 : 200, ...noStore });
+  },
+  ...(metrics && { '/metrics': metrics }),
+});
 
-/** An app of these routes and nothing else, for a process that answers no lookups. */
+/** An app of these routes and nothing else, for a process that answers no lookups, or a port that does not. */
 export const createOperationsApp = (routes: Routes, log: Log) => {
   const failed = createFailure(log);
   return {

@@ -5,12 +5,13 @@ const graceAtStop = 3_000;
 /** Longer than the live list's heartbeat, in s. */
 const idleTimeout = 30;
 
-type Address = { port: number; host: string };
+/** `variable`: the setting that names the port. */
+type Address = { port: number; host: string; variable?: string };
 type Handler = { fetch: (request: Request) => Response | Promise<Response> };
 
 /** Listens. Throws an Error of one line when it cannot. */
-export const listen = (app: Handler, { port, host }: Address) => {
-  const server = serve(app, { port, host });
+export const listen = (app: Handler, { port, host, variable = 'PORT' }: Address) => {
+  const server = serve(app, { port, host, variable });
   // A browser does not go to 0.0.0.0.
   const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
   return {
@@ -24,7 +25,7 @@ export const listen = (app: Handler, { port, host }: Address) => {
   };
 };
 
-const serve = (app: Handler, { port, host }: Address) => {
+const serve = (app: Handler, { port, host, variable }: Address) => {
   try {
     return Bun.serve({
       port,
@@ -37,7 +38,7 @@ const serve = (app: Handler, { port, host }: Address) => {
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
     throw new Error(
-      `Port ${port} on ${host} is taken. Stop what listens there, or set PORT to another one.`,
+      `Port ${port} on ${host} is taken. Stop what listens there, or set ${variable} to another one.`,
       {
         cause: error,
       },
