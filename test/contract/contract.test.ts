@@ -1,0 +1,65 @@
+/**
+ * The OpenAPI document against the program, from outside: schemathesis asks whatever it can think of, and compares. Not
+ * among the others, as it needs schemathesis: `pip install -r test/contract/requirements.txt`.
+ */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { exampleOrder } from '../../src/http/example-order.ts';
+import { openapi } from '../../src/http/openapi.ts';
+import { createStore } from '../../src/store.ts';
+import { startProgram } from '../program.ts';
+import { startProxy } from '../proxy.ts';
+import { until } from '../until.ts';
+import { openWorld, ordersOf } from '../world.ts';
+import { runSchemathesis } from './schemathesis.ts';
+
+if (!Bun.which('schemathesis')) {
+  console.error('schemathesis is not on the PATH: pip install -r test/contract/requirements.txt');
+  process.exit(1);
+}
+setDefaultTimeout(120_000);
+
+const seed = Number(process.env.CONTRACT_SEED ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+console.log(`CONTRACT_SEED=${seed} asks the same again`);
+
+const open = new AsyncDisposableStack();
+/** As in `GET /order/{uid} 404`. */
+const seen = new Set<string>();
+let url: string;
+let postgres: ReturnType<typeof startProxy>;
+
+beforeAll(async () => {
+  const world = open.use(await openWorld());
+  const database = new URL(world.environment.DATABASE_URL);
+  postgres = open.use(startProxy({ hostname: database.hostname, port: Number(database.port) }));
+  const proxied = Object.assign(database, { hostname: '127.0.0.1', port: String(postgres.port) }).href;
+  const program = open.use(startProgram({ ...world.environment, DATABASE_URL: proxied }));
+  url = await program.url();
+  await until(async () => (await (await fetch(`${url}/readyz`)).json()).status === 'ready', 60_000);
+  await createStore(world.database.sql).save([exampleOrder, ...ordersOf(20)]);
+});
+afterAll(() => open.disposeAsync());
+
+const ask = async (run: Omit<Parameters<typeof runSchemathesis>[0], 'url' | 'seed'>) => {
+  const { status, output, exchanges } = await runSchemathesis({ url, seed, ...run });
+  expect(status === 0 ? '' : output).toBe('');
+  for (const { request, response } of exchanges) {
+    const path = request.url.slice(url.length).replace(/^\/order\/.*/s, '/order/{uid}');
+    seen.add(`${request.method} ${path} ${response.status}`);
+  }
+};
+
+test('the program does what its document says', () =>
+  ask({ phases: ['examples', 'coverage', 'fuzzing', 'stateful'], examples: 20 }));
+
+test('and does so while PostgreSQL is away', async () => {
+  postgres.cut();
+  await ask({ phases: ['examples', 'coverage'], examples: 5, expected: [503] });
+  postgres.resume();
+});
+
+test('every status that is documented was answered, but for mistakes of ours', () => {
+  const documented = Object.entries(openapi.paths).flatMap(([path, { get }]) =>
+    Object.keys(get.responses).map((status) => `GET ${path} ${status}`),
+  );
+  expect(documented.filter((answer) => !seen.has(answer) && !answer.endsWith(' 500'))).toEqual([]);
+});

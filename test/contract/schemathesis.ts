@@ -1,0 +1,56 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+type Run = {
+  /** Of the program. */
+  url: string;
+  seed: number;
+  phases: readonly ('examples' | 'coverage' | 'fuzzing' | 'stateful')[];
+  /** At the most, for each operation. */
+  examples: number;
+  /** Statuses from 500 on that the document names and that are to be had now. */
+  expected?: readonly number[];
+};
+
+type Exchange = { request: { method: string; url: string }; response: { status: number } };
+
+/** Runs schemathesis, all of its checks, and resolves with what it printed and every request with its answer's status. */
+export const runSchemathesis = async ({ url, seed, phases, examples, expected = [] }: Run) => {
+  const directory = await mkdtemp(join(tmpdir(), 'order-lookup-contract-'));
+  const report = join(directory, 'report.har');
+  const config = join(directory, 'schemathesis.toml');
+  const statuses = ['2xx', '3xx', '4xx', ...expected.map(String)];
+  await Bun.write(config, `[checks.not_a_server_error]\nexpected-statuses = ${JSON.stringify(statuses)}\n`);
+  const options = {
+    checks: 'all',
+    phases: phases.join(','),
+    'max-examples': examples,
+    seed,
+    'generation-database': 'none',
+    report: 'har',
+    'report-har-path': report,
+  };
+  const child = Bun.spawn(
+    [
+      'schemathesis',
+      `--config-file=${config}`,
+      'run',
+      ...Object.entries(options).map(([name, value]) => `--${name}=${value}`),
+      '--no-color',
+      `${url}/swagger/json`,
+    ],
+    { cwd: directory, stdout: 'pipe', stderr: 'pipe' },
+  );
+  try {
+    const [output, errors, status] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    const { log } = (await Bun.file(report).json()) as { log: { entries: Exchange[] } };
+    return { status, output: output + errors, exchanges: log.entries };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+};
