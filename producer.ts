@@ -1,7 +1,7 @@
 /** Command line: sends fake orders, or those of a file, to Kafka. `--help` says how. */
 import { KafkaJSError } from 'kafkajs';
 import { type Config, readConfig } from './src/config.ts';
-import { createKafka, ensureTopics, kafkaAddress } from './src/kafka.ts';
+import { createKafka, ensureTopics, isFinal, kafkaAddress } from './src/kafka.ts';
 import { createLog } from './src/log.ts';
 import { fileMessages, limited, type Message, madeMessages } from './src/producer/messages.ts';
 import { help, type Options, readOptions } from './src/producer/options.ts';
@@ -68,13 +68,6 @@ const stopOnSignals = (stopping: () => void): AbortSignal => {
 
 const aborted = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-
-/** Whether it is no use to try again: Kafka is there, and refuses; or it is no error of Kafka's. */
-const isFinal = (error: unknown): boolean => {
-  if (!(error instanceof KafkaJSError)) return true;
-  // kafkajs wraps what it gave up on in an error that is not retriable, whatever the cause.
-  return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
-};
 
 const run = async (): Promise<number> => {
   let options: Options | 'help';

@@ -3,12 +3,15 @@ import {
   ConfigResourceTypes,
   Kafka,
   type KafkaConfig,
+  KafkaJSError,
   logLevel,
   type SASLOptions,
 } from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
+import { unlessAborted, untilDone } from './retry.ts';
+import { oneLine } from './service-state.ts';
 
 /** How to reach Kafka; plain data, so that it can be sent to a worker. */
 export type KafkaAddress = { brokers: string[]; ssl: boolean; sasl: SASLOptions | undefined };
@@ -47,6 +50,32 @@ export const createKafka = ({ brokers, ssl, sasl }: KafkaAddress, clientId: stri
   if (sasl) config.sasl = sasl;
   return new Kafka(config);
 };
+
+/** Whether it is no use to try again: Kafka is there, and refuses; or it is no error of Kafka's. */
+export const isFinal = (error: unknown): boolean => {
+  if (!(error instanceof KafkaJSError)) return true;
+  // kafkajs wraps what it gave up on in an error that is not retriable, whatever the cause.
+  return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
+};
+
+/** Does what asks Kafka, again if need be, but not for ever. */
+export type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** For commands, which somebody waits for: after `ms` without an answer it rejects with a line that says so. */
+export const patientFor =
+  (ms: number, brokers: string[]): Patiently =>
+  async (work) => {
+    const signal = AbortSignal.timeout(ms);
+    let reason = '';
+    const failed = (error: unknown) => {
+      reason = `: ${oneLine(error)}`;
+    };
+    try {
+      return await unlessAborted(signal, untilDone(work, { signal, isFinal, failed }));
+    } catch (error) {
+      throw error === signal.reason ? new Error(`Kafka at ${brokers} does not answer${reason}`) : error;
+    }
+  };
 
 /** Room for the headers that a dead letter has more than the message it was, in bytes. */
 const headerRoom = 65_536;
