@@ -17,7 +17,7 @@ COPY --from=packages /app/node_modules node_modules
 COPY package.json tsconfig.json producer.ts LICENSE ./
 COPY migrations migrations
 COPY views views
-COPY scripts/migrate.ts scripts/
+COPY scripts/migrate.ts scripts/dead-letters.ts scripts/
 COPY src src
 # The base image's user bun, as a number: an engine that refuses root has to see that it is not.
 USER 1000:1000

@@ -10,7 +10,7 @@ test('the README lists the settings as they are (`bun run readme` writes them)',
 });
 
 test('every script and file that the README names exists', async () => {
-  const scripts = [...text.matchAll(/bun(?:@[\d.]+)? (?:--env-file=\S+ )?run ([a-z:]+)/g)].map(
+  const scripts = [...text.matchAll(/bun(?:@[\d.]+)? (?:--env-file=\S+ )?run ([a-z:-]+)/g)].map(
     (match) => match[1],
   );
   expect(scripts.length).toBeGreaterThan(5);

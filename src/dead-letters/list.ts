@@ -14,13 +14,12 @@ const reasonsShown = 10;
 const kindsAtMost = 1_000;
 
 /** What a summary counts as one: which item it was, and what was found there, differs from letter to letter. */
-const kindOf = (letter: Letter) =>
-  [
-    letter.stage ?? '(none)',
-    reasonText(letter)
-      .replace(/\.\d+\./g, '.*.')
-      .replace(/, (is|has) [^,]*$/, ''),
-  ].join('  ');
+const kindOf = (letter: Letter) => {
+  const reason = reasonText(letter)
+    .replace(/\.\d+\./g, '.*.')
+    .replace(/, (is|has) [^,]*$/, '');
+  return `${(letter.stage ?? '-').padEnd(8)}  ${reason}`;
+};
 
 /** The last `limit` of what is added, by time, newest first. */
 const createNewest = <T>(limit: number) => {
