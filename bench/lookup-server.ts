@@ -11,6 +11,7 @@ import { createRedisCache } from '../src/cache/redis.ts';
 import { openDatabase } from '../src/database.ts';
 import { toDocument } from '../src/document.ts';
 import { createApp } from '../src/http/app.ts';
+import { createRequestCounts } from '../src/http/request-counts.ts';
 import { createLog } from '../src/log.ts';
 import { createLookup } from '../src/lookup.ts';
 import { createStore } from '../src/store.ts';
@@ -35,7 +36,10 @@ const ours = async () => {
   }
   const lookup = createLookup({ memory, redis, store });
   const health = () => Promise.reject(new Error('not asked'));
-  return createApp({ lookup, health, metrics: undefined, feed: undefined, log }).fetch;
+  const requests = createRequestCounts();
+  const rest = { metrics: undefined, feed: undefined, rateLimit: undefined, trustedProxies: 0, log };
+  const app = createApp({ lookup, health, requests, ...rest });
+  return (request: Request) => app.fetch(request);
 };
 
 const headers = { 'content-type': 'application/json' };

@@ -209,6 +209,19 @@ export const settings = {
     ...optional(flag),
     meaning: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
   }),
+  rateLimit: define({
+    variable: 'RATE_LIMIT',
+    preset: '6000',
+    ...integer(0, 1_000_000),
+    meaning: 'requests a minute for each client, all at once if it likes; 0: no limit',
+  }),
+  trustedProxies: define({
+    variable: 'TRUSTED_PROXIES',
+    preset: '0',
+    ...integer(0, 10),
+    meaning:
+      'reverse proxies in front, each of which adds to X-Forwarded-For; 0: the connection tells the client',
+  }),
   consumers: define({
     variable: 'CONSUMERS',
     preset: '1',

@@ -1,6 +1,8 @@
+import type { MetricObject } from 'prom-client';
 import type { OrderCache } from './cache/cache.ts';
 import type { MemoryCache } from './cache/memory.ts';
 import { type Document, toDocument } from './document.ts';
+import { createDurations, toHistogram } from './metrics/durations.ts';
 import type { OrderUid } from './order.ts';
 import { inTime } from './retry.ts';
 import type { Store } from './store.ts';
@@ -56,6 +58,12 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
   const absences = new Map<OrderUid, number>();
   const hits: Partial<Record<Tier, number>> = {};
   const counts: LookupCounts = { memory: 0, redis: 0, postgres: 0, none: 0, unavailable: 0 };
+  const durations = {
+    memory: createDurations(),
+    redis: createDurations(),
+    postgres: createDurations(),
+    none: createDurations(),
+  };
   let queries = 0;
 
   const took = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
@@ -65,7 +73,14 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
   };
 
   const count = (answer: Answer) => {
-    counts[answer.steps.findLast((step) => step.hit)?.tier ?? 'none']++;
+    let answered: Tier | 'none' = 'none';
+    let milliseconds = 0;
+    for (const { tier, hit, duration } of answer.steps) {
+      milliseconds += duration;
+      if (hit) answered = tier;
+    }
+    counts[answered]++;
+    durations[answered].observe(milliseconds / 1000);
     return answer;
   };
 
@@ -165,5 +180,12 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     /** Queries that PostgreSQL has not answered yet. */
     queries: () => queries,
     counts: () => counts,
+    /** How long lookups took, by the tier that answered. */
+    durations: (): MetricObject =>
+      toHistogram(
+        'orders_lookup_duration_seconds',
+        'Lookups by the tier that answered; none: no such order',
+        Object.entries(durations).map(([tier, taken]) => [{ tier }, taken] as const),
+      ),
   } satisfies Lookup & Record<string, unknown>;
 };

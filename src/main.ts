@@ -13,6 +13,8 @@ import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createMetricsRoute } from './http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from './http/operations.ts';
+import { createRateLimit } from './http/rate-limit.ts';
+import { createRequestCounts } from './http/request-counts.ts';
 import { listen } from './http/server.ts';
 import { kafkaAddress } from './kafka.ts';
 import { createLog, type Log } from './log.ts';
@@ -84,19 +86,21 @@ const start = async (run: Run) => {
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
     isWarm: answers ? () => warmUp.last() !== undefined : undefined,
   });
+  const requests = createRequestCounts();
   const metrics = createMetrics({
     sql,
     connections: config.databasePool,
     health,
     consumers,
-    lookups: answers ? { lookup, memory, redis, feed, warmUp } : undefined,
+    lookups: answers ? { lookup, requests, memory, redis, feed, warmUp } : undefined,
   });
   open.defer(metrics.stop);
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
-  const { metricsPort } = config;
+  const { metricsPort, trustedProxies } = config;
   const operations = { health, metrics: metricsPort === null ? metricsRoute : undefined };
+  const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const app = answers
-    ? createApp({ lookup, ...operations, feed, log })
+    ? createApp({ lookup, ...operations, requests, feed, rateLimit, trustedProxies, log })
     : createOperationsApp(operationRoutes(operations), log);
   const server = listen(app, config);
   open.defer(server.stop);

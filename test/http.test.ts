@@ -6,6 +6,7 @@ import { createStore } from '../src/store.ts';
 import { json, openApp, order, path, ready, unavailable } from './open-app.ts';
 import { testDatabase } from './services.ts';
 
+const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 const securityNames = ['content-security-policy', 'x-content-type-options'];
 const expectProblem = async (response: Response, status: number) => {
   expect(response.status).toBe(status);
@@ -17,6 +18,7 @@ const expectProblem = async (response: Response, status: number) => {
     status,
     title: expect.any(String),
     detail: expect.any(String),
+    requestId: response.headers.get('x-request-id'),
   });
   return JSON.stringify(body);
 };
@@ -240,6 +242,7 @@ describe('any route', () => {
     expect(logged).toHaveLength(3);
     expect(logged[0]).toEqual([
       {
+        requestId: expect.stringMatching(uuid),
         method: 'GET',
         name: 'TypeError',
         code: undefined,

@@ -1,6 +1,7 @@
 import { createMemoryCache } from '../src/cache/memory.ts';
 import { createApp } from '../src/http/app.ts';
 import { createMetricsRoute } from '../src/http/metrics-route.ts';
+import { createRequestCounts } from '../src/http/request-counts.ts';
 import type { Log } from '../src/log.ts';
 import { createLookup, type Lookup, Unavailable } from '../src/lookup.ts';
 import { buildOrder } from './build-order.ts';
@@ -30,7 +31,10 @@ export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) =>
     lookup: createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } }),
     health: async () => ready,
     metrics: createMetricsRoute({ read: async () => 'orders_lookups_total 1\n', token: null }),
+    requests: createRequestCounts(),
     feed: undefined,
+    rateLimit: undefined,
+    trustedProxies: 0,
     log,
     ...parts,
   });

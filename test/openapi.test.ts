@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { exampleOrder } from '../src/http/example-order.ts';
-import { openapi } from '../src/http/openapi.ts';
+import { document, exampleId } from '../src/http/openapi.ts';
 import type { Lookup } from '../src/lookup.ts';
 import { toOrder } from '../src/order.ts';
 import { openApp, path, ready, unavailable } from './open-app.ts';
@@ -9,7 +9,7 @@ import { openApp, path, ready, unavailable } from './open-app.ts';
 type Documented = { headers?: object; content?: Record<string, { example: object }> };
 
 /** Every answer that the document names, as in `GET /order/{uid} 404`. */
-const documented = Object.entries(openapi.paths).flatMap(([url, methods]) =>
+const documented = Object.entries(document.paths).flatMap(([url, methods]) =>
   Object.entries(methods).flatMap(([method, { responses }]) =>
     Object.entries(responses).map(
       ([status, response]) =>
@@ -20,7 +20,12 @@ const documented = Object.entries(openapi.paths).flatMap(([url, methods]) =>
 
 /** Each of them, had from the program. */
 const answers = async () => {
-  const { get } = openApp();
+  const ask = (parts?: Parameters<typeof openApp>[0]) => {
+    const { get } = openApp(parts);
+    return (url: string, headers: Record<string, string> = {}) =>
+      get(url, { headers: { 'x-request-id': exampleId, ...headers } });
+  };
+  const get = ask();
   const etag = (await get(path)).headers.get('etag') ?? '';
   const broken = {
     lookup: { find: () => Promise.reject(new Error('a bug')), lastHit: () => undefined } as Lookup,
@@ -29,15 +34,15 @@ const answers = async () => {
   const unready = { ...ready, status: 'unready' } as const;
   const given: [string, Response][] = [
     ['GET /order/{uid}', await get(path)],
-    ['GET /order/{uid}', await get(path, { headers: { 'if-none-match': etag } })],
+    ['GET /order/{uid}', await get(path, { 'if-none-match': etag })],
     ['GET /order/{uid}', await get('/order/short')],
     ['GET /order/{uid}', await get('/order/no-such-order')],
-    ['GET /order/{uid}', await openApp(broken).get(path)],
-    ['GET /order/{uid}', await openApp({ lookup: unavailable }).get(path)],
+    ['GET /order/{uid}', await ask(broken)(path)],
+    ['GET /order/{uid}', await ask({ lookup: unavailable })(path)],
     ['GET /healthz', await get('/healthz')],
     ['GET /readyz', await get('/readyz')],
-    ['GET /readyz', await openApp(broken).get('/readyz')],
-    ['GET /readyz', await openApp({ health: async () => unready }).get('/readyz')],
+    ['GET /readyz', await ask(broken)('/readyz')],
+    ['GET /readyz', await ask({ health: async () => unready })('/readyz')],
   ];
   return new Map(given.map(([route, response]) => [`${route} ${response.status}`, response]));
 };

@@ -4,11 +4,14 @@ import { type Lookup, Unavailable } from '../lookup.ts';
 import { createDocs } from './docs.ts';
 import { createFailure } from './failure.ts';
 import type { Feed } from './feed.ts';
+import { createFront } from './front.ts';
 import type { Health } from './health.ts';
 import { operationRoutes } from './operations.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';
 import { toProblem } from './problem.ts';
+import type { RateLimit } from './rate-limit.ts';
+import type { RequestCounts } from './request-counts.ts';
 import { dataHeaders } from './security-headers.ts';
 
 type Parts = {
@@ -16,13 +19,18 @@ type Parts = {
   health: () => Promise<Health>;
   /** Absent when the metrics have a port of their own. */
   metrics: ((request: Request) => Promise<Response>) | undefined;
+  requests: RequestCounts;
   /** The live list; without it there is none, and no `/events`. */
   feed: Feed | undefined;
+  /** Without it a client may ask as much as it likes. */
+  rateLimit: RateLimit | undefined;
+  /** How many proxies stand in front of us. */
+  trustedProxies: number;
   log: Log;
 };
 
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
-export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
+export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Parts) => {
   const order = createOrderRoute(lookup);
   const operations = operationRoutes({ health, metrics });
   const failed = createFailure(log);
@@ -37,10 +45,14 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   // Otherwise a host of up to three characters, such as a container's name, would hide the path.
   const app = new Elysia({ handler: { standardHostname: false } })
     .onError(({ code, error, request, path }) => {
-      if (error instanceof Unavailable) return unavailable(error);
-      if (code === 'NOT_FOUND') return missing(request.method, path);
+      if (error instanceof Unavailable) return unavailable(request, error);
+      if (code === 'NOT_FOUND') return missing(request, path);
       if (code === 'PARSE' || code === 'VALIDATION')
-        return toProblem({ status: 400, title: 'Bad request', detail: 'The request cannot be read.' });
+        return toProblem(request, {
+          status: 400,
+          title: 'Bad request',
+          detail: 'The request cannot be read.',
+        });
       return failed(request, error);
     })
     .get('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
@@ -54,10 +66,11 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   if (feed) {
     // Without a body, or the stream would be waited for.
     app.head('/events', () => new Response(null, { headers: eventHeaders }));
-    app.get('/events', () => {
+    app.get('/events', ({ request }) => {
       const stream = feed.open();
       if (!stream)
         return toProblem(
+          request,
           { status: 503, title: 'Too many readers', detail: 'The live list has no room now.' },
           { 'retry-after': '30' },
         );
@@ -66,41 +79,29 @@ export const createApp = ({ lookup, health, metrics, feed, log }: Parts) => {
   }
 
   /** A path that there is, but not for this method, or no path of ours. */
-  const missing = (method: string, path: string) => {
+  const missing = (request: Request, path: string) => {
     const methods = app.routes.filter((route) => isRouteOf(route.path, path)).map((route) => route.method);
     // Elysia answers HEAD wherever it answers GET.
     const allowed = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
     if (allowed.length === 0)
-      return toProblem({ status: 404, title: 'Not found', detail: 'There is nothing at this address.' });
+      return toProblem(request, {
+        status: 404,
+        title: 'Not found',
+        detail: 'There is nothing at this address.',
+      });
     return toProblem(
-      { status: 405, title: 'Method not allowed', detail: `${method} is not possible here.` },
+      request,
+      { status: 405, title: 'Method not allowed', detail: `${request.method} is not possible here.` },
       { allow: [...new Set(allowed)].join(', ') },
     );
   };
 
-  /** Lookups are nearly all that is asked, and pass no router: of 19 µs of processor that a hit took, it took two. */
-  const fetch = (request: Request): Response | Promise<Response> => {
-    const uid = request.method === 'GET' ? lookedUp(request.url) : undefined;
-    if (uid === undefined) return app.fetch(request);
-    try {
-      const answer = order(request, uid);
-      return answer instanceof Promise ? answer.catch((error) => failed(request, error)) : answer;
-    } catch (error) {
-      return failed(request, error);
-    }
-  };
+  const paths = new Set(app.routes.map((route) => route.path));
+  const fetch = createFront({ order, routed: app.fetch, paths, failed, log, ...front });
   return { fetch, routes: app.routes };
 };
 
 export type App = ReturnType<typeof createApp>;
-
-/** The uid of `/order/:uid` as it was sent, or undefined when the URL is another one's. */
-const lookedUp = (url: string): string | undefined => {
-  const path = url.indexOf('/', url.indexOf('//') + 2);
-  if (!url.startsWith('/order/', path)) return undefined;
-  const uid = url.slice(path + '/order/'.length);
-  return uid === '' || /[/?#]/.test(uid) ? undefined : uid;
-};
 
 /** As it was sent: a router's own decoding would hide what is malformed. */
 const lastSegment = (url: string) => {

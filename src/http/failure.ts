@@ -1,10 +1,12 @@
 import type { Log } from '../log.ts';
 import { toProblem } from './problem.ts';
+import { requestId } from './request-id.ts';
 
 /** Notes an error that nobody expected; who asked is told no more than that there was one. */
 export const createFailure = (log: Log) => (request: Request, error: unknown) => {
-  log.error({ method: request.method, ...withoutWords(error) }, 'a request failed');
-  return toProblem({
+  const { method } = request;
+  log.error({ requestId: requestId(request), method, ...withoutWords(error) }, 'a request failed');
+  return toProblem(request, {
     status: 500,
     title: 'Our mistake',
     detail: 'It has been noted. Please try again later.',

@@ -14,6 +14,7 @@ export const createMetricsRoute = ({ read, token }: Options) => {
   return async (request: Request): Promise<Response> => {
     if (!(await isAllowed(request.headers.get('authorization'))))
       return toProblem(
+        request,
         { status: 401, title: 'Not allowed', detail: 'The metrics want the token of METRICS_TOKEN.' },
         { 'www-authenticate': 'Bearer realm="metrics"' },
       );

@@ -14,6 +14,12 @@ const seconds = (description: string) => ({
   schema: { type: 'integer', minimum: 0 },
 });
 
+/** Of a request, as in the examples. */
+export const exampleId = '0b5f6d0c-6f0e-4d0a-9a53-2f1e6f6d7c11';
+const idHeaders = {
+  'X-Request-Id': text("The request's own `X-Request-Id`, or a new one; it is in the log too", exampleId),
+};
+
 const schemaOf = (name: 'Order' | 'Problem' | 'Health') => ({ $ref: `#/components/schemas/${name}` });
 
 const problem = (
@@ -22,11 +28,11 @@ const problem = (
   headers: Record<string, object> = {},
 ) => ({
   description,
-  headers,
+  headers: { ...headers, ...idHeaders },
   content: {
     'application/problem+json': {
       schema: schemaOf('Problem'),
-      example: { type: 'about:blank', ...example },
+      example: { type: 'about:blank', ...example, requestId: exampleId },
     },
   },
 });
@@ -48,6 +54,7 @@ const foundHeaders = {
   ETag: text('Strong entity tag of the order', '"2xxw1dd0nv9ju"'),
   'Cache-Control': text('An order is personal: no shared cache may keep it', 'private'),
   ...wayHeaders,
+  ...idHeaders,
 };
 
 const getOrder = {
@@ -166,8 +173,7 @@ const getReadiness = {
 };
 
 /** The contract with other programs. The page, its live list and the metrics are not part of it. */
-export const openapi = {
-  openapi: '3.1.2',
+export const document = {
   info: {
     title: 'Order Lookup',
     version: packageJson.version,

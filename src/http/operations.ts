@@ -33,9 +33,14 @@ export const createOperationsApp = (routes: Routes, log: Log) => {
       const { pathname } = new URL(request.url);
       const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
       if (!route)
-        return toProblem({ status: 404, title: 'Not found', detail: 'There is nothing at this address.' });
+        return toProblem(request, {
+          status: 404,
+          title: 'Not found',
+          detail: 'There is nothing at this address.',
+        });
       if (request.method !== 'GET' && request.method !== 'HEAD')
         return toProblem(
+          request,
           { status: 405, title: 'Method not allowed', detail: `${request.method} is not possible here.` },
           { allow: 'GET, HEAD' },
         );

@@ -2,20 +2,23 @@ import type { Document } from '../document.ts';
 import { type Answer, type Lookup, type Step, Unavailable } from '../lookup.ts';
 import { isOrderUid } from '../order.ts';
 import { toProblem } from './problem.ts';
+import { requestId } from './request-id.ts';
 import { dataHeaders } from './security-headers.ts';
 
 /** `GET /order/:uid`: exactly the order, or a problem; and where the answer came from. */
 export const createOrderRoute = (lookup: Lookup) => {
+  // One for all answers, which copy it: to make one for each takes a sixth of a hit's time.
+  const headers = new Headers({
+    ...dataHeaders,
+    'content-type': 'application/json',
+    'cache-control': 'private',
+  });
+
   const found = (request: Request, { etag, body }: Document, steps: readonly Step[]) => {
-    const headers = {
-      'content-type': 'application/json',
-      'cache-control': 'private',
-      etag,
-      'cache-status': cacheStatus(steps),
-      'server-timing': serverTiming(steps),
-      'content-security-policy': dataHeaders['content-security-policy'],
-      'x-content-type-options': dataHeaders['x-content-type-options'],
-    };
+    headers.set('etag', etag);
+    headers.set('cache-status', cacheStatus(steps));
+    headers.set('server-timing', serverTiming(steps));
+    headers.set('x-request-id', requestId(request));
     const match = request.headers.get('if-none-match');
     if (match !== null && isMatch(match, etag)) return new Response(null, { status: 304, headers });
     return new Response(body, { headers });
@@ -25,6 +28,7 @@ export const createOrderRoute = (lookup: Lookup) => {
     document
       ? found(request, document, steps)
       : toProblem(
+          request,
           { status: 404, title: 'No such order', detail: 'No order has this number.' },
           { 'cache-status': cacheStatus(steps), 'server-timing': serverTiming(steps) },
         );
@@ -32,28 +36,29 @@ export const createOrderRoute = (lookup: Lookup) => {
   /** `uid` as it stands in the path, percent-encoded. */
   return (request: Request, uid: string): Response | Promise<Response> => {
     const decoded = decode(uid);
-    if (!isOrderUid(decoded)) return malformed();
+    if (!isOrderUid(decoded)) return malformed(request);
     const answered = lookup.find(decoded);
     if (!(answered instanceof Promise)) return answer(request, answered);
     return answered.then(
       (later) => answer(request, later),
       (error) => {
-        if (error instanceof Unavailable) return unavailable(error);
+        if (error instanceof Unavailable) return unavailable(request, error);
         throw error;
       },
     );
   };
 };
 
-const malformed = () =>
-  toProblem({
+const malformed = (request: Request) =>
+  toProblem(request, {
     status: 400,
     title: 'Malformed order number',
     detail: 'An order number has 10 to 50 characters, none of them NUL, percent-encoded in UTF-8.',
   });
 
-export const unavailable = ({ retryAfter }: Unavailable) =>
+export const unavailable = (request: Request, { retryAfter }: Unavailable) =>
   toProblem(
+    request,
     {
       status: 503,
       title: 'Cannot tell now',

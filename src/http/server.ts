@@ -1,4 +1,5 @@
 import { within } from '../retry.ts';
+import type { AddressOf } from './client.ts';
 
 /** Requests that are running when the server stops have so long to end, in ms. */
 const graceAtStop = 3_000;
@@ -7,7 +8,7 @@ const idleTimeout = 30;
 
 /** `variable`: the setting that names the port. */
 type Address = { port: number; host: string; variable?: string };
-type Handler = { fetch: (request: Request) => Response | Promise<Response> };
+type Handler = { fetch: (request: Request, addressOf: AddressOf) => Response | Promise<Response> };
 
 /** Listens. Throws an Error of one line when it cannot. */
 export const listen = (app: Handler, { port, host, variable = 'PORT' }: Address) => {
@@ -26,15 +27,18 @@ export const listen = (app: Handler, { port, host, variable = 'PORT' }: Address)
 };
 
 const serve = (app: Handler, { port, host, variable }: Address) => {
+  const addressOf: AddressOf = (request) => server.requestIP(request)?.address;
+  let server: Bun.Server<undefined>;
   try {
-    return Bun.serve({
+    server = Bun.serve({
       port,
       hostname: host,
       reusePort: false,
       idleTimeout,
       maxRequestBodySize: 65_536,
-      fetch: app.fetch,
+      fetch: (request) => app.fetch(request, addressOf),
     });
+    return server;
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
     throw new Error(

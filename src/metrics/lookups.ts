@@ -1,12 +1,15 @@
+import type { MetricObject } from 'prom-client';
 import type { MemoryCache } from '../cache/memory.ts';
 import type { RedisCache } from '../cache/redis.ts';
 import type { Feed } from '../http/feed.ts';
+import type { RequestCounts } from '../http/request-counts.ts';
 import type { Lookup, LookupCounts } from '../lookup.ts';
 import type { Readings } from './reading.ts';
 import type { WarmUpWatch } from './warm-up.ts';
 
 export type LookupSources = {
-  lookup: Lookup & { counts(): LookupCounts; queries(): number };
+  lookup: Lookup & { counts(): LookupCounts; queries(): number; durations(): MetricObject };
+  requests: RequestCounts;
   memory: MemoryCache;
   redis: RedisCache | undefined;
   feed: Feed | undefined;

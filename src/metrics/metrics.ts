@@ -37,7 +37,8 @@ export const createMetrics = ({ sql, connections, health, consumers, lookups }: 
     async read(): Promise<string> {
       const own = [registry, main].map((one) => one.getMetricsAsJSON() as unknown as Promise<MetricObject[]>);
       const all = await Promise.all([...own, ...consumers.map((consumer) => consumer.metrics())]);
-      return AggregatorRegistry.aggregate(all).metrics();
+      const counted = lookups ? [lookups.lookup.durations(), ...lookups.requests.metrics()] : [];
+      return AggregatorRegistry.aggregate([...all, counted]).metrics();
     },
     stop,
   };

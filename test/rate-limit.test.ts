@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { createClientOf } from '../src/http/client.ts';
+import { createRateLimit } from '../src/http/rate-limit.ts';
+import { openApp, path } from './open-app.ts';
+
+const minute = 60_000;
+
+const openLimit = (perMinute: number) => {
+  let time = 0;
+  const limit = createRateLimit(perMinute, () => time);
+  return { limit, pass: (ms: number) => (time += ms), time: () => time };
+};
+
+describe('the allowance', () => {
+  test.each([1, 5, 7, 60, 6000, 1_000_000])(
+    'of %d a minute may be used at once, and not one more',
+    (perMinute) => {
+      const { limit } = openLimit(perMinute);
+      for (let request = 0; request < perMinute; request++) expect(limit.take('a')).toBe(0);
+      expect(limit.take('a')).toBeCloseTo(minute / perMinute, 3);
+      expect(limit.take('b')).toBe(0);
+    },
+  );
+
+  test('grows back one after another, and who waits as long as told gets through', () => {
+    const { limit, pass } = openLimit(6);
+    for (let request = 0; request < 6; request++) limit.take('a');
+    pass(limit.take('a') - 1);
+    expect(limit.take('a')).toBeCloseTo(1);
+    pass(1);
+    expect(limit.take('a')).toBe(0);
+    expect(limit.take('a')).toBeCloseTo(10_000);
+    pass(minute);
+    for (let request = 0; request < 6; request++) expect(limit.take('a')).toBe(0);
+    expect(limit.take('a')).toBeGreaterThan(0);
+  });
+
+  test('whatever a client does, in no minute it gets more than twice its number, and each client its own', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 0, max: 20_000 })), {
+          maxLength: 300,
+        }),
+        (perMinute, requests) => {
+          const { limit, pass, time } = openLimit(perMinute);
+          const granted = new Map<string, number[]>();
+          for (const [client, later] of requests) {
+            pass(later);
+            if (limit.take(client) === 0) granted.set(client, [...(granted.get(client) ?? []), time()]);
+          }
+          for (const times of granted.values())
+            for (const from of times)
+              expect(times.filter((at) => at >= from && at < from + minute).length).toBeLessThanOrEqual(
+                2 * perMinute,
+              );
+        },
+      ),
+    );
+  });
+
+  test('of clients that have stayed away nothing is kept, and never more than 100,000', () => {
+    const { limit, pass } = openLimit(60);
+    for (let client = 0; client < 100_500; client++) limit.take(`client ${client}`);
+    expect(limit.clients()).toBe(100_000);
+    pass(2 * minute);
+    limit.take('one more');
+    expect(limit.clients()).toBe(1);
+  });
+});
+
+describe('a client', () => {
+  const ask = (trustedProxies: number, address: string, forwarded?: string) =>
+    createClientOf(trustedProxies)(
+      new Request(
+        'http://localhost/',
+        forwarded === undefined ? {} : { headers: { 'x-forwarded-for': forwarded } },
+      ),
+      () => address,
+    );
+
+  test('is the address of the connection, whatever it says of itself', () => {
+    expect(ask(0, '10.0.0.7')).toBe('10.0.0.7');
+    expect(ask(0, '10.0.0.7', '1.2.3.4')).toBe('10.0.0.7');
+  });
+
+  test.each([
+    [1, '203.0.113.9', '203.0.113.9'],
+    [1, 'forged, 203.0.113.9', '203.0.113.9'],
+    [2, 'forged, 203.0.113.9, 10.0.0.1', '203.0.113.9'],
+    [2, '203.0.113.9', '203.0.113.9'],
+    [1, '203.0.113.9:4711', '203.0.113.9'],
+    [1, '[2001:db8:1:2:3::4]:4711', '2001:db8:1:2'],
+    [1, undefined, '10.0.0.7'],
+  ])('behind %d proxies is what the outermost of them saw: %s', (proxies, forwarded, client) => {
+    expect(ask(proxies, '10.0.0.7', forwarded)).toBe(client);
+  });
+
+  test.each([
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:DB8:1:2::6', '2001:db8:1:2'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['::1', '0:0:0:0'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+  ])('with IPv6 is its network: %s', (address, client) => {
+    expect(ask(0, address)).toBe(client);
+  });
+});
+
+describe('over the limit', () => {
+  const open = (perMinute: number) => openApp({ rateLimit: createRateLimit(perMinute) });
+
+  test('every route but those of operations answers 429, says when to come again, and asks nobody', async () => {
+    const { app, asked } = open(2);
+    const get = (url: string, address = '10.0.0.1') =>
+      app.fetch(new Request(`http://localhost${url}`), () => address);
+    expect((await get(path)).status).toBe(200);
+    expect((await get('/')).status).toBe(200);
+    for (const url of [path, '/', '/swagger', '/swagger/json', '/nothing', '/order/short']) {
+      const response = await get(url);
+      expect([url, response.status]).toEqual([url, 429]);
+      expect(response.headers.get('content-type')).toBe('application/problem+json');
+      expect(Number(response.headers.get('retry-after'))).toBeWithin(1, 31);
+      expect(await response.json()).toMatchObject({
+        status: 429,
+        requestId: response.headers.get('x-request-id'),
+      });
+    }
+    for (const url of ['/healthz', '/readyz', '/metrics']) expect((await get(url)).status).toBe(200);
+    expect((await get(path, '10.0.0.2')).status).toBe(200);
+    expect(asked).toHaveLength(1);
+  });
+});
