@@ -58,7 +58,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
   test(`${signal} in the middle of everything: all that is stored is committed, requests are answered, and the next run repeats nothing`, async () => {
     await using world = await openWorld();
     const orders = ordersOf(6_000);
-    await using first = startProgram(world.environment);
+    await using first = startProgram({ ...world.environment, RATE_LIMIT: '0' });
     const url = await first.url();
     await first.said('joined the group', 60_000);
     await world.send(orders.slice(0, 10));
@@ -91,7 +91,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     const again = await second.url();
     await until(async () => (await world.stored()) === orders.length, 60_000);
     await until(async () => (await world.committed()) === orders.length);
-    expect(await counterOf(again, 'orders_duplicate_total')).toBe(0);
+    expect(await counterOf(again, 'orders_duplicates_total')).toBe(0);
     const stopped = await second.stop(signal);
     expect([stopped.status, stopped.errors]).toEqual([0, '']);
     expect(second.complaints()).toEqual([]);

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { exampleOrder } from '../../src/http/example-order.ts';
-import { openapi } from '../../src/http/openapi.ts';
+import { document } from '../../src/http/openapi.ts';
 import { createStore } from '../../src/store.ts';
 import { startProgram } from '../program.ts';
 import { startProxy } from '../proxy.ts';
@@ -58,7 +58,7 @@ test('and does so while PostgreSQL is away', async () => {
 });
 
 test('every status that is documented was answered, but for mistakes of ours', () => {
-  const documented = Object.entries(openapi.paths).flatMap(([path, { get }]) =>
+  const documented = Object.entries(document.paths).flatMap(([path, { get }]) =>
     Object.keys(get.responses).map((status) => `GET ${path} ${status}`),
   );
   expect(documented.filter((answer) => !seen.has(answer) && !answer.endsWith(' 500'))).toEqual([]);

@@ -8,7 +8,8 @@ const main = join(import.meta.dir, '../../src/main.ts');
 /** The program as a child process. Resolves when it listens; `log` has its lines so far. */
 export const startReplica = async (environment: Record<string, string>) => {
   const child = Bun.spawn([process.execPath, main], {
-    env: { PATH: process.env.PATH ?? '', ...environment, PORT: '0' },
+    // All the load comes from one client.
+    env: { PATH: process.env.PATH ?? '', RATE_LIMIT: '0', ...environment, PORT: '0' },
     stdout: 'pipe',
     stderr: 'inherit',
   });
