@@ -54,7 +54,9 @@ const instant = () =>
     format: 'date-time',
     description: 'RFC 3339, at most one hour in the future; kept to the microsecond, answered in UTC',
   });
-const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => Type.Integer({ minimum, maximum });
+// Without the format, clients in languages that have one would take 32 bits for it.
+const integer = (minimum: number, more: { maximum?: number; description?: string } = {}) =>
+  Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, format: 'int64', ...more });
 const oneOf = <const Values extends readonly string[]>(...values: Values) =>
   Type.Unsafe<Values[number]>({ [Kind]: 'OneOf', type: 'string', enum: values });
 TypeRegistry.Set<{ enum: string[] }>('OneOf', (rule, value) => rule.enum.includes(value as string));
@@ -86,7 +88,7 @@ export const Order = Type.Object(
       currency: oneOf('USD', 'EUR', 'RUB'),
       provider: oneOf('wbpay', 'applepay', 'googlepay'),
       amount: integer(1),
-      payment_dt: integer(1),
+      payment_dt: integer(1, { description: 'Unix time, in s' }),
       bank: text(1, 50),
       delivery_cost: integer(0),
       goods_total: integer(1),
@@ -99,7 +101,7 @@ export const Order = Type.Object(
         price: integer(1),
         rid: text(1, 50),
         name: text(1, 100),
-        sale: integer(0, 100),
+        sale: integer(0, { maximum: 100, description: 'Percent' }),
         size: text(1, 10),
         total_price: integer(1),
         nm_id: integer(1),
@@ -120,7 +122,8 @@ export const Order = Type.Object(
   {
     $id: 'Order',
     title: 'Order',
-    description: 'Immutable. Fields that are not listed are ignored on the way in.',
+    description:
+      'Immutable. Lengths are in characters, texts hold no NUL; fields that are not listed are ignored on the way in.',
   },
 );
 

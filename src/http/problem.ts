@@ -29,9 +29,9 @@ export const ProblemSchema = {
   required: ['type', 'title', 'status', 'detail', 'requestId'],
   properties: {
     type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    detail: { type: 'string' },
+    title: { type: 'string', description: 'What kind of error' },
+    status: { type: 'integer', description: 'The HTTP status' },
+    detail: { type: 'string', description: 'A sentence for a person' },
     requestId: { type: 'string', description: 'The `X-Request-Id` of the answer, as it is in the log' },
   },
 } as const;
