@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { exampleOrder } from '../src/http/example-order.ts';
 import { document, exampleId } from '../src/http/openapi.ts';
+import { createRateLimit } from '../src/http/rate-limit.ts';
 import type { Lookup } from '../src/lookup.ts';
 import { toOrder } from '../src/order.ts';
 import { openApp, path, ready, unavailable } from './open-app.ts';
@@ -31,12 +32,15 @@ const answers = async () => {
     lookup: { find: () => Promise.reject(new Error('a bug')), lastHit: () => undefined } as Lookup,
     health: () => Promise.reject(new Error('a bug')),
   };
+  const rateLimit = createRateLimit(6000, () => 0);
+  while (rateLimit.take('') === 0);
   const unready = { ...ready, status: 'unready' } as const;
   const given: [string, Response][] = [
     ['GET /order/{uid}', await get(path)],
     ['GET /order/{uid}', await get(path, { 'if-none-match': etag })],
     ['GET /order/{uid}', await get('/order/short')],
     ['GET /order/{uid}', await get('/order/no-such-order')],
+    ['GET /order/{uid}', await ask({ rateLimit })(path)],
     ['GET /order/{uid}', await ask(broken)(path)],
     ['GET /order/{uid}', await ask({ lookup: unavailable })(path)],
     ['GET /healthz', await get('/healthz')],

@@ -50,6 +50,7 @@ const wayHeaders = {
   ),
   'Server-Timing': text('What each tier that was asked took, in ms', 'memory;dur=0.004, postgres;dur=1.250'),
 };
+const retryHeaders = { 'Retry-After': seconds('Seconds to wait') };
 const foundHeaders = {
   ETag: text('Strong entity tag of the order', '"2xxw1dd0nv9ju"'),
   'Cache-Control': text('An order is personal: no shared cache may keep it', 'private'),
@@ -79,6 +80,14 @@ const getOrder = {
       schema: { type: 'string' },
       example: '"2xxw1dd0nv9ju"',
     },
+    {
+      name: 'X-Request-Id',
+      in: 'header',
+      description:
+        'An id of the caller’s own for this request, up to 128 characters of `A-Z a-z 0-9 _ . : / + = @ -`; anything else is ignored',
+      schema: { type: 'string' },
+      example: exampleId,
+    },
   ],
   responses: {
     200: {
@@ -104,6 +113,15 @@ const getOrder = {
       { status: 404, title: 'No such order', detail: 'No order has this number.' },
       wayHeaders,
     ),
+    429: problem(
+      'The client has asked too often (`RATE_LIMIT`)',
+      {
+        status: 429,
+        title: 'Too many requests',
+        detail: 'One client may ask 6000 times a minute. Please wait 1 s.',
+      },
+      retryHeaders,
+    ),
     500: ourMistake,
     503: problem(
       'Whether there is such an order cannot be told now',
@@ -112,13 +130,14 @@ const getOrder = {
         title: 'Cannot tell now',
         detail: 'The database does not answer. Please try again shortly.',
       },
-      { 'Retry-After': seconds('Seconds to wait') },
+      retryHeaders,
     ),
   },
 };
 
 const json = (description: string, schema: object, example: object) => ({
   description,
+  headers: idHeaders,
   content: { 'application/json': { schema, example } },
 });
 

@@ -24,22 +24,29 @@ console.log(`CONTRACT_SEED=${seed} asks the same again`);
 const open = new AsyncDisposableStack();
 /** As in `GET /order/{uid} 404`. */
 const seen = new Set<string>();
-let url: string;
 let postgres: ReturnType<typeof startProxy>;
+let environment: Record<string, string>;
+let unlimited: string;
+
+/** A program that is ready; resolves with its URL. */
+const start = async (more: Record<string, string>) => {
+  const url = await open.use(startProgram({ ...environment, ...more })).url();
+  await until(async () => (await (await fetch(`${url}/readyz`)).json()).status === 'ready', 60_000);
+  return url;
+};
 
 beforeAll(async () => {
   const world = open.use(await openWorld());
   const database = new URL(world.environment.DATABASE_URL);
   postgres = open.use(startProxy({ hostname: database.hostname, port: Number(database.port) }));
-  const proxied = Object.assign(database, { hostname: '127.0.0.1', port: String(postgres.port) }).href;
-  const program = open.use(startProgram({ ...world.environment, DATABASE_URL: proxied }));
-  url = await program.url();
-  await until(async () => (await (await fetch(`${url}/readyz`)).json()).status === 'ready', 60_000);
+  Object.assign(database, { hostname: '127.0.0.1', port: String(postgres.port) });
+  environment = { ...world.environment, DATABASE_URL: database.href };
+  unlimited = await start({ RATE_LIMIT: '0' });
   await createStore(world.database.sql).save([exampleOrder, ...ordersOf(20)]);
 });
 afterAll(() => open.disposeAsync());
 
-const ask = async (run: Omit<Parameters<typeof runSchemathesis>[0], 'url' | 'seed'>) => {
+const ask = async ({ url, ...run }: Omit<Parameters<typeof runSchemathesis>[0], 'seed'>) => {
   const { status, output, exchanges } = await runSchemathesis({ url, seed, ...run });
   expect(status === 0 ? '' : output).toBe('');
   for (const { request, response } of exchanges) {
@@ -49,11 +56,16 @@ const ask = async (run: Omit<Parameters<typeof runSchemathesis>[0], 'url' | 'see
 };
 
 test('the program does what its document says', () =>
-  ask({ phases: ['examples', 'coverage', 'fuzzing', 'stateful'], examples: 20 }));
+  ask({ url: unlimited, phases: ['examples', 'coverage', 'fuzzing', 'stateful'], examples: 20 }));
 
-test('and does so while PostgreSQL is away', async () => {
+test('and so when a client has asked too often', async () => {
+  const url = await start({ RATE_LIMIT: '20', SERVE: 'http' });
+  await ask({ url, phases: ['coverage'], examples: 5 });
+});
+
+test('and while PostgreSQL is away', async () => {
   postgres.cut();
-  await ask({ phases: ['examples', 'coverage'], examples: 5, expected: [503] });
+  await ask({ url: unlimited, phases: ['coverage'], examples: 5, expected: [503] });
   postgres.resume();
 });
 
