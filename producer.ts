@@ -8,6 +8,8 @@ import { help, type Options, readOptions } from './src/producer/options.ts';
 import { sendPaced } from './src/producer/pace.ts';
 import { createProgress } from './src/producer/progress.ts';
 import { untilDone } from './src/retry.ts';
+import { traceSend } from './src/tracing/messages.ts';
+import { openTracing, tracedBy, tracingSettings } from './src/tracing/tracing.ts';
 
 /** Sends what the options ask for. Resolves when all of it is acknowledged, or after `stop` what was in flight. */
 const produce = async (options: Options, config: Config) => {
@@ -24,16 +26,22 @@ const produce = async (options: Options, config: Config) => {
   const log = createLog('silent', 'producer');
   const kafka = createKafka(kafkaAddress(config, brokers), 'order-producer', log);
   const producer = kafka.producer({ idempotent: true });
+  const tracing = await openTracing(
+    tracingSettings(config, 'order-producer'),
+    createLog(options.quiet ? 'silent' : 'warn', 'producer'),
+  );
   const connect = async () => {
     await producer.connect();
     await ensureTopics(kafka, config, log);
   };
-  const send = (batch: Message[]) => {
+  const deliver = (batch: Message[]) => {
     const sending = () => producer.send({ topic: config.topic, acks: -1, messages: batch });
     // Not until `stop`: what is in flight is waited for.
     const forever = new AbortController().signal;
-    return progress.track(batch, untilDone(sending, { signal: forever, isFinal }));
+    return untilDone(sending, { signal: forever, isFinal });
   };
+  const deliverTraced = tracedBy(tracing)(traceSend(config.topic), deliver);
+  const send = (batch: Message[]) => progress.track(batch, deliverTraced(batch));
 
   try {
     await progress.patiently(Promise.race([untilDone(connect, { signal: stop, isFinal }), aborted(stop)]));
@@ -50,6 +58,7 @@ const produce = async (options: Options, config: Config) => {
     if (error !== stop.reason) throw error;
   } finally {
     progress.finish();
+    await tracing?.close();
   }
 };
 

@@ -36,6 +36,11 @@ const flag = {
   read: (text: string) => (text === 'true' ? true : text === 'false' ? false : undefined),
 };
 
+const share = {
+  allowed: 'a share from 0 to 1, such as 0.1',
+  read: (text: string) => (/^(0?\.\d+|[01](\.0*)?)$/.test(text) ? Number(text) : undefined),
+};
+
 const text = { allowed: 'any text', read: (value: string) => value };
 
 /** What a header can carry as it is. */
@@ -227,6 +232,30 @@ export const settings = {
     preset: '1',
     ...integer(1, 64),
     meaning: 'consumer threads of this process',
+  }),
+  otlpEndpoint: define({
+    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    ...optional(url('http:', 'https:')),
+    meaning: 'where traces go: an OpenTelemetry collector (OTLP over HTTP); unset: nowhere',
+  }),
+  tracesSampler: define({
+    variable: 'OTEL_TRACES_SAMPLER',
+    preset: 'parentbased_always_on',
+    ...oneOf(
+      'always_on',
+      'always_off',
+      'traceidratio',
+      'parentbased_always_on',
+      'parentbased_always_off',
+      'parentbased_traceidratio',
+    ),
+    meaning: 'which traces are kept',
+  }),
+  tracesSamplerShare: define({
+    variable: 'OTEL_TRACES_SAMPLER_ARG',
+    preset: '1',
+    ...share,
+    meaning: 'share of the traces that the samplers called traceidratio keep',
   }),
   serve: define({
     variable: 'SERVE',

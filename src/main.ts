@@ -25,13 +25,19 @@ import { migrate } from './migrate.ts';
 import { unlessAborted, untilDone, within } from './retry.ts';
 import { createServiceState, oneLine } from './service-state.ts';
 import { createStore } from './store.ts';
+import { traceApp } from './tracing/app.ts';
+import { traceRedis } from './tracing/redis.ts';
+import { traceStore } from './tracing/store.ts';
+import { openTracing, type Tracing, tracedBy, tracingSettings } from './tracing/tracing.ts';
 
 /** However much still hangs, the process ends so long after it was asked to, in ms. */
 const stopWithin = 9_500;
+const serviceName = 'order-lookup';
 
 type Run = {
   config: Config;
   log: Log;
+  tracing: Tracing | undefined;
   /** Aborted when the process is asked to stop. */
   stopping: AbortSignal;
   /** Everything that has to be closed, the last one first. */
@@ -42,7 +48,7 @@ type Run = {
 
 /** Rejects with an Error of one line when the process cannot start. */
 const start = async (run: Run) => {
-  const { config, log, stopping, open, fail } = run;
+  const { config, log, tracing, stopping, open, fail } = run;
   const services = await openServices(config, log);
   open.defer(services.stop);
   services.ended.then((error) => error && fail(error));
@@ -55,7 +61,8 @@ const start = async (run: Run) => {
     silenceAtMost: 5,
   });
   open.defer(() => sql.end({ timeout: 1 }));
-  const store = createStore(sql);
+  const traced = tracedBy(tracing);
+  const store = traced(traceStore, createStore(sql));
   const postgres = createServiceState('PostgreSQL', log);
   const forever = { signal: stopping, failed: postgres.fails };
 
@@ -63,7 +70,7 @@ const start = async (run: Run) => {
   const answers = config.serve.has('http');
   const redis =
     config.redisUrl && answers
-      ? createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log })
+      ? traced(traceRedis, createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log }))
       : undefined;
   open.defer(() => redis?.close());
   const lookup = createLookup({ memory, redis, store, worked: postgres.works, failed: postgres.fails });
@@ -100,7 +107,7 @@ const start = async (run: Run) => {
   const operations = { health, metrics: metricsPort === null ? metricsRoute : undefined };
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const app = answers
-    ? createApp({ lookup, ...operations, requests, feed, rateLimit, trustedProxies, log })
+    ? traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, trustedProxies, log }))
     : createOperationsApp(operationRoutes(operations), log);
   const server = listen(app, config);
   open.defer(server.stop);
@@ -158,6 +165,7 @@ const consumerSettings = (config: Config, services: Services, number: number) =>
   databaseUrl: services.databaseUrl,
   databasePool: config.databasePool,
   logLevel: config.logLevel,
+  tracing: tracingSettings(config, serviceName),
 });
 
 const main = async () => {
@@ -168,9 +176,11 @@ const main = async () => {
     console.error(oneLine(error));
     process.exit(2);
   }
-  const log = createLog(config.logLevel, 'main');
+  const tracing = await openTracing(tracingSettings(config, serviceName), createLog(config.logLevel, 'main'));
+  const log = createLog(config.logLevel, 'main', tracing?.ids);
   const stopping = new AbortController();
   const open = new AsyncDisposableStack();
+  open.defer(() => tracing?.close());
   const ended = Promise.withResolvers<number>();
 
   const fail = (error: unknown) => {
@@ -186,7 +196,7 @@ const main = async () => {
     });
   }
 
-  const starting = start({ config, log, stopping: stopping.signal, open, fail }).catch(fail);
+  const starting = start({ config, log, tracing, stopping: stopping.signal, open, fail }).catch(fail);
   const status = await ended.promise;
   stopping.abort();
   // What is just being opened has to be closed too.

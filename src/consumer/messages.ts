@@ -2,6 +2,7 @@ import type { MetricObject } from 'prom-client';
 import type { KafkaAddress } from '../kafka.ts';
 import type { OrderUid } from '../order.ts';
 import type { Summary } from '../summary.ts';
+import type { TracingSettings } from '../tracing/tracing.ts';
 
 /** What a consumer's thread needs to know, as plain data. */
 export type ConsumerSettings = {
@@ -14,6 +15,7 @@ export type ConsumerSettings = {
   databaseUrl: string;
   databasePool: number;
   logLevel: string;
+  tracing?: TracingSettings | undefined;
 };
 
 /** Why a service does not work, for a consumer; undefined while it does. */

@@ -7,6 +7,9 @@ import type { Order } from '../order.ts';
 import { createServiceState } from '../service-state.ts';
 import { createStore } from '../store.ts';
 import { summarize } from '../summary.ts';
+import { traceDeadLetters, traceIngest } from '../tracing/messages.ts';
+import { traceStore } from '../tracing/store.ts';
+import { openTracing, tracedBy } from '../tracing/tracing.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters, type Message } from './dead-letters.ts';
 import { createIngest } from './ingest.ts';
@@ -31,9 +34,10 @@ const shown = 5;
  */
 const collectEvery = 20_000;
 
-const start = (settings: ConsumerSettings) => {
+const start = async (settings: ConsumerSettings) => {
   const { name, topic, deadLetterTopic, groupId, partitions } = settings;
-  const log = createLog(settings.logLevel, name);
+  const tracing = await openTracing(settings.tracing, createLog(settings.logLevel, name));
+  const log = createLog(settings.logLevel, name, tracing?.ids);
   const kafka = createKafka(settings.kafka, `order-lookup-${name}`, log);
   const sql = openDatabase({
     url: settings.databaseUrl,
@@ -61,12 +65,16 @@ const start = (settings: ConsumerSettings) => {
   let uncollected = 0;
   const metrics = createConsumerMetrics(registry, () => (postgresState.reason() ? taking : 0));
 
-  const ingest = createIngest({
-    store: createStore(sql),
-    deadLetters,
-    postgres: postgresState,
-    kafka: kafkaState,
-  });
+  const traced = tracedBy(tracing);
+  const ingest = traced(
+    traceIngest(groupId),
+    createIngest({
+      store: traced(traceStore, createStore(sql)),
+      deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
+      postgres: postgresState,
+      kafka: kafkaState,
+    }),
+  );
   const tellStored = (orders: readonly Order[]) => {
     const now = new Date();
     send({
@@ -113,7 +121,7 @@ const start = (settings: ConsumerSettings) => {
       offsets.stop();
       thread.stop();
       await consumer.stop();
-      await Promise.allSettled([deadLetters.disconnect(), sql.end({ timeout: 1 })]);
+      await Promise.allSettled([deadLetters.disconnect(), sql.end({ timeout: 1 }), tracing?.close()]);
     },
   };
 };
@@ -123,9 +131,9 @@ let running: ReturnType<typeof start> | undefined;
 self.onmessage = async ({ data }: MessageEvent<ToConsumer>) => {
   if (data.type === 'start') running = start(data.settings);
   if (data.type === 'metrics')
-    send({ type: 'metrics', request: data.request, metrics: (await running?.metrics()) ?? [] });
+    send({ type: 'metrics', request: data.request, metrics: (await (await running)?.metrics()) ?? [] });
   if (data.type === 'stop') {
-    await running?.stop();
+    await (await running)?.stop();
     send({ type: 'stopped' });
   }
 };
