@@ -209,30 +209,6 @@ export const settings = {
     ...oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     meaning: 'what is logged',
   }),
-  liveFeed: define({
-    variable: 'LIVE_FEED',
-    ...optional(flag),
-    meaning: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
-  }),
-  rateLimit: define({
-    variable: 'RATE_LIMIT',
-    preset: '6000',
-    ...integer(0, 1_000_000),
-    meaning: 'requests a minute for each client, all at once if it likes; 0: no limit',
-  }),
-  trustedProxies: define({
-    variable: 'TRUSTED_PROXIES',
-    preset: '0',
-    ...integer(0, 10),
-    meaning:
-      'reverse proxies in front, each of which adds to X-Forwarded-For; 0: the connection tells the client',
-  }),
-  consumers: define({
-    variable: 'CONSUMERS',
-    preset: '1',
-    ...integer(1, 64),
-    meaning: 'consumer threads of this process',
-  }),
   otlpEndpoint: define({
     variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     ...optional(url('http:', 'https:')),
@@ -256,6 +232,30 @@ export const settings = {
     preset: '1',
     ...share,
     meaning: 'share of the traces that the samplers called traceidratio keep',
+  }),
+  liveFeed: define({
+    variable: 'LIVE_FEED',
+    ...optional(flag),
+    meaning: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
+  }),
+  rateLimit: define({
+    variable: 'RATE_LIMIT',
+    preset: '6000',
+    ...integer(0, 1_000_000),
+    meaning: 'requests a minute for each client, all at once if it likes; 0: no limit',
+  }),
+  trustedProxies: define({
+    variable: 'TRUSTED_PROXIES',
+    preset: '0',
+    ...integer(0, 10),
+    meaning:
+      'reverse proxies in front, each of which adds to X-Forwarded-For; 0: the connection tells the client',
+  }),
+  consumers: define({
+    variable: 'CONSUMERS',
+    preset: '1',
+    ...integer(1, 64),
+    meaning: 'consumer threads of this process',
   }),
   serve: define({
     variable: 'SERVE',

@@ -4,6 +4,7 @@ import { toProblem } from './problem.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RequestCounts } from './request-counts.ts';
 import { requestId } from './request-id.ts';
+import { createRouteNames, lookupRoute } from './route-names.ts';
 
 type Options = {
   /** Answers `GET /order/:uid`. */
@@ -19,7 +20,6 @@ type Options = {
   log: Log;
 };
 
-const lookupRoute = '/order/:uid';
 /** Asked by those who watch over us, at their own pace. */
 const unlimited = new Set(['/healthz', '/readyz', '/metrics']);
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -33,12 +33,7 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
   const { requests, log } = options;
   const clientOf = createClientOf(options.trustedProxies);
 
-  const nameOf = (url: string) => {
-    // A request may come without a host, and then its URL is none.
-    const pathname = URL.parse(url)?.pathname ?? '';
-    if (paths.has(pathname)) return pathname.startsWith('/assets/') ? '/assets/*' : pathname;
-    return pathname.startsWith('/order/') ? lookupRoute : 'other';
-  };
+  const nameOf = createRouteNames(paths);
 
   const refusal = (request: Request, addressOf: AddressOf) => {
     const wait = rateLimit?.take(clientOf(request, addressOf)) ?? 0;

@@ -1,7 +1,6 @@
 import type { App } from '../http/app.ts';
+import { createRouteNames, noRoute } from '../http/route-names.ts';
 import type { TraceHeaders, Tracing } from './tracing.ts';
-
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY'];
 
 /** What orchestrators and Prometheus ask every few seconds would be most of all traces. */
 const untraced = ['/healthz', '/readyz', '/metrics'];
@@ -14,20 +13,19 @@ const told = ['cache-status', 'x-request-id'];
  * hold the numbers of orders. Requests for one order that come together share one query, which is in the first one's trace.
  */
 export const traceApp = (tracing: Tracing, app: App): App => {
-  const routeOf = createRouteFinder(app.routes);
+  const nameOf = createRouteNames(new Set(app.routes.map(({ path }) => path)));
 
   const fetch: App['fetch'] = (...args) => {
     const [request] = args;
-    const { pathname, protocol } = new URL(request.url);
-    const route = routeOf(pathname);
-    if (route && untraced.includes(route)) return app.fetch(...args);
+    const { method } = request;
+    const route = nameOf(request.url);
+    if (untraced.includes(route)) return app.fetch(...args);
 
-    const method = methods.includes(request.method) ? request.method : undefined;
-    const name = route === undefined ? (method ?? 'HTTP') : `${method ?? 'HTTP'} ${route}`;
+    const name = route === noRoute ? method : `${method} ${route}`;
     const attributes = {
-      'http.request.method': method ?? '_OTHER',
-      'url.scheme': protocol.slice(0, -1),
-      ...(route !== undefined && { 'http.route': route }),
+      'http.request.method': method,
+      'url.scheme': 'http',
+      ...(route !== noRoute && { 'http.route': route }),
     };
     return tracing.span({ name, kind: 'server', attributes, from: cameWith(request) }, (span) => {
       const tell = (response: Response) => {
@@ -50,13 +48,4 @@ export const traceApp = (tracing: Tracing, app: App): App => {
 const cameWith = ({ headers }: Request): TraceHeaders[] => {
   const [traceparent, tracestate] = [headers.get('traceparent'), headers.get('tracestate')];
   return traceparent === null ? [] : [{ traceparent, ...(tracestate !== null && { tracestate }) }];
-};
-
-/** The path as the route has it, `/order/:uid`; undefined when it is no route's. */
-const createRouteFinder = (routes: App['routes']) => {
-  const patterns = [...new Set(routes.map(({ path }) => path))].map((path) => ({
-    path,
-    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/:[^/]+/g, '[^/]+')}/?$`),
-  }));
-  return (pathname: string) => patterns.find(({ pattern }) => pattern.test(pathname))?.path;
 };
