@@ -5,6 +5,8 @@ const root = join(import.meta.dir, '..');
 
 type Line = { level: string; msg: string; part: string } & Record<string, unknown>;
 
+export type Program = ReturnType<typeof startProgram>;
+
 /** `bun src/main.ts`, or another file, with nothing of our own configuration but what is given. */
 export const startProgram = (environment: Record<string, string>, command = ['src/main.ts']) => {
   const child = Bun.spawn([process.execPath, ...command], {
