@@ -96,6 +96,12 @@ testWith(canContain, 'the right to make namespaces (root)')(
     const migrated = await startContainer(image, ['bun', 'scripts/migrate.ts'], env).result();
     expect([migrated.status, migrated.errors]).toEqual([0, '']);
 
+    // Its other commands are in it, with all that they import.
+    for (const script of ['scripts/dead-letters.ts', 'producer.ts']) {
+      const told = await startContainer(image, ['bun', script, '--help'], env).result();
+      expect([script, told.status, told.errors]).toEqual([script, 0, '']);
+    }
+
     const isHealthy = async () => (await startContainer(image, image.healthcheck, env).result()).status === 0;
     expect(await isHealthy()).toBe(false);
     await using service = startContainer(image, image.command, env);

@@ -38,13 +38,12 @@ const watchCache = (redis: Awaited<ReturnType<typeof startRedisServer>>) => {
     }
   };
   const watched = watch();
-  return {
-    async stop() {
-      watching = false;
-      await watched;
-      return most;
-    },
+  const stop = async () => {
+    watching = false;
+    await watched;
+    return most;
   };
+  return { stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 };
 
 /** Looks up one after another until it is stopped; resolves with the statuses that were not 200. */
@@ -59,13 +58,12 @@ const lookUpWithoutPause = (url: string, uids: string[]) => {
     }
   };
   const done = ask();
-  return {
-    async stop() {
-      asking = false;
-      await done;
-      return { asked, others };
-    },
+  const stop = async () => {
+    asking = false;
+    await done;
+    return { asked, others };
   };
+  return { stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 };
 
 testWith(hasRedisServer && hasProxy, 'redis-server and haproxy')(
@@ -79,6 +77,7 @@ testWith(hasRedisServer && hasProxy, 'redis-server and haproxy')(
         ...world.environment,
         KAFKA_PARTITIONS: String(partitions),
         REDIS_URL: redis.url,
+        RATE_LIMIT: '0',
         HOST,
         PORT: String(port),
       });
@@ -86,7 +85,7 @@ testWith(hasRedisServer && hasProxy, 'redis-server and haproxy')(
     await using second = start(hosts[1] as string);
     await using third = start(hosts[2] as string);
     const replicas = [first, second, third];
-    const cache = watchCache(redis);
+    await using cache = watchCache(redis);
     await until(() => isShared(sharesOf(replicas)), 60_000);
 
     const migrated = replicas.flatMap((replica) =>
@@ -107,7 +106,7 @@ testWith(hasRedisServer && hasProxy, 'redis-server and haproxy')(
     const statuses = await Promise.all(uids.slice(0, 2_500).map((uid) => atOnce(statusOf, uid)));
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
 
-    const lookups = lookUpWithoutPause(proxy.url, uids.slice(0, 2_500));
+    await using lookups = lookUpWithoutPause(proxy.url, uids.slice(0, 2_500));
     const sending = world.send(orders.slice(2_500));
     await second.kill('SIGKILL');
     await sending;
