@@ -175,7 +175,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup is 
 test('without an endpoint the program and its threads load nothing of OpenTelemetry', async () => {
   await using database = await testDatabase();
   const environment = await environmentOf(database.url);
-  // A copy that could not: with every package but OpenTelemetry's.
+  // A copy that could not: with every package but OpenTelemetry's. Its API alone, which prom-client loads, is found from there.
   const copy = await mkdtemp(join(tmpdir(), 'untraced-'));
   try {
     await mkdir(join(copy, 'node_modules'));

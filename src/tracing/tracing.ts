@@ -57,7 +57,7 @@ export const tracingSettings = (config: Config, service: string): TracingSetting
         service,
       };
 
-/** Without settings nothing of OpenTelemetry is loaded. */
+/** Without settings nothing of OpenTelemetry is loaded, except for its API, which prom-client wants for itself. */
 export const openTracing = async (
   settings: TracingSettings | undefined,
   log: Log,
