@@ -1,4 +1,6 @@
 import { parseRedisUrl } from './cache/redis-url.ts';
+import { parseDatabaseUrl } from './database-url.ts';
+import { extraAuthorities, pemFile } from './tls-files.ts';
 
 /**
  * The environment as a typed configuration. Nothing else reads the environment.
@@ -55,11 +57,6 @@ const kafkaName = {
   read: (value: string) => (/^(?!\.{1,2}$)[\w.-]{1,249}$/.test(value) ? value : undefined),
 };
 
-const url = (...protocols: string[]) => ({
-  allowed: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
-  read: (value: string) => (protocols.includes(URL.parse(value)?.protocol ?? '') ? value : undefined),
-});
-
 /** Each is unset unless it is given. */
 const optional = <T>({ allowed, read }: { allowed: string; read: (text: string) => T | undefined }) => ({
   allowed,
@@ -77,6 +74,17 @@ const brokers = {
     };
     return list.every(isAddress) ? list : undefined;
   },
+};
+
+const url = (...protocols: string[]) => ({
+  allowed: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  read: (value: string) => (protocols.includes(URL.parse(value)?.protocol ?? '') ? value : undefined),
+});
+
+const databaseUrl = {
+  allowed:
+    'postgres://user:password@host:port/database, and after a ? sslmode (disable, require, verify-ca or verify-full), application_name and options',
+  read: (value: string) => (parseDatabaseUrl(value) ? value : undefined),
 };
 
 const redisUrl = {
@@ -149,6 +157,16 @@ export const settings = {
     meaning: 'partitions of a topic that has to be made',
   }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', preset: 'false', ...flag, meaning: 'TLS to Kafka' }),
+  kafkaCertificate: define({
+    variable: 'KAFKA_SSL_CERT',
+    ...optional(pemFile),
+    meaning: 'certificate that is shown to Kafka, where it asks for one',
+  }),
+  kafkaKey: define({
+    variable: 'KAFKA_SSL_KEY',
+    ...optional(pemFile),
+    meaning: 'its key',
+  }),
   saslMechanism: define({
     variable: 'KAFKA_SASL_MECHANISM',
     ...optional(oneOf('plain', 'scram-sha-256', 'scram-sha-512')),
@@ -167,9 +185,15 @@ export const settings = {
     secret: true,
     meaning: 'with which password',
   }),
+  authorities: define({
+    variable: 'NODE_EXTRA_CA_CERTS',
+    ...optional(extraAuthorities),
+    meaning:
+      'authorities that certificates of Kafka, PostgreSQL and Redis may be from, beside the public ones',
+  }),
   databaseUrl: define({
     variable: 'DATABASE_URL',
-    ...optional(url('postgres:', 'postgresql:')),
+    ...optional(databaseUrl),
     secret: true,
     meaning: 'PostgreSQL; unset: one inside the data directory',
   }),
@@ -281,17 +305,38 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
     }
     config[name] = value;
   }
-  const { topic, deadLetterTopic, port, metricsPort } = config as Config;
-  if (metricsPort !== null && metricsPort === port && port !== 0) {
-    const { variable } = settings.metricsPort;
-    throw new Error(`${variable} holds "${port}"; it may hold: another port than ${settings.port.variable}`);
-  }
-  if (topic === deadLetterTopic) {
-    // Each dead letter would be read, refused and sent again, for ever.
-    const { variable } = settings.deadLetterTopic;
-    throw new Error(
-      `${variable} holds ${JSON.stringify(topic)}; it may hold: another name than ${settings.topic.variable}`,
-    );
-  }
+  const contradiction = contradictionIn(config as Config, environment);
+  if (contradiction) throw new Error(contradiction);
   return config as Config;
+};
+
+/** What each setting alone may hold, but not together. */
+const contradictionIn = (config: Config, environment: Record<string, string | undefined>) => {
+  const { port, metricsPort, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } = config;
+  if (metricsPort !== null && metricsPort === port && port !== 0)
+    return `METRICS_PORT holds "${port}"; it may hold: another port than PORT`;
+  // Each dead letter would be read, refused and sent again, for ever.
+  if (topic === deadLetterTopic)
+    return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; it may hold: another name than KAFKA_TOPIC`;
+  const login = {
+    KAFKA_SASL_MECHANISM: config.saslMechanism,
+    KAFKA_SASL_USERNAME: config.saslUsername,
+    KAFKA_SASL_PASSWORD: config.saslPassword,
+  };
+  const certificate = { KAFKA_SSL_CERT: kafkaCertificate, KAFKA_SSL_KEY: kafkaKey };
+  const lacking = lackingOf(login) ?? lackingOf(certificate);
+  if (lacking) return lacking;
+  if (kafkaCertificate && !kafkaSsl) return 'KAFKA_SSL holds "false"; KAFKA_SSL_CERT needs true';
+  if (config.brokers === null && (kafkaSsl || config.saslMechanism))
+    return 'KAFKA_BROKERS is not set; the embedded broker has neither TLS nor logins, which KAFKA_SSL and KAFKA_SASL_MECHANISM ask for';
+  if (environment.NODE_TLS_REJECT_UNAUTHORIZED === '0')
+    return 'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; it may hold: nothing, as certificates are verified (NODE_EXTRA_CA_CERTS adds authorities)';
+  return undefined;
+};
+
+/** Of settings that only make sense together, the first that is missing, if there is one. */
+const lackingOf = (together: Record<string, unknown>) => {
+  const given = Object.keys(together).filter((variable) => together[variable]);
+  const missing = Object.keys(together).find((variable) => !together[variable]);
+  return given.length > 0 && missing ? `${missing} is not set; ${given[0]} needs it` : undefined;
 };

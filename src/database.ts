@@ -1,4 +1,5 @@
 import postgres, { type Sql } from 'postgres';
+import { parseDatabaseUrl } from './database-url.ts';
 
 const quoted = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
@@ -34,8 +35,15 @@ type Options = {
  * A pool of connections to PostgreSQL, opened as they are needed. A server that is away is tried again at most a
  * second later, so that its return is noticed at once.
  */
-export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Options): Sql =>
-  postgres(url, {
+export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Options): Sql => {
+  const address = parseDatabaseUrl(url);
+  if (!address) throw new Error('not the URL of a PostgreSQL');
+  const { host, port, session, ...login } = address;
+  // In parts, as the library reads a URL in its own way; and as lists, or it would take an IPv6 address apart.
+  const place: object = host === undefined ? { port } : { host: [host], port: [port ?? 5432] };
+  return postgres({
+    ...place,
+    ...login,
     max: connections,
     connect_timeout: 3,
     // Ours, by a patch: without it a connection to a host that is gone, or frozen, is waited for without end.
@@ -44,8 +52,9 @@ export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Opti
     types: arrays,
     backoff: (attempt) => Math.min(0.1 * 2 ** attempt, 1),
     onnotice: () => {},
-    connection: { application_name: `order-lookup ${name}` },
+    connection: { application_name: `order-lookup ${name}`, ...session },
   } as postgres.Options<typeof arrays>);
+};
 
 /** `waiting`: queries that wait for a connection, or behind another query on one. */
 export type Pool = { connecting: number; idle: number; busy: number; waiting: number };

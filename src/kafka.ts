@@ -14,11 +14,19 @@ import { unlessAborted, untilDone } from './retry.ts';
 import { oneLine } from './service-state.ts';
 
 /** How to reach Kafka; plain data, so that it can be sent to a worker. */
-export type KafkaAddress = { brokers: string[]; ssl: boolean; sasl: SASLOptions | undefined };
+export type KafkaAddress = {
+  brokers: string[];
+  /** Whether there is TLS; the certificate and key in PEM, where Kafka asks for one. The broker's is always verified. */
+  ssl: boolean | { cert: string; key: string };
+  sasl: SASLOptions | undefined;
+};
 
 export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress => ({
   brokers,
-  ssl: config.kafkaSsl,
+  ssl:
+    config.kafkaSsl && config.kafkaCertificate && config.kafkaKey
+      ? { cert: config.kafkaCertificate, key: config.kafkaKey }
+      : config.kafkaSsl,
   sasl: config.saslMechanism
     ? {
         mechanism: config.saslMechanism as 'plain',

@@ -1,33 +1,46 @@
 import type { Log } from './log.ts';
+import { reasonOf } from './reason.ts';
 
 /** What is known of a service that is needed: it works, or why it does not. */
 export type ServiceState = ReturnType<typeof createServiceState>;
 
-/** Follows a service, and logs when its state changes, and only then. */
+/**
+ * Follows a service, and logs when its state changes, and each new reason once. The log has the driver's own words as well;
+ * the reason is for anybody.
+ */
 export const createServiceState = (name: string, log: Log, changed: () => void = () => {}) => {
   let works: boolean | undefined;
   let reason: string | undefined;
   let since = Date.now();
-  const set = (next: string | undefined) => {
-    const before = works;
-    reason = next;
-    works = next === undefined;
-    if (works === before) return;
-    const seconds = Math.round((Date.now() - since) / 100) / 10;
-    since = Date.now();
-    if (!works) log.warn({ service: name, reason }, `${name} does not work; trying again until it does`);
-    else if (before === false) log.info({ service: name, awaySeconds: seconds }, `${name} works again`);
-    changed();
-  };
+  /** Reasons of this time of being away. */
+  const said = new Set<string>();
   return {
-    works: () => set(undefined),
-    fails: (error: unknown) => set(oneLine(error)),
-    /** Why it does not work; undefined while it does. */
+    works() {
+      if (works) return;
+      const awaySeconds = Math.round((Date.now() - since) / 100) / 10;
+      if (works === false) log.info({ service: name, awaySeconds }, `${name} works again`);
+      works = true;
+      reason = undefined;
+      said.clear();
+      changed();
+    },
+    fails(error: unknown) {
+      const before = reason;
+      reason = reasonOf(error);
+      const details = { service: name, reason, error: oneLine(error) };
+      if (works !== false) log.warn(details, `${name} does not work; trying again until it does`);
+      else if (!said.has(reason)) log.info(details, `${name} still does not work`);
+      if (works !== false) since = Date.now();
+      works = false;
+      said.add(reason);
+      if (reason !== before) changed();
+    },
+    /** Why it does not work, for anybody to read; undefined while it does. */
     reason: () => reason,
   };
 };
 
-/** An error on one line, for a header or an answer to a person. */
+/** An error on one line, for a header or the log. */
 export const oneLine = (error: unknown): string => {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   const text = typeof message === 'string' && message ? message : String(code ?? error);

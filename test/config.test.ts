@@ -1,5 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readConfig, settings } from '../src/config.ts';
+import { kafkaAddress } from '../src/kafka.ts';
+import { makeCertificates } from './certificates.ts';
 
 const errorOf = (environment: Record<string, string>) => {
   try {
@@ -49,6 +51,7 @@ test('what is set is read', () => {
       KAFKA_TOPIC: 'Orders.v2_x-y',
       KAFKA_SSL: 'true',
       KAFKA_SASL_MECHANISM: 'scram-sha-512',
+      KAFKA_SASL_USERNAME: 'lookup',
       KAFKA_SASL_PASSWORD: ' with spaces ',
       DATABASE_URL: 'postgres://u:p@host/db',
       LIVE_FEED: 'false',
@@ -95,9 +98,38 @@ test.each([
   ['KAFKA_PARTITIONS', ['0', '10001', 'eight']],
   ['KAFKA_SSL', ['yes', '1', 'TRUE', 'constructor', 'toString', '__proto__']],
   ['KAFKA_SASL_MECHANISM', ['PLAIN', 'oauthbearer']],
-  ['DATABASE_URL', ['mysql://host/db', 'host/db', 'postgres']],
+  ['KAFKA_SSL_CERT', ['/nowhere.pem', import.meta.path]],
+  ['KAFKA_SSL_KEY', ['/nowhere.pem', import.meta.dir]],
+  [
+    'DATABASE_URL',
+    [
+      'mysql://host/db',
+      'host/db',
+      'postgres',
+      'postgres://u:half%zz@host/db',
+      'postgres://u:12#half@host/db',
+      'postgres://u:12?half@host/db',
+      'postgres://one,two/db',
+      'postgres://host/db?sslmode=prefer',
+      'postgres://host/db?sslmode=verify_full',
+      'postgres://host/db?sslmode=constructor',
+      'postgres://host/db?sslmode=verify-full&sslrootcert=/ca.pem',
+      'postgres://host/db?ssl=true',
+      'postgres://host/db?channel_binding=require',
+      'postgres://host/db?password=secret',
+    ],
+  ],
   ['DATABASE_POOL', ['0', '1001']],
-  ['REDIS_URL', ['http://host', 'host:6379']],
+  [
+    'REDIS_URL',
+    [
+      'http://host',
+      'host:6379',
+      'redis://u:12#half@host',
+      'rediss://host?ssl_cert_reqs=none',
+      'redis-cluster://one,two?x',
+    ],
+  ],
   ['CACHE_LIMIT', ['0', '-1', '1000001']],
   ['WARMUP_CONCURRENCY', ['0', '1001']],
   ['LOG_LEVEL', ['loud', 'INFO']],
@@ -117,9 +149,51 @@ test.each([
   }
 });
 
+const login = {
+  KAFKA_BROKERS: 'one:9092',
+  KAFKA_SASL_MECHANISM: 'plain',
+  KAFKA_SASL_USERNAME: 'lookup',
+  KAFKA_SASL_PASSWORD: 'secret',
+};
+const certificate = { KAFKA_BROKERS: 'one:9092', KAFKA_SSL: 'true', KAFKA_SSL_CERT: '', KAFKA_SSL_KEY: '' };
+
+test.each(['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'])(
+  'a login to Kafka without %s is none, and one line says so',
+  (missing) => {
+    expect(readConfig(login)).toMatchObject({ saslMechanism: 'plain', saslUsername: 'lookup' });
+    expect(errorOf({ ...login, [missing]: '' })).toMatch(
+      new RegExp(`^${missing} is not set; KAFKA_SASL_\\w+ needs it$`),
+    );
+  },
+);
+
+test('a certificate for Kafka comes with its key, and with TLS', async () => {
+  await using made = await makeCertificates();
+  const own = await made.authority('own');
+  const full = { ...certificate, KAFKA_SSL_CERT: own.cert, KAFKA_SSL_KEY: own.key };
+  expect(kafkaAddress(readConfig(full), ['one:9092'])).toEqual({
+    brokers: ['one:9092'],
+    ssl: { cert: await Bun.file(own.cert).text(), key: await Bun.file(own.key).text() },
+    sasl: undefined,
+  });
+  expect(errorOf({ ...full, KAFKA_SSL_KEY: '' })).toBe('KAFKA_SSL_KEY is not set; KAFKA_SSL_CERT needs it');
+  expect(errorOf({ ...full, KAFKA_SSL_CERT: '' })).toBe('KAFKA_SSL_CERT is not set; KAFKA_SSL_KEY needs it');
+  expect(errorOf({ ...full, KAFKA_SSL: 'false' })).toStartWith('KAFKA_SSL holds "false"; ');
+});
+
+test('TLS and logins are not for the embedded broker, and verifying cannot be switched off', () => {
+  expect(errorOf({ KAFKA_SSL: 'true' })).toStartWith('KAFKA_BROKERS is not set; ');
+  expect(errorOf({ ...login, KAFKA_BROKERS: '' })).toStartWith('KAFKA_BROKERS is not set; ');
+  expect(errorOf({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toStartWith(
+    'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; ',
+  );
+});
+
 test('a secret is in no message', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
+    ['DATABASE_URL', 'postgres://user:secret%zz@host/db'],
+    ['DATABASE_URL', 'postgres://host/db?sslpassword=secret'],
     ['REDIS_URL', 'http://user:secret@host'],
     ['METRICS_TOKEN', 'a secret'],
   ] as const)

@@ -102,6 +102,7 @@ test('the address is plain data, and logs in only where a mechanism is given', (
     kafkaAddress(readConfig(environment), ['host:9092']);
   expect(address({})).toEqual({ brokers: ['host:9092'], ssl: false, sasl: undefined });
   const login = {
+    KAFKA_BROKERS: 'host:9092',
     KAFKA_SSL: 'true',
     KAFKA_SASL_MECHANISM: 'plain',
     KAFKA_SASL_USERNAME: 'u',

@@ -6,7 +6,7 @@ import { runService } from './service.ts';
 
 const POM = join(import.meta.dir, 'kafka-pom.xml');
 /** Kafka's jars, shared by all instances. The command-line tools are in them: `java -cp '<this>/*' org.apache.kafka.tools.…`. */
-export const KAFKA_LIBS = join(import.meta.dir, '../../.services/kafka-libs');
+export const KAFKA_LIBS = process.env.KAFKA_LIBS ?? join(import.meta.dir, '../../.services/kafka-libs');
 
 const isDownloaded = () =>
   existsSync(join(KAFKA_LIBS, 'pom.xml')) &&
@@ -77,12 +77,20 @@ const settings = (dir: string, port: number, controller: number) => ({
   'share.coordinator.state.topic.min.isr': 1,
 });
 
+type Options = {
+  dir: string;
+  /** Of server.properties, in addition or instead; listeners beyond the one that is given. */
+  more?: Record<string, string>;
+  /** What `kafka-storage format` takes beyond the usual: users. */
+  format?: string[];
+};
+
 /** A single Apache Kafka node (KRaft) on 127.0.0.1 that keeps its data in `dir`. Gives `KAFKA_BROKERS`. */
-export const startKafka = async ({ dir }: { dir: string }) => {
+export const startKafka = async ({ dir, more = {}, format = [] }: Options) => {
   const libs = await downloadKafka();
   const port = keepPort(dir, 'port');
   const properties = join(dir, 'server.properties');
-  const lines = Object.entries(settings(dir, port, keepPort(dir, 'controller-port')));
+  const lines = Object.entries({ ...settings(dir, port, keepPort(dir, 'controller-port')), ...more });
   writeFileSync(properties, lines.map(([name, value]) => `${name}=${value}\n`).join(''));
   const java = ['java', '-Xms256m', '-Xmx512m', '-cp', `${libs}/*`];
   if (!existsSync(join(dir, 'data/meta.properties'))) {
@@ -90,8 +98,8 @@ export const startKafka = async ({ dir }: { dir: string }) => {
     // An id that begins with a dash would be taken for an option.
     bytes[0] = 1;
     const id = Buffer.from(bytes).toString('base64url');
-    const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', properties];
-    await run([...java, ...format], 'Formatting the storage of Kafka');
+    const command = ['kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', properties];
+    await run([...java, ...command, ...format], 'Formatting the storage of Kafka');
   }
   const brokers = `127.0.0.1:${port}`;
   const service = await runService({

@@ -72,15 +72,44 @@ const initialise = async (bin: string, dir: string, user: { uid: number; gid: nu
   writeFileSync(join(dir, 'initialised'), '');
 };
 
+/** Copies of the files that only the server's user can read, which PostgreSQL insists on. */
+const tlsSettings = (dir: string, { cert, key }: { cert: string; key: string }) => {
+  const user = serverUser();
+  for (const [file, name] of [
+    [cert, 'server.crt'],
+    [key, 'server.key'],
+  ] as const) {
+    writeFileSync(join(dir, name), readFileSync(file), { mode: 0o600 });
+    if (user) chownSync(join(dir, name), user.uid, user.gid);
+  }
+  return {
+    ssl: 'on',
+    ssl_cert_file: '/proc/self/fd/3/server.crt',
+    ssl_key_file: '/proc/self/fd/3/server.key',
+  };
+};
+
+type Options = {
+  dir: string;
+  /** Paths of PEM files: the server takes TLS connections, too. */
+  certificate?: { cert: string; key: string };
+};
+
 /** PostgreSQL on 127.0.0.1 that keeps its data in `dir`, with `fsync` on. Gives `DATABASE_URL`. */
-export const startPostgres = async ({ dir }: { dir: string }) => {
+export const startPostgres = async ({ dir, certificate }: Options) => {
   const bin = findBinaries();
   if (!bin) throw new Error(`PostgreSQL was found neither in ${DEBIAN} nor on PATH`);
   const user = serverUser();
   if (!existsSync(join(dir, 'initialised'))) await initialise(bin, dir, user);
   const port = keepPort(dir, 'port');
   const url = `postgres://postgres:${readFileSync(join(dir, 'password'), 'utf8')}@127.0.0.1:${port}/postgres`;
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', max_connections: 200 };
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: '',
+    max_connections: 200,
+    ...(certificate && tlsSettings(dir, certificate)),
+  };
   const service = await runService({
     name: 'PostgreSQL',
     dir,

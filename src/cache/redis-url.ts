@@ -19,7 +19,10 @@ export const parseRedisUrl = (url: string): RedisAddress | undefined => {
   const [first = '', ...more] = rest.slice(at).split(',');
   const main = URL.parse(`redis://${rest.slice(0, at)}${first}`);
   const others = more.map((host) => URL.parse(`redis://${host}`));
-  const nodes = [main, ...others].filter((node) => node !== null).filter((node) => node.hostname !== '');
+  const nodes = [main, ...others]
+    .filter((node) => node !== null)
+    // What follows a ? or # would not be heeded, such as an option of TLS; or it is half of a password.
+    .filter(({ hostname, search, hash }) => hostname !== '' && search === '' && hash === '');
   const database = Number(main?.pathname.slice(1));
   if (!main || nodes.length <= more.length || !Number.isInteger(database)) return undefined;
   if (!cluster && nodes.length > 1) return undefined;

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { ConsumerState } from '../consumer/messages.ts';
+import { reasonOf } from '../reason.ts';
 import { within } from '../retry.ts';
-import { oneLine } from '../service-state.ts';
 import type { Store } from '../store.ts';
 
 const oneOf = <const Values extends readonly string[]>(...values: Values) =>
@@ -47,7 +47,7 @@ export const createHealth = ({ store, redis, consumers, isWarm }: Options) => {
   const ask = async () => {
     asking ??= store
       .ping()
-      .then(() => undefined, oneLine)
+      .then(() => undefined, reasonOf)
       .finally(() => {
         asking = undefined;
       });
