@@ -301,7 +301,7 @@ if (hasRedisServer)
         expect(await owner.admin.lrange(queueKey, 0, -1)).toEqual([2, 3, 4].map(uidOf));
       });
 
-      test('named as a single server that has not our keys, it is left alone, and the reason says where they are', async () => {
+      test('named as a single server that has not our keys, it is left alone, and the reason says so', async () => {
         const { log, lines } = keepingLog();
         using cache = await open(3, { url: other.url, log });
         for (let time = 0; time < 5; time++) expect(await cache.get(uidOf(1))).toBeUndefined();
@@ -448,7 +448,8 @@ if (hasRedisServer)
         expect(all).toBeGreaterThan(500);
         server.thaw();
         await lookUp(lookup, hit, inTurn);
-        expect(lines.length).toBeLessThanOrEqual(2);
+        // No answer; no connection in time; well again.
+        expect(lines.length).toBeLessThanOrEqual(3);
       }, 30_000);
 
       test('many lookups that fail together count as few: it is asked again after half a second, not ten', async () => {
