@@ -43,7 +43,8 @@ const load = async (text: string, env: Record<string, string> = {}) => {
 
 const buildCheck = async () => {
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly', GOWORK: 'off' };
-  await $`go build -o ${join(dir, 'check')} .`
+  // Not optimized: it is compiled once and runs ten times.
+  await $`go build -gcflags=${'all=-N -l'} -o ${join(dir, 'check')} .`
     .cwd(join(import.meta.dir, 'compose-check'))
     .env(env)
     .quiet();

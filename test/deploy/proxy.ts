@@ -36,19 +36,23 @@ export const startProxy = async (options: {
   const child = Bun.spawn(['haproxy', '-db', '-f', file], { stdout: 'ignore', stderr: 'pipe' });
   const errors = new Response(child.stderr).text();
   const url = `http://127.0.0.1:${port}`;
-  await until(async () => {
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await child.exited;
+    names.stop();
+    await rm(dir, { recursive: true, force: true });
+  };
+  const answers = async () => {
     if (child.exitCode !== null) throw new Error(await errors);
     return (await fetch(`${url}/healthz`).catch(() => undefined))?.ok;
-  });
-  return {
-    url,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await child.exited;
-      names.stop();
-      await rm(dir, { recursive: true, force: true });
-    },
   };
+  try {
+    await until(answers);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, [Symbol.asyncDispose]: stop };
 };
 
 export const freePort = () => {
