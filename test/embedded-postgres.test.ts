@@ -23,6 +23,7 @@ import { processesIn } from '../src/embedded/postgres/left-over.ts';
 import { findPrograms, sharedFolder } from '../src/embedded/postgres/programs.ts';
 import { createRunner, serverUser } from '../src/embedded/postgres/runner.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
+import { until } from './until.ts';
 
 const isRoot = process.getuid?.() === 0;
 /** Where processes can be looked at; elsewhere only what needs no such look is tested. */
@@ -72,14 +73,6 @@ const query = async (url: string, text: string): Promise<object[]> => {
     return [...(await sql.unsafe(text))];
   } finally {
     await sql.end({ timeout: 1 });
-  }
-};
-
-const until = async (condition: () => boolean, ms = 10_000) => {
-  const end = performance.now() + ms;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not within ${ms} ms: ${condition}`);
-    await Bun.sleep(10);
   }
 };
 
@@ -391,7 +384,18 @@ test('a lock is held by one, and is free when released', () => {
   second?.release();
 });
 
-/** A clone with only what the embedded PostgreSQL needs, and Bun, owned by `uid`, in a folder only that user may enter. */
+/** Bun where every user can run it. */
+const openBun = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'embedded-postgres-bun-'));
+  chmodSync(folder, 0o755);
+  const bun = join(folder, 'bun');
+  cpSync(process.execPath, bun);
+  return { bun, remove: () => rmSync(folder, { recursive: true }) };
+};
+let sharedBun: ReturnType<typeof openBun> | undefined;
+afterAll(() => sharedBun?.remove());
+
+/** A clone with only what the embedded PostgreSQL needs, owned by `uid`, in a folder only that user may enter. */
 const cloneProject = (uid: number) => {
   const folder = mkdtempSync(join(tmpdir(), 'embedded-postgres-clone-'));
   cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -406,13 +410,12 @@ const cloneProject = (uid: number) => {
   cpSync(join(PROJECT, 'src/embedded/postgres.ts'), join(project, 'src/embedded/postgres.ts'));
   cpSync(join(PROJECT, 'src/embedded/postgres'), join(project, 'src/embedded/postgres'), { recursive: true });
   cpSync(PROGRAM, PROGRAM.replace(PROJECT, project));
-  const bun = join(folder, 'bun');
-  cpSync(process.execPath, bun);
+  sharedBun ??= openBun();
   const everything = ['.', ...(readdirSync(folder, { recursive: true }) as string[])];
   if (isRoot) for (const entry of everything) chownSync(join(folder, entry), uid, uid);
   const options = {
     project,
-    bun,
+    bun: sharedBun.bun,
     ...(isRoot && uid !== 0 ? { user: { uid, gid: uid } } : {}),
     env: { HOME: folder },
   };

@@ -256,13 +256,14 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
   await using proxy = await behindProxy(database);
   const { ingest, sent } = ingestOn(proxy.store);
   const make = createOrderMaker({ seed: 7 });
-  const orders = Array.from({ length: 3_000 }, make);
+  const orders = Array.from({ length: 600 }, make);
   let over = false;
   let cuts = 0;
   const cutting = (async () => {
     while (!over) {
       await until(() => over || proxy.connections() > 0);
-      await Bun.sleep(Math.random() * 40);
+      // For longer each time: on a busy machine nothing at all would get through otherwise.
+      await Bun.sleep(Math.random() * 40 + 2 * cuts);
       proxy.cut();
       cuts++;
       await Bun.sleep(5);
@@ -275,9 +276,11 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
     outcomes.push(await ingest(orders.slice(at, at + 100).map(messageOf), never));
   over = true;
   await cutting;
-  expect(cuts).toBeGreaterThan(0);
+  expect(cuts).toBeGreaterThan(orders.length / 100);
   expect(sent).toEqual([]);
-  expect(outcomes.reduce((sum, { stored, duplicates }) => sum + stored.length + duplicates, 0)).toBe(3_000);
+  expect(outcomes.reduce((sum, { stored, duplicates }) => sum + stored.length + duplicates, 0)).toBe(
+    orders.length,
+  );
   const stored = await createStore(database.sql).findAll(orders.map((order) => order.order_uid));
   expect(stored).toEqual(new Map(orders.map((order) => [order.order_uid, JSON.stringify(order)])));
 });
