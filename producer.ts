@@ -8,6 +8,7 @@ import { help, type Options, readOptions } from './src/producer/options.ts';
 import { sendPaced } from './src/producer/pace.ts';
 import { createProgress } from './src/producer/progress.ts';
 import { untilDone } from './src/retry.ts';
+import { stopOnSignals } from './src/stop-on-signals.ts';
 import { traceSend } from './src/tracing/messages.ts';
 import { openTracing, tracedBy, tracingSettings } from './src/tracing/tracing.ts';
 
@@ -60,19 +61,6 @@ const produce = async (options: Options, config: Config) => {
     progress.finish();
     await tracing?.close();
   }
-};
-
-/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
-const stopOnSignals = (stopping: () => void): AbortSignal => {
-  const stop = new AbortController();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(130);
-    stop.abort();
-    stopping();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return stop.signal;
 };
 
 const aborted = (signal: AbortSignal) =>

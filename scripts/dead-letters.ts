@@ -1,83 +1,84 @@
 /** `bun run dead-letters`: what is in the dead-letter topic, and sending it again. `--help` says how. */
-import type { Kafka } from 'kafkajs';
-import { KafkaJSError } from 'kafkajs';
+import { type Kafka, KafkaJSError } from 'kafkajs';
 import { type Config, readConfig } from '../src/config.ts';
 import { letterToJson } from '../src/dead-letters/json.ts';
 import { addressOf, type Letter } from '../src/dead-letters/letter.ts';
 import { type Letters, openLetters } from '../src/dead-letters/letters.ts';
 import { list } from '../src/dead-letters/list.ts';
 import { type Command, readCommand } from '../src/dead-letters/options.ts';
-import { createOutput, createProgress } from '../src/dead-letters/output.ts';
-import { createReader } from '../src/dead-letters/reader.ts';
+import { createOutput, createProgress, type Output, type Progress } from '../src/dead-letters/output.ts';
+import { createReader, type Reader } from '../src/dead-letters/reader.ts';
 import { createRedriver, type Outcome, redrive } from '../src/dead-letters/redrive.ts';
 import { safeLine } from '../src/dead-letters/safe-text.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
-import { createKafka, kafkaAddress, patientFor } from '../src/kafka.ts';
+import { createKafka, kafkaAddress, type Patiently, patientFor } from '../src/kafka.ts';
 import { createLog } from '../src/log.ts';
 import { oneLine } from '../src/service-state.ts';
+import { interruptedStatus, stopOnSignals } from '../src/stop-on-signals.ts';
 
 /** Kafka has so long for each answer, in ms. */
 const patience = 10_000;
-/** As a shell has it for Ctrl-C. */
-const interrupted = 130;
 
+type Of<Name> = Extract<Command, { name: Name }>;
 type Context = {
   kafka: Kafka;
+  reader: Reader;
   config: Config;
-  patiently: ReturnType<typeof patientFor>;
+  patiently: Patiently;
   letters: Letters;
-  output: ReturnType<typeof createOutput>;
-  progress: ReturnType<typeof createProgress>;
+  output: Output;
+  progress: Progress;
 };
-type Of<Name> = Extract<Command, { name: Name }>;
+
+const listLetters = async ({ given }: Of<'list'>, { letters, output, progress }: Context) => {
+  const { all = false, json = false, limit } = given;
+  const write = (line: string) => {
+    progress.clear();
+    return output.write(line);
+  };
+  await list(letters.matching(given), { all, json, limit }, letters.topic, write);
+  return 0;
+};
 
 const showLetter = async ({ given, partition, offset }: Of<'show'>, { letters, output }: Context) => {
   const letter = await letters.at(partition, offset);
-  if (!letter)
-    throw new Error(
-      `there is no letter ${addressOf({ partition, offset: `${offset}` })} in ${letters.topic}`,
-    );
+  if (!letter) throw new Error(`there is no letter ${partition}/${offset} in ${letters.topic}`);
   await output.write(given.json ? letterToJson(letter) : letterToText(letter, letters.topic));
   return 0;
 };
 
 const redriveLetters = async (
   { given }: Of<'redrive'>,
-  { kafka, config, patiently, letters, output, progress }: Context,
+  { kafka, reader, config, patiently, letters, output, progress }: Context,
 ) => {
   const isDry = given['dry-run'] === true;
   const { topic, deadLetterTopic } = config;
+  if (!(await reader.stretches(topic)))
+    throw new Error(`there is no topic ${topic}: what does KAFKA_TOPIC hold?`);
   const redriver = createRedriver({ kafka, topic, deadLetterTopic, patiently });
-  const stop = new AbortController();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(interrupted);
-    stop.abort();
-    progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.');
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-
   let sent = 0;
   let left = 0;
-  const tell = ({ letter, reason }: Outcome) => {
+
+  /** The line for an outcome; people are not told of each letter that was sent. */
+  const lineOf = ({ letter, reason }: Outcome) => {
     const outcome = reason !== undefined ? 'left' : isDry ? 'ready' : 'sent';
-    const letterText = addressOf(letter);
-    if (given.json)
-      return JSON.stringify({ letter: letterText, outcome, reason: reason && safeLine(reason) });
-    if (outcome === 'sent') return undefined;
-    return `${letterText}  ${outcome === 'left' ? `left: ${safeLine(reason ?? '')}` : 'would be sent'}`;
+    const name = addressOf(letter);
+    if (given.json) return JSON.stringify({ letter: name, outcome, reason: reason && safeLine(reason) });
+    if (reason !== undefined) return `${name}  left: ${safeLine(reason)}`;
+    return isDry ? `${name}  would be sent` : undefined;
   };
   const report = async (outcomes: Outcome[]) => {
     progress.clear();
     for (const outcome of outcomes) {
       if (outcome.reason === undefined) sent += 1;
       else left += 1;
-      const line = tell(outcome);
+      const line = lineOf(outcome);
       if (line !== undefined) await output.write(line);
     }
     await output.flush();
-    progress.show(`${sent} sent to ${topic}, ${left} left`);
+    progress.show(summary());
   };
+  const summary = () => `${sent} ${isDry ? 'would be sent' : 'sent'} to ${topic}, ${left} left`;
 
   if (!isDry) await redriver.connect();
   try {
@@ -89,49 +90,51 @@ const redriveLetters = async (
       limit: given.limit ?? Number.POSITIVE_INFINITY,
       send: isDry ? async () => new Map<Letter, string>() : redriver.send,
       report,
-      signal: stop.signal,
     });
   } finally {
-    const what = isDry ? 'would be sent' : 'sent';
-    progress.say(`${sent} ${what} to ${topic}, ${left} left${stop.signal.aborted ? '; interrupted' : ''}`);
+    progress.say(summary());
   }
-  if (stop.signal.aborted) return interrupted;
   return left > 0 ? 1 : 0;
 };
 
 const execute = async (command: Command, config: Config): Promise<number> => {
   const brokers = config.brokers ?? ['127.0.0.1:9092'];
-  const patiently = patientFor(patience, brokers);
+  const address = `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set)'}`;
+  const patiently = patientFor(patience, address);
   // What kafkajs has to say is said by `patiently`.
-  const kafka = createKafka(
-    kafkaAddress(config, brokers),
-    'order-dead-letters',
-    createLog('silent', 'dead-letters'),
-  );
+  const log = createLog('silent', 'dead-letters');
+  const kafka = createKafka(kafkaAddress(config, brokers), 'order-dead-letters', log);
   const output = createOutput();
   const progress = createProgress();
-  const reader = createReader(kafka, patiently);
-  await reader.connect();
-  const letters = await openLetters({
-    reader,
-    topic: config.deadLetterTopic,
-    onRead: (read, total) => progress.show(`${Math.floor((read / total) * 100)} % read`),
-  });
-  if (!letters.exists) progress.say(`There is no topic ${letters.topic}: nothing has failed so far.`);
-  const context = { kafka, config, patiently, letters, output, progress };
-  const run = () => {
-    if (command.name === 'show') return showLetter(command, context);
-    if (command.name === 'redrive') return redriveLetters(command, context);
-    const { all = false, json = false, limit } = command.given;
-    const write = (line: string) => {
-      progress.clear();
-      return output.write(line);
-    };
-    return list(letters.matching(command.given), { all, json, limit }, letters.topic, write).then(() => 0);
-  };
-  const status = await run();
-  await output.flush();
-  return status;
+  const stopping = () => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.');
+  const stop = command.name === 'redrive' ? stopOnSignals(stopping) : undefined;
+
+  try {
+    const reader = createReader(kafka, patiently);
+    await reader.connect();
+    const letters = await openLetters({
+      reader,
+      topic: config.deadLetterTopic,
+      onRead: (read, total) => progress.show(`${Math.floor((read / total) * 100)} % read`),
+      ...(stop && { signal: stop }),
+    });
+    if (!letters.exists) progress.say(`There is no topic ${letters.topic}: nothing has failed so far.`);
+    const context = { kafka, reader, config, patiently, letters, output, progress };
+    const status =
+      command.name === 'list'
+        ? await listLetters(command, context)
+        : command.name === 'show'
+          ? await showLetter(command, context)
+          : await redriveLetters(command, context);
+    await output.flush();
+    return status;
+  } catch (error) {
+    if (!stop?.aborted || error !== stop.reason) throw error;
+    progress.say('Interrupted: the rest waits for the next redrive.');
+    return interruptedStatus;
+  } finally {
+    progress.clear();
+  }
 };
 
 const run = async (): Promise<number> => {

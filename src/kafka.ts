@@ -69,9 +69,9 @@ export const isFinal = (error: unknown): boolean => {
 /** Does what asks Kafka, again if need be, but not for ever. */
 export type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** For commands, which somebody waits for: after `ms` without an answer it rejects with a line that says so. */
+/** For commands, which somebody waits for: after `ms` without an answer of Kafka's it rejects with a line that says so. */
 export const patientFor =
-  (ms: number, brokers: string[]): Patiently =>
+  (ms: number, brokers: string): Patiently =>
   async (work) => {
     const signal = AbortSignal.timeout(ms);
     let reason = '';

@@ -84,7 +84,7 @@ const openTopics = async (partitions = 1, addresses?: string[]) => {
 
 /** The letters of a topic, by the functions. */
 const readLetters = async (topic: string) => {
-  const reader = createReader(await kafkaClient(), patientFor(20_000, await brokers()));
+  const reader = createReader(await kafkaClient(), patientFor(20_000, 'test'));
   await reader.connect();
   const letters = await openLetters({ reader, topic });
   const found = (await Array.fromAsync(letters.matching({}))).flat();
@@ -194,7 +194,7 @@ test('stopped, killed and repeated, a redrive sends every letter, none a third t
   };
   expect(await endedAfterFirst('SIGINT')).toMatchObject({
     status: 130,
-    errors: expect.stringContaining('interrupted'),
+    errors: expect.stringContaining('Interrupted'),
   });
   const first = await values();
   expect(first.length).toBeLessThan(count);

@@ -5,8 +5,10 @@ import { letterToJson, prettyJson } from '../src/dead-letters/json.ts';
 import type { Letter } from '../src/dead-letters/letter.ts';
 import { list } from '../src/dead-letters/list.ts';
 import { readCommand } from '../src/dead-letters/options.ts';
+import { type Outcome, redrive } from '../src/dead-letters/redrive.ts';
 import { safeBytes, safeLine, safeText } from '../src/dead-letters/safe-text.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
+import { buildOrder } from './build-order.ts';
 
 const letterOf = (more: Partial<Letter> = {}): Letter => ({
   partition: 3,
@@ -171,4 +173,61 @@ test('the newest letters come first, all are counted by their reasons, and those
   expect(JSON.parse(json[0] ?? '')).toMatchObject({ letter: '3/0' });
   const newest = await listed(letters, { json: true, limit: 2 });
   expect(newest.map((line) => Date.parse(JSON.parse(line).time))).toEqual([2_499, 2_498]);
+});
+
+const redriven = async (letters: Letter[], options: Partial<Parameters<typeof redrive>[1]> = {}) => {
+  const sent: { key: Buffer | null; value: Buffer | null }[] = [];
+  const told: Outcome[] = [];
+  async function* batches() {
+    for (let at = 0; at < letters.length; at += 3) yield letters.slice(at, at + 3);
+  }
+  await redrive(batches(), {
+    topic: 'orders',
+    from: undefined,
+    fix: undefined,
+    unchecked: false,
+    limit: Number.POSITIVE_INFINITY,
+    async send(ready) {
+      sent.push(...ready);
+      return new Map();
+    },
+    report: async (outcomes) => void told.push(...outcomes),
+    ...options,
+  });
+  const outcomes = told.map(({ letter, reason }) => `${letter.offset} ${reason ?? 'sent'}`);
+  return { keys: sent.map(({ key }) => String(key)), outcomes };
+};
+
+const ofOrder = (offset: string, more: Partial<Letter> = {}) =>
+  letterOf({
+    offset,
+    value: Buffer.from(JSON.stringify(buildOrder({ order_uid: `uid-of-${offset}-x` }))),
+    ...more,
+  });
+
+test('a limit counts what is sent, not what is left, and what was sent before is passed over', async () => {
+  const letters = [
+    letterOf({ offset: '0' }),
+    ofOrder('1', { isRedriven: true }),
+    ...['2', '3', '4', '5'].map((n) => ofOrder(n)),
+  ];
+  expect((await redriven(letters, { limit: 2 })).outcomes).toEqual([
+    '0 it is no order: track_number is missing',
+    '2 sent',
+    '3 sent',
+  ]);
+  expect((await redriven(letters)).outcomes).toHaveLength(5);
+});
+
+test('a key stays as it came, unless a fix may have changed the uid', async () => {
+  const letters = [ofOrder('1', { key: Buffer.from('another') }), ofOrder('2', { key: null })];
+  expect((await redriven(letters)).keys).toEqual(['another', 'null']);
+  const fix = readFix('[{"op":"test","path":"/locale","value":"ru"}]');
+  expect((await redriven(letters, { fix })).keys).toEqual(['uid-of-1-x', 'uid-of-2-x']);
+});
+
+test('a letter whose message Kafka refuses is left, and the others count as sent', async () => {
+  const letters = ['1', '2', '3'].map((n) => ofOrder(n));
+  const send = async () => new Map([[letters[1] as Letter, 'too large']]);
+  expect((await redriven(letters, { send })).outcomes).toEqual(['1 sent', '2 too large', '3 sent']);
 });

@@ -11,13 +11,15 @@ type Options = {
   topic: string;
   /** Is told how many messages were read, of `total`, counting both passes. */
   onRead?: (read: number, total: number) => void;
+  /** Once it is aborted, reading rejects with its reason at the next batch. */
+  signal?: AbortSignal;
 };
 
 /**
  * Opens the dead-letter topic as it is now; what comes later is not seen. All of it is read twice: marks come after the
  * letters that they are about, and letters are too many to be kept until then.
  */
-export const openLetters = async ({ reader, topic, onRead = () => {} }: Options) => {
+export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: Options) => {
   const stretches = await reader.stretches(topic);
   const total = (stretches ?? []).reduce((sum, { from, to }) => sum + Number(to - from), 0);
   let read = 0;
@@ -25,6 +27,7 @@ export const openLetters = async ({ reader, topic, onRead = () => {} }: Options)
   async function* messages(stretch: Stretch): AsyncGenerator<Stored[]> {
     const before = read;
     for await (const batch of reader.read(topic, stretch)) {
+      signal?.throwIfAborted();
       yield batch;
       read += batch.length;
       onRead(read, 2 * total);

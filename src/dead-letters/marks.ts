@@ -10,7 +10,7 @@ import type { Stored } from './reader.ts';
  *
  * Marks follow the messages that they are about once those are acknowledged. A redrive that ends in between, in whatever
  * way, has sent letters that have no mark yet: the next one sends them a second time, which the store takes as a
- * repetition. So none is lost, and none that has its mark is sent again.
+ * repetition; and so do two redrives at once. So none is lost, and none that has its mark is sent again.
  */
 
 type Marked = Pick<Letter, 'partition' | 'offset' | 'from'>;

@@ -45,3 +45,6 @@ export const createProgress = () => {
     },
   };
 };
+
+export type Output = ReturnType<typeof createOutput>;
+export type Progress = ReturnType<typeof createProgress>;

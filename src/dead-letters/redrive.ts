@@ -27,8 +27,6 @@ type Options = {
   send: (ready: Ready[]) => Promise<Map<Letter, string>>;
   /** Is told of each letter once nothing more happens to it. */
   report: (outcomes: Outcome[]) => Promise<void>;
-  /** Once it is aborted no more are sent. */
-  signal: AbortSignal;
 };
 
 /**
@@ -38,7 +36,7 @@ type Options = {
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
-  { topic, from, fix, unchecked, limit, send, report, signal }: Options,
+  { topic, from, fix, unchecked, limit, send, report }: Options,
 ): Promise<void> => {
   const prepare = (letter: Letter): Ready | { letter: Letter; reason: string } => {
     if (letter.from && letter.from.topic !== (from ?? topic))
@@ -73,7 +71,7 @@ export const redrive = async (
       if (reason === undefined) left -= 1;
     }
     await report(outcomes);
-    if (left <= 0 || signal.aborted) return;
+    if (left <= 0) return;
   }
 };
 
