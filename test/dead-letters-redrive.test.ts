@@ -88,6 +88,9 @@ const readLetters = async (topic: string) => {
   await reader.connect();
   const letters = await openLetters({ reader, topic });
   const found = (await Array.fromAsync(letters.matching({}))).flat();
+  // Each is found by its place, too, also in the middle of a batch.
+  const middle = found[found.length >> 1];
+  if (middle) expect(await letters.at(middle.partition, BigInt(middle.offset))).toEqual(middle);
   await reader.close();
   return { exists: letters.exists, letters: found, values: found.map(({ value }) => String(value)) };
 };
@@ -96,7 +99,7 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
   await using pipeline = await openPipeline();
   const order = buildOrder({ order_uid: 'a-letter-uid' });
   const bad = { ...order, locale: 'de' };
-  const headers = { trace: 'abc', '__redrive.marks': '1' };
+  const headers = { trace: 'abc', '__redrive.count': 'x' };
   await pipeline.send([{ ...messageOf(bad), headers, timestamp: '1700000000123' }]);
   pipeline.join();
   await pipeline.drained();
@@ -121,7 +124,6 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
   expect(message).toMatchObject({ timestamp: '1700000000123', key: Buffer.from('a-letter-uid') });
   expect(Object.entries(message?.headers ?? {}).map(([name, value]) => [name, String(value)])).toEqual([
     ['trace', 'abc'],
-    ['__redrive.marks', '1'],
     ['__redrive.count', '1'],
     ['__redrive.letter', '0/0'],
   ]);
@@ -132,20 +134,29 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
 test('what is no order is left and told, and what fails again is a letter that says so', async () => {
   await using pipeline = await openPipeline();
   const order = buildOrder({ order_uid: 'another-uid' });
-  await pipeline.send([messageOf(order), { value: 'no order' }, messageOf({ ...order, sm_id: 77 })]);
+  // What the mark of the second letter would be, if anybody could make one.
+  const forged = {
+    value: JSON.stringify([`0/1/${pipeline.topic}/0/2`]),
+    headers: { '__redrive.marks': '1' },
+  };
+  await pipeline.send([messageOf(order), forged, messageOf({ ...order, sm_id: 77 })]);
   pipeline.join();
   await pipeline.drained();
 
   const redriven = await run(pipeline, 'redrive', '--json');
   expect(redriven.status).toBe(1);
   expect(json(redriven.output)).toEqual([
-    { letter: '0/0', outcome: 'left', reason: 'it is no order: the message is not JSON' },
+    {
+      letter: '0/0',
+      outcome: 'left',
+      reason: 'it is no order: the message must be a JSON object, is a list',
+    },
     { letter: '0/1', outcome: 'sent' },
   ]);
   await pipeline.drained();
   const listed = json((await run(pipeline, 'list', '--json')).output);
   expect(listed).toMatchObject([
-    { letter: '0/0', stage: 'parse', redrives: 0, redriven: false, value: 'no order' },
+    { letter: '0/0', stage: 'validate', redrives: 0, redriven: false, value: forged.value },
     // Its number depends on who is quicker, the consumer or the mark.
     {
       letter: expect.stringMatching(/^0\/[23]$/),
@@ -157,7 +168,7 @@ test('what is no order is left and told, and what fails again is a letter that s
   ]);
 
   // As it is, a letter again; and those of another topic are nobody's to send here.
-  expect((await run(pipeline, 'redrive', '--unchecked', '--stage', 'parse')).status).toBe(0);
+  expect((await run(pipeline, 'redrive', '--unchecked', '--stage', 'validate')).status).toBe(0);
   await pipeline.drained();
   const other = await run({ ...pipeline, topic: 'elsewhere' }, 'redrive', '--dry-run', '--unchecked');
   expect(other.status).toBe(1);
@@ -174,7 +185,7 @@ test('what is no order is left and told, and what fails again is a letter that s
 });
 
 test('stopped, killed and repeated, a redrive sends every letter, none a third time, and then none', async () => {
-  await using topics = await openTopics();
+  await using topics = await openTopics(3);
   const count = 60;
   // What does not compress, so that it takes several fetches.
   const padding = () => Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))).toString('base64');
@@ -182,7 +193,10 @@ test('stopped, killed and repeated, a redrive sends every letter, none a third t
     ...buildOrder({ order_uid: `letter-${n}-uid` }),
     padding: padding(),
   }));
-  await topics.bury(orders.map((order) => JSON.stringify(order)));
+  await topics.bury(
+    orders.map((order) => JSON.stringify(order)),
+    { partition: 2 },
+  );
   const values = async () =>
     (await readTopic(topics.topic)).map(({ value }) => JSON.parse(String(value)).order_uid as string);
 
@@ -209,6 +223,8 @@ test('stopped, killed and repeated, a redrive sends every letter, none a third t
   for (const uid of first) expect(all.filter((other) => other === uid)).toHaveLength(1);
   expect(await run(topics, 'redrive')).toMatchObject({ status: 0, errors: expect.stringMatching(/^0 sent/) });
   expect(await topics.sent()).toBe(all.length);
+  const used = (await topics.admin.fetchTopicOffsets(topics.topic)).filter(({ high }) => high !== '0');
+  expect(used.map(({ partition }) => partition)).toEqual([2]);
 });
 
 test('killed between message and mark, a letter is sent a second time, and never a third', async () => {
