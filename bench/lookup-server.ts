@@ -11,6 +11,7 @@ import { createRedisCache } from '../src/cache/redis.ts';
 import { openDatabase } from '../src/database.ts';
 import { toDocument } from '../src/document.ts';
 import { createApp } from '../src/http/app.ts';
+import { createRateLimit } from '../src/http/rate-limit.ts';
 import { createRequestCounts } from '../src/http/request-counts.ts';
 import { createLog } from '../src/log.ts';
 import { createLookup } from '../src/lookup.ts';
@@ -37,19 +38,33 @@ const ours = async () => {
   const lookup = createLookup({ memory, redis, store });
   const health = () => Promise.reject(new Error('not asked'));
   const requests = createRequestCounts();
-  const rest = { metrics: undefined, feed: undefined, rateLimit: undefined, trustedProxies: 0, log };
+  const rateLimit = side === 'ours-limited' ? createRateLimit(1e9) : undefined;
+  const rest = { metrics: undefined, feed: undefined, rateLimit, trustedProxies: 0, log };
   const app = createApp({ lookup, health, requests, ...rest });
-  return (request: Request) => app.fetch(request);
+  const addressOf = (request: Request): string | undefined => server.requestIP(request)?.address;
+  return (request: Request) => app.fetch(request, addressOf);
 };
 
 const headers = { 'content-type': 'application/json' };
+/** The head of an answer of ours, with values that are always the same. */
+const whole = {
+  ...headers,
+  'cache-control': 'private',
+  'cache-status': 'memory; hit',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  etag: '"2xxw1dd0nv9ju"',
+  'server-timing': 'memory;dur=0.001',
+  'x-content-type-options': 'nosniff',
+  'x-request-id': '0b5f6d0c-6f0e-4d0a-9a53-2f1e6f6d7c11',
+};
 const uidOf = (request: Request) => request.url.slice(request.url.lastIndexOf('/') + 1);
 
 const bare: Record<string, () => Promise<(request: Request) => Response | Promise<Response>>> = {
   async memory() {
     const bodies = new Map<string, Uint8Array<ArrayBuffer>>();
     for (const uid of uids) bodies.set(uid, toDocument((await store.find(uid)) ?? '').body);
-    return (request) => new Response(bodies.get(uidOf(request)), { headers });
+    const sent = side === 'bare' ? whole : headers;
+    return (request) => new Response(bodies.get(uidOf(request)), { headers: sent });
   },
   async redis() {
     const redis = new Redis(REDIS_URL, { enableAutoPipelining: true });
@@ -63,6 +78,7 @@ const bare: Record<string, () => Promise<(request: Request) => Response | Promis
   },
 };
 
-const fetch = side === 'ours' ? await ours() : await bare[tier ?? '']?.();
+const fetch = side?.startsWith('ours') ? await ours() : await bare[tier ?? '']?.();
 if (!fetch) throw new Error(`no such server: ${side} ${tier}`);
-console.log(Bun.serve({ port: 0, hostname: '127.0.0.1', fetch }).port);
+const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch });
+console.log(server.port);

@@ -24,4 +24,4 @@ export const createLog = (level: string, part: string, more?: () => object) => {
   return pino(options, terminal);
 };
 
-export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error'>;
+export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'>;

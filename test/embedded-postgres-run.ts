@@ -4,6 +4,7 @@ import { startPostgres } from '../src/embedded/postgres.ts';
 const say = (message: object) => console.log(JSON.stringify(message));
 const log = {
   debug() {},
+  isLevelEnabled: () => false,
   info: (text: string) => say({ log: text }),
   warn: (text: string) => say({ log: text }),
   error: (text: string) => say({ log: text }),

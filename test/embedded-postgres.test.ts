@@ -47,7 +47,7 @@ const newDir = (name = 'data') => {
 const log = () => {
   const lines: string[] = [];
   const keep = (line: string) => void lines.push(line);
-  return { lines, debug() {}, info: keep, warn: keep, error: keep };
+  return { lines, debug() {}, isLevelEnabled: () => false, info: keep, warn: keep, error: keep };
 };
 
 afterEach(async () => {

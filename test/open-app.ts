@@ -26,7 +26,9 @@ export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) =>
     return orders.get(uid);
   };
   const logged: unknown[] = [];
-  const log = { ...silent, error: (...line: unknown[]) => logged.push(line) } as Log;
+  const log: Log = Object.assign(Object.create(silent), {
+    error: (...line: unknown[]) => logged.push(line),
+  });
   const app = createApp({
     lookup: createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } }),
     health: async () => ready,

@@ -32,7 +32,7 @@ const noAddress: AddressOf = () => undefined;
 export const createFront = ({ order, routed, paths, failed, rateLimit, ...options }: Options) => {
   const { requests, log } = options;
   const clientOf = createClientOf(options.trustedProxies);
-
+  const tellsEach = log.isLevelEnabled('debug');
   const nameOf = createRouteNames(paths);
 
   const refusal = (request: Request, addressOf: AddressOf) => {
@@ -56,12 +56,14 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
   };
 
   const counted = (request: Request, route: string, response: Response, begun: number) => {
-    const { status } = response;
-    const took = performance.now() - begun;
-    requests.count(methods.has(request.method) ? request.method : 'other', route, status, took / 1000);
-    // Without the number of the order: who has that may see it.
     const { method } = request;
-    log.debug({ requestId: requestId(request), method, route, status, ms: took }, 'answered');
+    const { status } = response;
+    const ms = performance.now() - begun;
+    requests.count(methods.has(method) ? method : 'other', route, status, ms / 1000);
+    if (tellsEach) {
+      // Without the number of the order: who has that may see it.
+      log.debug({ requestId: response.headers.get('x-request-id'), method, route, status, ms }, 'answered');
+    }
     return response;
   };
 
@@ -78,10 +80,10 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
 
 /** The uid of `/order/:uid` as it was sent, or undefined when the URL is another one's. */
 const lookedUp = (url: string): string | undefined => {
-  const path = url.indexOf('/', url.indexOf('//') + 2);
-  if (!url.startsWith('/order/', path)) return undefined;
-  const uid = url.slice(path + '/order/'.length);
-  return uid === '' || /[/?#]/.test(uid) ? undefined : uid;
+  const uid = url.lastIndexOf('/') + 1;
+  const path = uid - '/order/'.length;
+  if (!url.startsWith('/order/', path) || url.indexOf('/', 'https://'.length) !== path) return undefined;
+  return uid === url.length || url.includes('?', uid) || url.includes('#', uid) ? undefined : url.slice(uid);
 };
 
 const tooMany = (request: Request, seconds: number, perMinute: number | undefined) =>

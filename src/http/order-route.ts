@@ -2,36 +2,52 @@ import type { Document } from '../document.ts';
 import { type Answer, type Lookup, type Step, Unavailable } from '../lookup.ts';
 import { isOrderUid } from '../order.ts';
 import { toProblem } from './problem.ts';
-import { requestId } from './request-id.ts';
+import { newRequestId } from './request-id.ts';
 import { dataHeaders } from './security-headers.ts';
+
+/** An answer from memory, whole but for what a request adds: to copy it costs half of making another. */
+type Prepared = { response: Response; timing: string };
 
 /** `GET /order/:uid`: exactly the order, or a problem; and where the answer came from. */
 export const createOrderRoute = (lookup: Lookup) => {
-  // One for all answers, which copy it: to make one for each takes a sixth of a hit's time.
-  const headers = new Headers({
-    ...dataHeaders,
-    'content-type': 'application/json',
-    'cache-control': 'private',
-  });
+  const answers = new WeakMap<Document, Prepared>();
 
-  const found = (request: Request, { etag, body }: Document, steps: readonly Step[]) => {
-    headers.set('etag', etag);
-    headers.set('cache-status', cacheStatus(steps));
-    headers.set('server-timing', serverTiming(steps));
-    headers.set('x-request-id', requestId(request));
-    const match = request.headers.get('if-none-match');
-    if (match !== null && isMatch(match, etag)) return new Response(null, { status: 304, headers });
-    return new Response(body, { headers });
+  /** From memory. Each of these lines is a part of a hit's time that can be measured. */
+  const hit = ({ headers }: Request, document: Document, [step]: readonly Step[]) => {
+    const prepared = answers.get(document) ?? prepare(document);
+    const { response } = prepared;
+    const timing = timingOf(step as Step);
+    if (timing !== prepared.timing) response.headers.set('server-timing', timing);
+    prepared.timing = timing;
+    response.headers.set('x-request-id', newRequestId(headers));
+    return isAtHand(headers, document) ? notModified(response.headers) : (response.clone() as Response);
   };
 
-  const answer = (request: Request, { document, steps }: Answer) =>
-    document
-      ? found(request, document, steps)
-      : toProblem(
-          request,
-          { status: 404, title: 'No such order', detail: 'No order has this number.' },
-          { 'cache-status': cacheStatus(steps), 'server-timing': serverTiming(steps) },
-        );
+  const prepare = (document: Document) => {
+    const headers = { ...foundHeaders(document), 'cache-status': 'memory; hit' };
+    const prepared = { response: new Response(document.body, { headers }), timing: '' };
+    answers.set(document, prepared);
+    return prepared;
+  };
+
+  const found = ({ headers: asked }: Request, document: Document, steps: readonly Step[]) => {
+    const headers = {
+      ...foundHeaders(document),
+      ...wayHeaders(steps),
+      'x-request-id': newRequestId(asked),
+    };
+    return isAtHand(asked, document) ? notModified(headers) : new Response(document.body, { headers });
+  };
+
+  const answer = (request: Request, { document, steps }: Answer) => {
+    if (!document)
+      return toProblem(
+        request,
+        { status: 404, title: 'No such order', detail: 'No order has this number.' },
+        wayHeaders(steps),
+      );
+    return steps.length === 1 ? hit(request, document, steps) : found(request, document, steps);
+  };
 
   /** `uid` as it stands in the path, percent-encoded. */
   return (request: Request, uid: string): Response | Promise<Response> => {
@@ -89,12 +105,35 @@ const cacheStatus = (steps: readonly Step[]) => {
   return status;
 };
 
-const serverTiming = (steps: readonly Step[]) => {
-  let timing = '';
-  for (const { tier, duration, bypassed } of steps) {
-    if (!bypassed) timing += `${timing && ', '}${tier};dur=${duration.toFixed(3)}`;
-  }
-  return timing;
+/** In ms, for each of the first µs: a hit takes a few, and to write such a number takes as long. */
+const shortTimes = Array.from({ length: 100 }, (_, microseconds) => (microseconds / 1000).toFixed(3));
+
+const timingOf = ({ tier, duration }: Step) =>
+  `${tier};dur=${shortTimes[Math.round(duration * 1000)] ?? duration.toFixed(3)}`;
+
+const serverTiming = (steps: readonly Step[]) =>
+  steps
+    .filter((step) => !step.bypassed)
+    .map(timingOf)
+    .join(', ');
+
+const wayHeaders = (steps: readonly Step[]) => ({
+  'cache-status': cacheStatus(steps),
+  'server-timing': serverTiming(steps),
+});
+
+const foundHeaders = ({ etag }: Document) => ({
+  ...dataHeaders,
+  'content-type': 'application/json',
+  'cache-control': 'private',
+  etag,
+});
+
+const notModified = (headers: HeadersInit) => new Response(null, { status: 304, headers });
+
+const isAtHand = (asked: Headers, { etag }: Document) => {
+  const match = asked.get('if-none-match');
+  return match !== null && isMatch(match, etag);
 };
 
 /** RFC 9110, 13.1.2: the comparison is weak, so a proxy's `W/` is no difference. */
