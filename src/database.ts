@@ -56,7 +56,7 @@ export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Opti
   } as postgres.Options<typeof arrays>);
 };
 
-/** `waiting`: queries that wait for a connection, or behind another query on one. */
+/** `connecting`: until the first query on it is answered. `waiting`: queries that wait for a connection, or behind another query on one. */
 export type Pool = { connecting: number; idle: number; busy: number; waiting: number };
 
 /** What a pool's connections do now. By the same patch, as the library does not tell. */

@@ -82,3 +82,12 @@ test('after the pause one question decides, and the others are not let through m
   expect(await probe).toBe('well');
   expect([breaker.isOpen(), breaker.isWell()]).toEqual([false, true]);
 });
+
+test('what it was asked and did not answer is counted, and what it was not asked is not', async () => {
+  const { breaker, fail, succeed, pause } = open();
+  for (const ask of [fail, succeed, fail, fail, fail, fail]) await ask();
+  expect(breaker.failures()).toBe(4);
+  pause();
+  await fail();
+  expect(breaker.failures()).toBe(5);
+});
