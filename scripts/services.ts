@@ -32,9 +32,14 @@ const instanceDir = (instance: string | undefined): string => {
 
 const running = (dir: string) => NAMES.map((name) => [name, findRunning(join(dir, name))] as const);
 
+/** The env file has it. */
+const withoutPassword = (url: string) => url.replace(/:[^:@/]+@/, ':…@');
+
 const show = (dir: string) => {
   for (const [name, found] of running(dir)) {
-    const where = found ? `${Object.values(found.gives).join(' ')}  (pid ${found.pid})` : 'not running';
+    const where = found
+      ? `${Object.values(found.gives).map(withoutPassword).join(' ')}  (pid ${found.pid})`
+      : 'not running';
     console.log(`  ${TITLES[name].padEnd(13)} ${where}`);
   }
 };

@@ -33,9 +33,12 @@ export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFIN
   await sql.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock(${lock})`;
     await tx`set local client_min_messages = warning`;
-    await tx`create table if not exists migrations (
-      version int primary key, name text not null, applied_at timestamptz not null default now()
-    )`;
+    const [table] = await tx<{ there: boolean }[]>`select to_regclass('migrations') is not null as there`;
+    // Even "if not exists" takes the right to make tables, which a role that only runs the program need not have.
+    if (!table?.there)
+      await tx`create table migrations (
+        version int primary key, name text not null, applied_at timestamptz not null default now()
+      )`;
     const applied = new Set(
       (await tx<{ version: number }[]>`select version from migrations`).map((row) => row.version),
     );

@@ -20,14 +20,14 @@ const reasons: [RegExp, string][] = [
   [/^ECONNRESET$|^EPIPE$|^CONNECTION_|closed/i, 'the connection was closed'],
 ];
 
+/** A Redis Cluster's client keeps what a node said in a field of its own. */
+const causeOf = ({ cause, lastNodeError }: { cause?: unknown; lastNodeError?: unknown }) =>
+  cause ?? lastNodeError;
+
 /** What an error says of itself, and what caused it, in the words and codes of whoever made it. */
 const signsOf = (error: unknown): string[] => {
   const signs: unknown[] = [];
-  for (
-    let next = error, depth = 0;
-    next instanceof Object && depth < 5;
-    next = (next as Error).cause, depth++
-  ) {
+  for (let next = error, depth = 0; next instanceof Object && depth < 5; next = causeOf(next), depth++) {
     const { name, code, type, message } = next as Record<string, unknown>;
     // Redis begins what it refuses with a code: `WRONGPASS invalid username-password pair`.
     const [redisCode] = name === 'ReplyError' ? String(message).split(' ', 1) : [];

@@ -33,6 +33,8 @@ export const openRedis = (url: string, enterScript: string): RedisClient => {
     ? new Cluster(nodes, {
         ...own,
         redisOptions: options,
+        // By name, as a certificate is for one: by itself the client goes to the address that it has found.
+        ...(address.tls && { dnsLookup: (host, found) => found(null, host) }),
         clusterRetryStrategy: retryStrategy,
         slotsRefreshTimeout: answerWithin,
         // A failover moves slots without telling.

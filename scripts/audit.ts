@@ -1,0 +1,40 @@
+/**
+ * `bun run audit`: asks the package registry for known vulnerabilities of what is installed. Fails on any in what runs in
+ * production, and on high and critical ones in tools. A registry that cannot be asked is no failure: a line says so.
+ */
+
+/** Advisories that do not apply, by number, each with the reason. */
+const ignored: string[] = [];
+
+type Advisory = { severity?: string; title?: string; url?: string };
+
+/** What `bun audit` finds, by package; undefined when the registry does not answer. */
+const audit = async (...options: string[]) => {
+  const command = [process.execPath, 'audit', '--json', ...options, ...ignored.map((id) => `--ignore=${id}`)];
+  const child = Bun.spawn(command, { stdout: 'pipe', stderr: 'pipe' });
+  const [output, errors] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  try {
+    return JSON.parse(output) as Record<string, Advisory[]>;
+  } catch {
+    console.log(
+      `The registry cannot be asked for advisories: ${(errors || output).trim().split('\n').at(-1)}`,
+    );
+    return undefined;
+  }
+};
+
+const inProduction = await audit('--production');
+const everywhere = inProduction && (await audit('--audit-level=high'));
+if (everywhere) {
+  const found = Object.entries({ ...everywhere, ...inProduction });
+  for (const [name, advisories] of found)
+    for (const { severity, title, url } of advisories) console.log(`${name}: ${severity}: ${title} ${url}`);
+  console.log(found.length === 0 ? 'No known vulnerabilities.' : `${found.length} packages are vulnerable.`);
+  process.exitCode = found.length > 0 ? 1 : 0;
+}
+
+export {};
