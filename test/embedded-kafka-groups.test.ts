@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { Joined, JoinRequest } from '../src/embedded/kafka/group.ts';
 import { createGroups } from '../src/embedded/kafka/groups.ts';
-import { until } from './embedded-kafka.ts';
+import { until } from './until.ts';
 
 setDefaultTimeout(10_000);
 

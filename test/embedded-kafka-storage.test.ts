@@ -12,8 +12,8 @@ import {
   rawClient,
   temporaryDirectory,
   testBroker,
-  until,
 } from './embedded-kafka.ts';
+import { until } from './until.ts';
 
 setDefaultTimeout(30_000);
 

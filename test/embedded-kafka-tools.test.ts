@@ -2,7 +2,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { testBroker, until } from './embedded-kafka.ts';
+import { testBroker } from './embedded-kafka.ts';
+import { until } from './until.ts';
 
 setDefaultTimeout(60_000);
 

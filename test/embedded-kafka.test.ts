@@ -2,7 +2,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
 import { CompressionTypes, ConfigResourceTypes } from 'kafkajs';
-import { ownProcess, testBroker, until } from './embedded-kafka.ts';
+import { ownProcess, testBroker } from './embedded-kafka.ts';
+import { until } from './until.ts';
 
 setDefaultTimeout(20_000);
 

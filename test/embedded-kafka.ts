@@ -6,20 +6,12 @@ import { createRecordsBatch } from '@platformatic/kafka';
 import { type Admin, type Consumer, type ConsumerConfig, Kafka, logLevel, type Producer } from 'kafkajs';
 import { type BrokerOptions, startBroker } from '../src/embedded/kafka/broker.ts';
 import { apiKeys, Reader, Writer, writeBytes, writeText } from '../src/embedded/kafka/wire.ts';
+import { until } from './until.ts';
 
 /** An empty directory that is removed when its scope ends. */
 export const temporaryDirectory = async () => {
   const path = await mkdtemp(join(tmpdir(), 'embedded-kafka-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-};
-
-/** Resolves with the first truthy value of `probe`, which is asked again and again until `ms` have passed. */
-export const until = async <T>(probe: () => T | Promise<T>, ms = 10_000): Promise<NonNullable<T>> => {
-  for (const deadline = Date.now() + ms; ; await Bun.sleep(10)) {
-    const value = await probe();
-    if (value) return value;
-    if (Date.now() > deadline) throw new Error(`Not within ${ms} ms: ${probe}`);
-  }
 };
 
 /** kafkajs clients of a broker, connected; all are disconnected when their scope ends. */
