@@ -119,10 +119,8 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
   };
 };
 
-const utf8 = new TextEncoder();
-
 /** Somebody else may have written the value: it must at least begin as this order's document and end as one. */
 const isDocumentOf = (uid: OrderUid, json: Buffer) => {
-  const beginning = utf8.encode(`{"order_uid":${JSON.stringify(uid)},`);
-  return json.subarray(0, beginning.length).equals(beginning) && json.at(-1) === 0x7d;
+  const beginning = `{"order_uid":${JSON.stringify(uid)},`;
+  return json.toString('utf8', 0, Buffer.byteLength(beginning)) === beginning && json.at(-1) === 0x7d;
 };
