@@ -288,6 +288,13 @@ export const settings = {
     meaning:
       'which half of the program runs here; without http, PORT answers only /healthz, /readyz and /metrics',
   }),
+  stopDelay: define({
+    variable: 'STOP_DELAY',
+    preset: '5',
+    ...integer(0, 300),
+    meaning:
+      'seconds after SIGTERM in which lookups are still answered while /readyz says 503, for a balancer to see; Ctrl-C does not wait',
+  }),
 };
 
 type Value<S> = S extends Setting<infer T> ? T : never;

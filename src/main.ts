@@ -22,7 +22,7 @@ import { createLookup } from './lookup.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { watchWarmUp } from './metrics/warm-up.ts';
 import { migrate } from './migrate.ts';
-import { unlessAborted, untilDone, within } from './retry.ts';
+import { pause, unlessAborted, untilDone, within } from './retry.ts';
 import { createServiceState, oneLine } from './service-state.ts';
 import { createStore } from './store.ts';
 import { traceApp } from './tracing/app.ts';
@@ -30,7 +30,7 @@ import { traceRedis } from './tracing/redis.ts';
 import { traceStore } from './tracing/store.ts';
 import { openTracing, type Tracing, tracedBy, tracingSettings } from './tracing/tracing.ts';
 
-/** However much still hangs, the process ends so long after it was asked to, in ms. */
+/** However much still hangs, the process ends so long after the delay of its stop, in ms. */
 const stopWithin = 9_500;
 const serviceName = 'order-lookup';
 
@@ -40,6 +40,8 @@ type Run = {
   tracing: Tracing | undefined;
   /** Aborted when the process is asked to stop. */
   stopping: AbortSignal;
+  /** Resolves some time after that, when every balancer and client has been told to go elsewhere. */
+  drained: Promise<void>;
   /** Everything that has to be closed, the last one first. */
   open: AsyncDisposableStack;
   /** The process cannot go on. */
@@ -48,7 +50,7 @@ type Run = {
 
 /** Rejects with an Error of one line when the process cannot start. */
 const start = async (run: Run) => {
-  const { config, log, tracing, stopping, open, fail } = run;
+  const { config, log, tracing, stopping, drained, open, fail } = run;
   const services = await openServices(config, log);
   open.defer(services.stop);
   services.ended.then((error) => error && fail(error));
@@ -92,6 +94,7 @@ const start = async (run: Run) => {
     redis: redis?.reason,
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
     isWarm: answers ? () => warmUp.last() !== undefined : undefined,
+    stopping,
   });
   const requests = createRequestCounts();
   const metrics = createMetrics({
@@ -120,6 +123,8 @@ const start = async (run: Run) => {
     open.defer(own.stop);
     log.info({ url: own.url }, 'metrics are served');
   }
+  stopping.addEventListener('abort', server.drain);
+  if (answers) open.defer(() => drained);
   if (answers && services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
@@ -181,27 +186,32 @@ const main = async () => {
   const stopping = new AbortController();
   const open = new AsyncDisposableStack();
   open.defer(() => tracing?.close());
-  const ended = Promise.withResolvers<number>();
+  const ended = Promise.withResolvers<{ status: number; delay: number }>();
+  const drained = ended.promise.then(({ delay }) => pause(delay));
 
   const fail = (error: unknown) => {
     if (stopping.signal.aborted) return;
     console.error(oneLine(error));
-    ended.resolve(1);
+    ended.resolve({ status: 1, delay: 0 });
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (stopping.signal.aborted) process.exit(130);
-      log.info({ signal }, 'stopping');
-      ended.resolve(0);
+      // SIGINT is a person at a terminal, and no balancer waits to be told.
+      const delay = signal === 'SIGTERM' && config.serve.has('http') ? config.stopDelay * 1_000 : 0;
+      log.info({ signal, answersForMs: delay }, 'stopping');
+      ended.resolve({ status: 0, delay });
     });
   }
 
-  const starting = start({ config, log, tracing, stopping: stopping.signal, open, fail }).catch(fail);
-  const status = await ended.promise;
+  const starting = start({ config, log, tracing, stopping: stopping.signal, drained, open, fail }).catch(
+    fail,
+  );
+  const { status, delay } = await ended.promise;
   stopping.abort();
   // What is just being opened has to be closed too.
   await within(
-    stopWithin,
+    delay + stopWithin,
     starting.then(() => open.disposeAsync()),
   );
   log.info('stopped');

@@ -102,6 +102,15 @@ test('a reader that does not read is let go, and the others are not', async () =
   expect(feed.readers()).toBe(1);
 });
 
+test('no reader stays for ever: its stream ends, and it may come again', async () => {
+  const feed = createFeed({ lastsFor: 50 });
+  feeds.push(feed);
+  const { state } = read(feed.open());
+  await until(() => state.ended);
+  expect(feed.readers()).toBe(0);
+  expect(feed.open()).toBeDefined();
+});
+
 test('the end ends every stream, and nobody comes after it', async () => {
   const feed = createFeed();
   const { state } = read(feed.open());

@@ -121,6 +121,20 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
   expect((await health()).status).toBe('ready');
 });
 
+test('what is asked to stop is stopping, however well it still works', async () => {
+  const stop = new AbortController();
+  const health = createHealth({
+    store: ok,
+    redis: undefined,
+    consumers: undefined,
+    isWarm: () => true,
+    stopping: stop.signal,
+  });
+  expect((await health()).status).toBe('ready');
+  stop.abort();
+  expect(await health()).toMatchObject({ status: 'stopping', parts: { postgres: works } });
+});
+
 test('a PostgreSQL that does not answer is unready within a second, and is asked once by however many', async () => {
   let pings = 0;
   const answer = Promise.withResolvers<void>();

@@ -11,7 +11,13 @@ export type Program = ReturnType<typeof startProgram>;
 export const startProgram = (environment: Record<string, string>, command = ['src/main.ts']) => {
   const child = Bun.spawn([process.execPath, ...command], {
     cwd: root,
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', PORT: '0', ...environment },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      PORT: '0',
+      STOP_DELAY: '0',
+      ...environment,
+    },
     stdout: 'pipe',
     stderr: 'pipe',
   });

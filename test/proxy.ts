@@ -4,7 +4,10 @@ import type { Socket } from 'bun';
 type End = { socket: Socket<Link> | undefined; waiting: Buffer[]; isSilent: boolean };
 type Link = { own: End; other: End };
 
-export const startProxy = (target: { hostname: string; port: number }) => {
+type Address = { hostname: string; port: number };
+
+/** `target` may be asked for each connection. */
+export const startProxy = (target: Address | (() => Address)) => {
   const ends = new Set<End>();
   let isFrozen = false;
   let isCut = false;
@@ -54,7 +57,7 @@ export const startProxy = (target: { hostname: string; port: number }) => {
           flush(far);
         };
         Bun.connect<Link>({
-          ...target,
+          ...(typeof target === 'function' ? target() : target),
           data: { own: far, other: near },
           socket: { ...handlers, open },
         }).catch(() => close(socket.data));

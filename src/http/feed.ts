@@ -7,10 +7,12 @@ const kept = 10;
 /** Below the time after which the server and proxies close a connection that is silent, in ms. */
 const heartbeatEvery = 15_000;
 const readersAtMost = 500;
+/** So that no connection lasts for ever, whether somebody reads it or not: a browser connects again by itself. In ms. */
+const lifetime = 600_000;
 
 /** The newest orders as server-sent events. */
-export const createFeed = () => {
-  const readers = new Set<ReadableStreamDefaultController<Uint8Array>>();
+export const createFeed = ({ lastsFor = lifetime } = {}) => {
+  const readers = new Map<ReadableStreamDefaultController<Uint8Array>, ReturnType<typeof setTimeout>>();
   const utf8 = new TextEncoder();
   let recent: Summary[] = [];
   let waiting: Summary | undefined;
@@ -20,14 +22,18 @@ export const createFeed = () => {
 
   const send = (text: string) => {
     const bytes = utf8.encode(text);
-    for (const reader of readers) {
+    for (const reader of readers.keys()) {
       // A reader that does not read is let go rather than waited for: its browser connects again.
       if ((reader.desiredSize ?? 0) < -100) drop(reader);
       else reader.enqueue(bytes);
     }
   };
-  const drop = (reader: ReadableStreamDefaultController<Uint8Array>) => {
+  const forget = (reader: ReadableStreamDefaultController<Uint8Array>) => {
+    clearTimeout(readers.get(reader));
     readers.delete(reader);
+  };
+  const drop = (reader: ReadableStreamDefaultController<Uint8Array>) => {
+    forget(reader);
     reader.close();
   };
   const flush = () => {
@@ -53,11 +59,11 @@ export const createFeed = () => {
       return new ReadableStream({
         start(controller) {
           own = controller;
-          readers.add(controller);
+          readers.set(controller, setTimeout(drop, lastsFor, controller));
           controller.enqueue(utf8.encode(`: the newest orders\n\n${recent.map(toEvent).join('')}`));
         },
         cancel() {
-          readers.delete(own);
+          forget(own);
         },
       });
     },
@@ -66,7 +72,7 @@ export const createFeed = () => {
       isClosed = true;
       clearInterval(heartbeat);
       clearTimeout(timer);
-      for (const reader of readers) drop(reader);
+      for (const reader of readers.keys()) drop(reader);
     },
   };
 };

@@ -16,7 +16,7 @@ const Part = Type.Object({
 const CachePart = Type.Object({ state: oneOf('works', 'warming', 'off') });
 
 export const HealthSchema = Type.Object({
-  status: oneOf('ready', 'degraded', 'unready'),
+  status: oneOf('ready', 'degraded', 'unready', 'stopping'),
   parts: Type.Object({ postgres: Part, redis: Part, kafka: Part, consumers: Part, cache: CachePart }),
 });
 
@@ -24,7 +24,8 @@ export type PartState = Static<typeof Part>;
 
 /**
  * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
- * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work.
+ * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work;
+ * `stopping` when it still does all that, but not for long.
  */
 export type Health = Static<typeof HealthSchema>;
 
@@ -38,10 +39,12 @@ type Options = {
   consumers: (() => readonly ConsumerState[]) | undefined;
   /** Whether the cache has been filled; absent when this process answers no lookups. */
   isWarm: (() => boolean) | undefined;
+  /** Aborted when the process is asked to stop. */
+  stopping?: AbortSignal;
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
-export const createHealth = ({ store, redis, consumers, isWarm }: Options) => {
+export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Options) => {
   let asking: Promise<string | undefined> | undefined;
   /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
   const ask = async () => {
@@ -62,7 +65,8 @@ export const createHealth = ({ store, redis, consumers, isWarm }: Options) => {
     const needed = isWarm ? [postgres] : [postgres, kafka, threads];
     const isAway = (part: PartState) => part.state === 'away';
     const isDegraded = [redisPart, kafka, threads].some(isAway);
-    const status = needed.some(isAway) ? 'unready' : isDegraded ? 'degraded' : 'ready';
+    const works = needed.some(isAway) ? 'unready' : isDegraded ? 'degraded' : 'ready';
+    const status = stopping?.aborted ? 'stopping' : works;
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
     return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, cache } };
   };

@@ -187,7 +187,7 @@ const getReadiness = {
   responses: {
     200: json('They can; `degraded` when Kafka or Redis is away', schemaOf('Health'), degraded),
     500: ourMistake,
-    503: json('They cannot: PostgreSQL is away', schemaOf('Health'), unready),
+    503: json('They cannot, as PostgreSQL is away, or not for long: `stopping`', schemaOf('Health'), unready),
   },
 };
 

@@ -13,6 +13,7 @@ type Parts = {
   metrics: Route | undefined;
 };
 
+const isReady = ({ status }: Health) => status === 'ready' || status === 'degraded';
 const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
 
 /** What an orchestrator and Prometheus ask, by path. */
@@ -20,7 +21,7 @@ export const operationRoutes = ({ health, metrics }: Parts) => ({
   '/healthz': () => Response.json({ status: 'alive' }, noStore),
   '/readyz': async () => {
     const state = await health();
-    return Response.json(state, { status: state.status === 'unready' ? 503 : 200, ...noStore });
+    return Response.json(state, { status: isReady(state) ? 200 : 503, ...noStore });
   },
   ...(metrics && { '/metrics': metrics }),
 });

@@ -3,21 +3,37 @@ import type { AddressOf } from './client.ts';
 
 /** Requests that are running when the server stops have so long to end, in ms. */
 const graceAtStop = 3_000;
-/** Longer than the live list's heartbeat, in s. */
-const idleTimeout = 30;
+/**
+ * A connection without an answer in progress is closed so long after the last one, in s; Bun closes one that has not sent
+ * the whole head of its first request after 10 s. Longer than balancers keep theirs (60 s is usual), as one that sends a
+ * request while we close its connection has lost it; and than the live list's heartbeat.
+ */
+const keptFor = 75;
+/** Nothing takes a body. In bytes. */
+const maxRequestBodySize = 65_536;
 
-/** `variable`: the setting that names the port. */
-type Address = { port: number; host: string; variable?: string };
+/** `variable`: the setting that names the port. `idleTimeout`: in s. */
+type Address = { port: number; host: string; variable?: string; idleTimeout?: number };
 type Handler = { fetch: (request: Request, addressOf: AddressOf) => Response | Promise<Response> };
 
 /** Listens. Throws an Error of one line when it cannot. */
-export const listen = (app: Handler, { port, host, variable = 'PORT' }: Address) => {
-  const server = serve(app, { port, host, variable });
+export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeout = keptFor }: Address) => {
+  const server = serve(app, { port, host, variable, idleTimeout });
   // A browser does not go to 0.0.0.0.
   const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
   return {
     url: `http://${name.includes(':') ? `[${name}]` : name}:${server.port}`,
     port: server.port as number,
+    /** From now on an answer ends its connection, so that who keeps one comes to another process with the next request. */
+    drain() {
+      server.reload({
+        async fetch(request) {
+          const answer = await app.fetch(request, () => server.requestIP(request)?.address);
+          answer.headers.set('connection', 'close');
+          return answer;
+        },
+      });
+    },
     /** Takes no more requests, and waits for those that are running, up to 3 s. */
     async stop() {
       await within(graceAtStop, server.stop());
@@ -26,7 +42,7 @@ export const listen = (app: Handler, { port, host, variable = 'PORT' }: Address)
   };
 };
 
-const serve = (app: Handler, { port, host, variable }: Address) => {
+const serve = (app: Handler, { port, host, variable, idleTimeout }: Required<Address>) => {
   const addressOf: AddressOf = (request) => server.requestIP(request)?.address;
   let server: Bun.Server<undefined>;
   try {
@@ -35,7 +51,9 @@ const serve = (app: Handler, { port, host, variable }: Address) => {
       hostname: host,
       reusePort: false,
       idleTimeout,
-      maxRequestBodySize: 65_536,
+      maxRequestBodySize,
+      // Bun's page about an error shows the source.
+      development: false,
       fetch: (request) => app.fetch(request, addressOf),
     });
     return server;

@@ -9,7 +9,7 @@ const main = join(import.meta.dir, '../../src/main.ts');
 export const startReplica = async (environment: Record<string, string>) => {
   const child = Bun.spawn([process.execPath, main], {
     // All the load comes from one client.
-    env: { PATH: process.env.PATH ?? '', RATE_LIMIT: '0', ...environment, PORT: '0' },
+    env: { PATH: process.env.PATH ?? '', RATE_LIMIT: '0', STOP_DELAY: '0', ...environment, PORT: '0' },
     stdout: 'pipe',
     stderr: 'inherit',
   });
