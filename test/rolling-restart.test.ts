@@ -14,7 +14,12 @@ type Address = { hostname: string; port: number };
 
 /** Processes that answer lookups of one database, and which of them say that they are ready. */
 const startReplicas = async (count: number, databaseUrl: string) => {
-  const environment = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: '127.0.0.1:1', SERVE: 'http' };
+  const environment = {
+    DATABASE_URL: databaseUrl,
+    KAFKA_BROKERS: '127.0.0.1:1',
+    SERVE: 'http',
+    RATE_LIMIT: '0',
+  };
   const start = async () => {
     const program = startProgram({ ...environment, STOP_DELAY: '2', LIVE_FEED: 'true' });
     const replica = { program, address: { hostname, port: 0 }, isReady: false };

@@ -92,6 +92,7 @@ testWith(canContain, 'the right to make namespaces (root)')(
       KAFKA_GROUP_ID: topic,
       KAFKA_PARTITIONS: '2',
       DATABASE_URL: database.url,
+      STOP_DELAY: '0',
     };
     const migrated = await startContainer(image, ['bun', 'scripts/migrate.ts'], env).result();
     expect([migrated.status, migrated.errors]).toEqual([0, '']);
