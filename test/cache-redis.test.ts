@@ -506,24 +506,28 @@ if (hasRedisServer)
           await until(async () => (await cache.get(one)) && (await cache.get(two)));
           const size = await cache.size();
           await begin();
-          const begun = Date.now();
-          let hits = 0;
-          let count = 0;
-          // Old ones, which it holds, and new ones, which it refuses, for a while.
-          await lookUp(
-            lookup,
-            (isBypassed, isHit) => {
-              expect(isBypassed).toBe(false);
-              if (isHit) hits++;
-              return Date.now() - begun > 3_000;
-            },
-            () => (++count % 2 === 0 ? uidOf(++next) : inTurn()),
-          );
-          expect(hits).toBeGreaterThan(100);
-          expect(cache.reason()).toMatch(reason);
-          expect(await cache.size()).toBe(size as number);
-          expect(lines.map(([level]) => level)).toEqual(['warn']);
-          await end();
+          try {
+            const begun = Date.now();
+            let hits = 0;
+            let count = 0;
+            // Old ones, which it holds, and new ones, which it refuses, for a while.
+            await lookUp(
+              lookup,
+              (isBypassed, isHit) => {
+                expect(isBypassed).toBe(false);
+                if (isHit) hits++;
+                return Date.now() - begun > 3_000;
+              },
+              () => (++count % 2 === 0 ? uidOf(++next) : inTurn()),
+            );
+            expect(hits).toBeGreaterThan(100);
+            expect(cache.reason()).toMatch(reason);
+            expect(await cache.size()).toBe(size as number);
+            expect(lines.map(([level]) => level)).toEqual(['warn']);
+          } finally {
+            // Whatever happened: the next test has the same Redis.
+            await end();
+          }
           await isConsistent();
           await until(async () => {
             await put(cache, ++next);

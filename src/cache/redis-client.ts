@@ -6,12 +6,12 @@ export type RedisClient = (Redis | Cluster) & {
   enterOrder(documents: string, queue: string, uid: string, document: Buffer, limit: number): Promise<number>;
 };
 
-/** No longer than the `INFO` that ioredis asks before it calls a connection ready, in ms. */
-const answerWithin = 1_000;
+/** A cluster has so long to tell which node has which slots, in ms. */
+const slotsWithin = 1_000;
 
 /**
  * A client that fails at once instead of queueing, and connects again for ever. A server that takes connections but
- * answers nothing counts as away after two seconds. `enterScript` becomes its command `enterOrder`.
+ * answers nothing counts as away after two seconds; how long one question may take is for who asks it. `enterScript` becomes its command `enterOrder`.
  */
 export const openRedis = (url: string, enterScript: string): RedisClient => {
   const address = parseRedisUrl(url);
@@ -19,7 +19,6 @@ export const openRedis = (url: string, enterScript: string): RedisClient => {
   const { nodes, isCluster, username, password, database } = address;
   const options = {
     connectTimeout: 1_000,
-    commandTimeout: answerWithin,
     socketTimeout: 2_000,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -36,7 +35,7 @@ export const openRedis = (url: string, enterScript: string): RedisClient => {
         // By name, as a certificate is for one: by itself the client goes to the address that it has found.
         ...(address.tls && { dnsLookup: (host, found) => found(null, host) }),
         clusterRetryStrategy: retryStrategy,
-        slotsRefreshTimeout: answerWithin,
+        slotsRefreshTimeout: slotsWithin,
         // A failover moves slots without telling.
         slotsRefreshInterval: 5_000,
       })
