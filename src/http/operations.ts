@@ -31,8 +31,8 @@ export const createOperationsApp = (routes: Routes, log: Log) => {
   const failed = createFailure(log);
   return {
     async fetch(request: Request): Promise<Response> {
-      const { pathname } = new URL(request.url);
-      const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
+      const path = pathOf(request.url);
+      const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
       if (!route)
         return toProblem(request, {
           status: 404,
@@ -53,3 +53,6 @@ export const createOperationsApp = (routes: Routes, log: Log) => {
     },
   };
 };
+
+/** A request may name a host that is none, and then its URL cannot be parsed as a whole. */
+const pathOf = (url: string) => url.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*/s, '');

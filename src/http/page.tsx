@@ -42,7 +42,7 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
   const find = createFind(lookup);
 
   const answer = async (request: Request) => {
-    const url = new URL(request.url);
+    const url = new URL(queryOf(request.url), 'http://localhost/');
     const changed = changeSettings(url);
     if (changed) return changed;
 
@@ -90,3 +90,6 @@ const isAt = (request: Request, uid: string) => {
   const address = URL.parse(request.headers.get('hx-current-url') ?? '');
   return address !== null && (address.searchParams.get('uid') ?? '') === uid;
 };
+
+/** With its question mark. A request may name a host that is none, and then its URL cannot be parsed as a whole. */
+const queryOf = (url: string) => /\?.*/s.exec(url)?.[0] ?? '';
