@@ -232,12 +232,7 @@ describe.each([
   test.each(['Host: a b', 'Host: a/b?c', 'Host: ', 'Host: [::1', 'Host: %', 'Host: x:99999'])(
     'is well whatever it is called: %s',
     async (host) => {
-      for (const path of [
-        serve === 'http' ? '/?x' : '/healthz',
-        '/readyz',
-        '/metrics',
-        '//x/nowhere',
-      ]) {
+      for (const path of [serve === 'http' ? '/?x' : '/healthz', '/readyz', '/metrics', '//x/nowhere']) {
         const connection = await open();
         connection.write(`GET ${path} HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`);
         await connection.closed;
