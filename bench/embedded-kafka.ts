@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import { startBrokerThread } from '../src/embedded/kafka/thread.ts';
+import { median } from './median.ts';
 
 const [messages = 100_000, rounds = 3] = process.argv.slice(2).map(Number);
 const messageBytes = 1300;
@@ -61,8 +62,6 @@ const measure = async (brokers: string[], messages: number): Promise<Rates> => {
 
 const show = (name: string, { produced, consumed }: Rates) =>
   console.log(`${name}: ${Math.round(produced)} produced/s, ${Math.round(consumed)} consumed/s`);
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] as number;
 
 const dataDir = await mkdtemp(join(tmpdir(), 'bench-kafka-'));
 const broker = await startBrokerThread({ dataDir, port: 0 });

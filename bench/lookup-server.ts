@@ -2,7 +2,7 @@
  * The servers that `bench/lookup.ts` compares: `ours` is the program's HTTP part with one tier left, `bare` a Bun.serve that
  * does the same work and nothing else. Prints its port when it listens.
  *
- *   bun bench/lookup-server.ts ours|bare memory|redis|postgres
+ *   bun bench/lookup-server.ts ours|ours-limited|bare|bare-body memory|redis|postgres
  */
 import Redis from 'ioredis';
 import type { MemoryCache } from '../src/cache/memory.ts';

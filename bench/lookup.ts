@@ -1,6 +1,6 @@
 /**
- * How quick lookups are, each as a ratio to a bare server that does the same work in the same run: (a) memory hits, (b) Redis
- * hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes from wrk.
+ * How quick lookups are, each as a ratio to a bare server that does the same work in the same run: (a) memory hits, against one
+ * that sends the same bytes, head and body, (b) Redis hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes from wrk.
  *
  *   bun --env-file=.services/env bench/lookup.ts [seconds for each figure]
  *
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
 import { createDatabase } from '../test/database.ts';
+import { median } from './median.ts';
 
 const seconds = Number(process.argv[2] ?? 4);
 const rounds = 3;
@@ -63,32 +64,36 @@ const load = async (url: string, clients: number): Promise<Figure> => {
   return { perSecond: (figures.requests / figures.duration) * 1e6, p50: figures.p50, p99: figures.p99 };
 };
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const milliseconds = (figures: readonly Figure[], what: 'p50' | 'p99') =>
   (median(figures.map((figure) => figure[what])) / 1000).toFixed(2).padStart(7);
 
 const titles = { memory: '(a) memory hits', redis: '(b) Redis hits', postgres: '(c) misses' };
+/** Besides `ours` and `bare`: a server that sends the body and no head of ours, and ours with the limit for each client. */
+const more = { memory: ['bare-body', 'ours-limited'], redis: [], postgres: [] };
+
 for (const tier of ['memory', 'redis', 'postgres'] as const) {
-  const ours = await serve('ours', tier);
-  const bare = await serve('bare', tier);
+  const names = ['bare', 'ours', ...more[tier]];
+  const servers = await Promise.all(names.map(async (name) => ({ name, ...(await serve(name, tier)) })));
   for (const clients of connections) {
-    const figures = { ours: [] as Figure[], bare: [] as Figure[] };
-    await load(ours.url, clients);
-    await load(bare.url, clients);
-    for (let round = 0; round < rounds; round++) {
-      figures.bare.push(await load(bare.url, clients));
-      figures.ours.push(await load(ours.url, clients));
-    }
-    const rate = (side: 'ours' | 'bare') => median(figures[side].map(({ perSecond }) => perSecond));
+    const figures = new Map<string, Figure[]>(names.map((name) => [name, []]));
+    for (const { url } of servers) await load(url, clients);
+    for (let round = 0; round < rounds; round++)
+      for (const { name, url } of servers) figures.get(name)?.push(await load(url, clients));
+    const of = (name: string) => figures.get(name) ?? [];
+    const rate = (name: string) => median(of(name).map(({ perSecond }) => perSecond));
+    const ratio = (one: string, other: string) => (rate(one) / rate(other)).toFixed(2);
     console.log(
       `${titles[tier].padEnd(16)} ${String(clients).padStart(3)} connections: ${Math.round(rate('ours'))}/s of ${Math.round(rate('bare'))}/s, ` +
-        `ratio ${(rate('ours') / rate('bare')).toFixed(2)}; p50${milliseconds(figures.ours, 'p50')} ms (bare${milliseconds(figures.bare, 'p50')}), ` +
-        `p99${milliseconds(figures.ours, 'p99')} ms (bare${milliseconds(figures.bare, 'p99')})`,
+        `ratio ${ratio('ours', 'bare')}; p50${milliseconds(of('ours'), 'p50')} ms (bare${milliseconds(of('bare'), 'p50')}), ` +
+        `p99${milliseconds(of('ours'), 'p99')} ms (bare${milliseconds(of('bare'), 'p99')})`,
+    );
+    if (tier !== 'memory') continue;
+    console.log(
+      `${' '.repeat(33)}the body alone, without our head: ${Math.round(rate('bare-body'))}/s, ratio ${ratio('ours', 'bare-body')}; ` +
+        `ours with a limit for each client: ${Math.round(rate('ours-limited'))}/s, ratio ${ratio('ours-limited', 'bare')}`,
     );
   }
-  ours.child.kill();
-  bare.child.kill();
+  for (const { child } of servers) child.kill();
 }
 
 // What the cache is for: the same lookup, one after another, from PostgreSQL and from memory, as Server-Timing tells it.

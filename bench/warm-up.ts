@@ -4,7 +4,7 @@
  *
  *   bun --env-file=.services/env bench/warm-up.ts [orders]
  *
- * Needs DATABASE_URL, whose user may create a database.
+ * Needs KAFKA_BROKERS, and DATABASE_URL, whose user may create a database.
  */
 import { createMemoryCache } from '../src/cache/memory.ts';
 import { createWarmUp } from '../src/cache/warm-up.ts';
@@ -12,6 +12,9 @@ import { openDatabase } from '../src/database.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createStore } from '../src/store.ts';
 import { createDatabase, silent } from '../test/database.ts';
+import { startReplica } from '../test/faults/replica.ts';
+import { until } from '../test/until.ts';
+import { median } from './median.ts';
 
 const most = Number(process.argv[2] ?? 1_000_000);
 const few = Math.min(10_000, most);
@@ -20,8 +23,9 @@ const rounds = 7;
 const limit = 1_000;
 const concurrency = 50;
 
-const { DATABASE_URL } = process.env;
-if (!DATABASE_URL) throw new Error('Set DATABASE_URL: bun run services up');
+const { DATABASE_URL, KAFKA_BROKERS } = process.env;
+if (!DATABASE_URL || !KAFKA_BROKERS)
+  throw new Error('Set DATABASE_URL and KAFKA_BROKERS: bun run services up');
 await using database = await createDatabase(DATABASE_URL, { connections: 4 });
 const store = createStore(database.sql);
 const make = createOrderMaker({ seed: 1 });
@@ -37,9 +41,6 @@ const fill = async (count: number) => {
   await database.sql`vacuum analyze`;
 };
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
 /** As at a start: with connections that are new. */
 const warm = async () => {
   const sql = openDatabase({ url: database.url, connections: 10, name: 'bench' });
@@ -53,12 +54,36 @@ const warm = async () => {
   return took;
 };
 
+/** Of the whole program, from its beginning, in ms: until a lookup is answered that comes as soon as it listens, and until the cache is warm. */
+const startProgram = async () => {
+  const begun = performance.now();
+  const replica = await startReplica({ SERVE: 'http', KAFKA_BROKERS, DATABASE_URL: database.url });
+  const listens = performance.now() - begun;
+  const response = await fetch(`${replica.url}/order/${encodeURIComponent(first)}`);
+  if (response.status !== 200) throw new Error(`the first lookup was answered ${response.status}`);
+  const answered = performance.now() - begun;
+  await until(() => replica.has('the cache is warm'));
+  const warmed = performance.now() - begun;
+  await replica.stop();
+  return { listens, answered, warmed };
+};
+
+/** An order that is stored, and not among those that are warmed. */
+let first = '';
 for (const count of [few, most]) {
   await fill(count);
+  first = (await store.newest(2 * limit)).at(-1) as string;
   const took: number[] = [];
   for (let round = 0; round < rounds; round++) took.push(await warm());
   console.log(
     `${limit} orders of ${count}: ${Math.round(median(took))} ms (median of ${rounds}, ${took.map(Math.round).join(', ')})`,
+  );
+  const starts: Awaited<ReturnType<typeof startProgram>>[] = [];
+  for (let round = 0; round < rounds; round++) starts.push(await startProgram());
+  const medianOf = (what: keyof (typeof starts)[number]) =>
+    Math.round(median(starts.map((one) => one[what])));
+  console.log(
+    `the program with ${count}: listens after ${medianOf('listens')} ms, has answered its first lookup after ${medianOf('answered')} ms, is warm after ${medianOf('warmed')} ms`,
   );
 }
 process.exit(0);
