@@ -6,8 +6,9 @@ import { createRedisCache, type RedisCache } from '../src/cache/redis.ts';
 import { toDocument } from '../src/document.ts';
 import type { Log } from '../src/log.ts';
 import { createLookup } from '../src/lookup.ts';
+import { silent } from './database.ts';
 import { hasRedisServer, startRedisServer } from './redis-server.ts';
-import { silent, until } from './services.ts';
+import { until } from './until.ts';
 
 const documentsKey = '{orders}:documents';
 const queueKey = '{orders}:queue';

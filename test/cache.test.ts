@@ -5,8 +5,9 @@ import { createMemoryCache } from '../src/cache/memory.ts';
 import { createRedisCache } from '../src/cache/redis.ts';
 import { type Document, toDocument } from '../src/document.ts';
 import { createLookup } from '../src/lookup.ts';
+import { silent } from './database.ts';
 import { hasRedisServer, startRedisServer } from './redis-server.ts';
-import { silent, until } from './services.ts';
+import { until } from './until.ts';
 
 const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
 const documentOf = (uid: string) => toDocument(`{"order_uid":${JSON.stringify(uid)},"n":"žluť 🚚"}`);

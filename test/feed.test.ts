@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { createFeed } from '../src/http/feed.ts';
 import type { Summary } from '../src/summary.ts';
-import { until } from './services.ts';
+import { until } from './until.ts';
 
 const summaryOf = (number: number, more: Partial<Summary> = {}): Summary => ({
   uid: `order-${number}`,
