@@ -1,4 +1,7 @@
 import { expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Glob } from 'bun';
 import packageJson from '../package.json' with { type: 'json' };
 import { readme, withSettings } from '../scripts/readme.ts';
 
@@ -24,4 +27,30 @@ test('every script and file that the README names exists', async () => {
       true,
     ]);
   }
+});
+
+test('every link of every Markdown file leads to a file, and to a heading that is there', async () => {
+  const root = join(import.meta.dir, '..');
+  const anchorsOf = (markdown: string) =>
+    [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} -]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+  const files = [...new Glob('*.md').scanSync(root), ...new Glob('docs/*.md').scanSync(root)];
+  expect(files.length).toBeGreaterThan(5);
+  const broken: string[] = [];
+  for (const file of files) {
+    const markdown = await Bun.file(`${root}/${file}`).text();
+    for (const [, link = ''] of markdown.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', anchor] = link.split('#');
+      const target = path ? join(root, dirname(file), path) : join(root, file);
+      const isBroken =
+        !existsSync(target) ||
+        (anchor !== undefined && !anchorsOf(await Bun.file(target).text()).includes(anchor));
+      if (isBroken) broken.push(`${file}: ${link}`);
+    }
+  }
+  expect(broken).toEqual([]);
 });
