@@ -54,7 +54,9 @@ export const budgetTests = (visit: OpenVisit) => {
           site.publish([orders[index] as typeof order]);
           await eventually(() => page.locator('#live a').first().getAttribute('title'), order_uid);
         }
-        expect(await shift()).toBe(0);
+        // An age that ends at its column's edge begins elsewhere once it is longer, of which the browser tells now and then
+        // (0.00005); one row that moved by its height would be 0.002.
+        expect(await shift()).toBeLessThan(0.000_5);
         await page.goto('/');
         const places = () =>
           page.evaluate(() =>
