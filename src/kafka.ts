@@ -10,7 +10,7 @@ import {
 import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
-import { unlessAborted, untilDone } from './retry.ts';
+import { backoff, pause, unlessAborted, untilDone } from './retry.ts';
 import { oneLine } from './service-state.ts';
 
 /** How to reach Kafka; plain data, so that it can be sent to a worker. */
@@ -138,14 +138,29 @@ const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic,
   if (made) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
 };
 
+/** A topic that another process has just made may not be known to every broker for a moment. */
+const onceKnown = async <T>(question: () => Promise<T>): Promise<T> => {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await question();
+    } catch (error) {
+      const isUnknown = (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION';
+      if (!isUnknown || attempt === 5) throw error;
+      await pause(backoff(attempt));
+    }
+  }
+};
+
 const setOnTopic = 1;
 
 /** The topic's limit for a batch of messages, in bytes, and all that was set on the topic itself. */
 const messageLimit = async (admin: Admin, topic: string) => {
-  const { resources } = await admin.describeConfigs({
-    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
-    includeSynonyms: false,
-  });
+  const { resources } = await onceKnown(() =>
+    admin.describeConfigs({
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+      includeSynonyms: false,
+    }),
+  );
   const entries = resources[0]?.configEntries ?? [];
   const limit = entries.find((entry) => entry.configName === 'max.message.bytes');
   return {
