@@ -10,7 +10,7 @@ import {
 import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
-import { backoff, pause, unlessAborted, untilDone } from './retry.ts';
+import { unlessAborted, untilDone } from './retry.ts';
 import { oneLine } from './service-state.ts';
 
 /** How to reach Kafka; plain data, so that it can be sent to a worker. */
@@ -139,16 +139,11 @@ const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic,
 };
 
 /** A topic that another process has just made may not be known to every broker for a moment. */
-const onceKnown = async <T>(question: () => Promise<T>): Promise<T> => {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await question();
-    } catch (error) {
-      const isUnknown = (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION';
-      if (!isUnknown || attempt === 5) throw error;
-      await pause(backoff(attempt));
-    }
-  }
+const onceKnown = <T>(question: () => Promise<T>): Promise<T> => {
+  let refusals = 0;
+  const isUnknown = (error: unknown) =>
+    (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
+  return untilDone(question, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
 };
 
 const setOnTopic = 1;

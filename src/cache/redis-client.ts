@@ -11,7 +11,8 @@ const slotsWithin = 1_000;
 
 /**
  * A client that fails at once instead of queueing, and connects again for ever. A server that takes connections but
- * answers nothing counts as away after two seconds; how long one question may take is for who asks it. `enterScript` becomes its command `enterOrder`.
+ * answers nothing counts as away after two seconds; how long one question may take is for who asks it. `enterScript`
+ * becomes its command `enterOrder`.
  */
 export const openRedis = (url: string, enterScript: string): RedisClient => {
   const address = parseRedisUrl(url);

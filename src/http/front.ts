@@ -35,9 +35,9 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
   const tellsEach = log.isLevelEnabled('debug');
   const nameOf = createRouteNames(paths);
 
-  const refusal = (request: Request, addressOf: AddressOf) => {
-    const wait = rateLimit?.take(clientOf(request, addressOf)) ?? 0;
-    return wait > 0 ? tooMany(request, Math.ceil(wait / 1000), rateLimit?.perMinute) : undefined;
+  const refusal = ({ take, perMinute }: RateLimit, request: Request, addressOf: AddressOf) => {
+    const wait = take(clientOf(request, addressOf));
+    return wait > 0 ? tooMany(request, Math.ceil(wait / 1000), perMinute) : undefined;
   };
 
   const routedWithId = async (request: Request) => {
@@ -71,7 +71,7 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
     const begun = performance.now();
     const uid = request.method === 'GET' ? lookedUp(request.url) : undefined;
     const route = uid === undefined ? nameOf(request.url) : lookupRoute;
-    const refused = rateLimit && !unlimited.has(route) ? refusal(request, addressOf) : undefined;
+    const refused = rateLimit && !unlimited.has(route) ? refusal(rateLimit, request, addressOf) : undefined;
     const answered = refused ?? answer(request, uid);
     if (!(answered instanceof Promise)) return counted(request, route, answered, begun);
     return answered.then((response) => counted(request, route, response, begun));
@@ -86,7 +86,7 @@ const lookedUp = (url: string): string | undefined => {
   return uid === url.length || url.includes('?', uid) || url.includes('#', uid) ? undefined : url.slice(uid);
 };
 
-const tooMany = (request: Request, seconds: number, perMinute: number | undefined) =>
+const tooMany = (request: Request, seconds: number, perMinute: number) =>
   toProblem(
     request,
     {
