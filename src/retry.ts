@@ -38,6 +38,8 @@ export const untilDone = async <T>(
       return await work();
     } catch (error) {
       if (isFinal(error)) throw error;
+      // Work that was given up because of the signal has not failed.
+      signal.throwIfAborted();
       failed(error);
       await pause(backoff(attempt), signal);
     }

@@ -59,6 +59,20 @@ test('an abort ends the attempts with its reason, before the first one too', asy
   expect(attempts).toBe(1);
 });
 
+test('work that was given up because of an abort has not failed', async () => {
+  const aborting = new AbortController();
+  const told: unknown[] = [];
+  const trying = untilDone(
+    async () => {
+      aborting.abort(new Error('stop'));
+      aborting.signal.throwIfAborted();
+    },
+    { signal: aborting.signal, failed: (error) => told.push(error) },
+  );
+  await expect(trying).rejects.toThrow('stop');
+  expect(told).toEqual([]);
+});
+
 test('within resolves at the promise or at the time, and rejects with the promise only in time', async () => {
   const begun = performance.now();
   await within(60_000, Promise.resolve());
