@@ -46,35 +46,41 @@ const ours = async () => {
 };
 
 const headers = { 'content-type': 'application/json' };
+const [cacheStatus, serverTiming] =
+  tier === 'memory'
+    ? ['memory; hit', 'memory;dur=0.001']
+    : tier === 'redis'
+      ? ['memory; fwd=miss, redis; hit', 'memory;dur=0.001, redis;dur=0.123']
+      : ['memory; fwd=miss', 'memory;dur=0.001, postgres;dur=1.234'];
 /** The head of an answer of ours, with values that are always the same. */
 const whole = {
   ...headers,
   'cache-control': 'private',
-  'cache-status': 'memory; hit',
+  'cache-status': cacheStatus,
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   etag: '"2xxw1dd0nv9ju"',
-  'server-timing': 'memory;dur=0.001',
+  'server-timing': serverTiming,
   'x-content-type-options': 'nosniff',
   'x-request-id': '0b5f6d0c-6f0e-4d0a-9a53-2f1e6f6d7c11',
 };
+const sent = side === 'bare' ? whole : headers;
 const uidOf = (request: Request) => request.url.slice(request.url.lastIndexOf('/') + 1);
 
 const bare: Record<string, () => Promise<(request: Request) => Response | Promise<Response>>> = {
   async memory() {
     const bodies = new Map<string, Uint8Array<ArrayBuffer>>();
     for (const uid of uids) bodies.set(uid, toDocument((await store.find(uid)) ?? '').body);
-    const sent = side === 'bare' ? whole : headers;
     return (request) => new Response(bodies.get(uidOf(request)), { headers: sent });
   },
   async redis() {
     const redis = new Redis(REDIS_URL, { enableAutoPipelining: true });
     return async (request) => {
       const body = await redis.hgetBuffer('{orders}:documents', uidOf(request));
-      return new Response(body as Buffer<ArrayBuffer>, { headers });
+      return new Response(body as Buffer<ArrayBuffer>, { headers: sent });
     };
   },
   async postgres() {
-    return async (request) => new Response(await store.find(uidOf(request)), { headers });
+    return async (request) => new Response(await store.find(uidOf(request)), { headers: sent });
   },
 };
 

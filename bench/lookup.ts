@@ -1,8 +1,9 @@
 /**
- * How quick lookups are, each as a ratio to a bare server that does the same work in the same run: (a) memory hits, against one
- * that sends the same bytes, head and body, (b) Redis hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes from wrk.
+ * How quick lookups are, each as a ratio to a bare server that does the same work in the same run and sends the same bytes,
+ * head and body: (a) memory hits, (b) Redis hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes
+ * from wrk, in short turns of all servers, as a machine's speed changes: a ratio is the median of the turns' ratios.
  *
- *   bun --env-file=.services/env bench/lookup.ts [seconds for each figure]
+ *   bun --env-file=.services/env bench/lookup.ts [turns [seconds of a turn]]
  *
  * Needs wrk, DATABASE_URL, whose user may create a database, and REDIS_URL, whose `{orders}:*` keys it overwrites.
  */
@@ -13,8 +14,7 @@ import { createStore } from '../src/store.ts';
 import { createDatabase } from '../test/database.ts';
 import { median } from './median.ts';
 
-const seconds = Number(process.argv[2] ?? 4);
-const rounds = 3;
+const [turns, seconds] = [Number(process.argv[2] ?? 9), Number(process.argv[3] ?? 1)];
 const connections = [1, 32, 256];
 const { DATABASE_URL, REDIS_URL } = process.env;
 if (!DATABASE_URL || !REDIS_URL) throw new Error('Set DATABASE_URL and REDIS_URL: bun run services up');
@@ -68,29 +68,29 @@ const milliseconds = (figures: readonly Figure[], what: 'p50' | 'p99') =>
   (median(figures.map((figure) => figure[what])) / 1000).toFixed(2).padStart(7);
 
 const titles = { memory: '(a) memory hits', redis: '(b) Redis hits', postgres: '(c) misses' };
-/** Besides `ours` and `bare`: a server that sends the body and no head of ours, and ours with the limit for each client. */
-const more = { memory: ['bare-body', 'ours-limited'], redis: [], postgres: [] };
+/** `bare-body` sends the body and no head of ours; `ours-limited` has the limit for each client. */
+const sides = ['bare', 'bare-body', 'ours', 'ours-limited'];
 
 for (const tier of ['memory', 'redis', 'postgres'] as const) {
-  const names = ['bare', 'ours', ...more[tier]];
-  const servers = await Promise.all(names.map(async (name) => ({ name, ...(await serve(name, tier)) })));
+  const servers = await Promise.all(sides.map(async (side) => ({ side, ...(await serve(side, tier)) })));
   for (const clients of connections) {
-    const figures = new Map<string, Figure[]>(names.map((name) => [name, []]));
+    const figures = new Map<string, Figure[]>(sides.map((side) => [side, []]));
     for (const { url } of servers) await load(url, clients);
-    for (let round = 0; round < rounds; round++)
-      for (const { name, url } of servers) figures.get(name)?.push(await load(url, clients));
-    const of = (name: string) => figures.get(name) ?? [];
-    const rate = (name: string) => median(of(name).map(({ perSecond }) => perSecond));
-    const ratio = (one: string, other: string) => (rate(one) / rate(other)).toFixed(2);
+    for (let turn = 0; turn < turns; turn++)
+      for (const { side, url } of servers) figures.get(side)?.push(await load(url, clients));
+    const of = (side: string) => figures.get(side) ?? [];
+    const rates = (side: string) => of(side).map(({ perSecond }) => perSecond);
+    const rate = (side: string) => Math.round(median(rates(side)));
+    const ratio = (one: string, other: string) => {
+      const others = rates(other);
+      return median(rates(one).map((figure, turn) => figure / (others[turn] as number))).toFixed(2);
+    };
     console.log(
-      `${titles[tier].padEnd(16)} ${String(clients).padStart(3)} connections: ${Math.round(rate('ours'))}/s of ${Math.round(rate('bare'))}/s, ` +
+      `${titles[tier].padEnd(16)} ${String(clients).padStart(3)} connections: ${rate('ours')}/s of ${rate('bare')}/s, ` +
         `ratio ${ratio('ours', 'bare')}; p50${milliseconds(of('ours'), 'p50')} ms (bare${milliseconds(of('bare'), 'p50')}), ` +
-        `p99${milliseconds(of('ours'), 'p99')} ms (bare${milliseconds(of('bare'), 'p99')})`,
-    );
-    if (tier !== 'memory') continue;
-    console.log(
-      `${' '.repeat(33)}the body alone, without our head: ${Math.round(rate('bare-body'))}/s, ratio ${ratio('ours', 'bare-body')}; ` +
-        `ours with a limit for each client: ${Math.round(rate('ours-limited'))}/s, ratio ${ratio('ours-limited', 'bare')}`,
+        `p99${milliseconds(of('ours'), 'p99')} ms (bare${milliseconds(of('bare'), 'p99')})\n` +
+        `${' '.repeat(33)}the body alone, without our head: ${rate('bare-body')}/s, ratio ${ratio('ours', 'bare-body')}; ` +
+        `ours with a limit for each client: ${rate('ours-limited')}/s, ratio ${ratio('ours-limited', 'bare')}`,
     );
   }
   for (const { child } of servers) child.kill();
