@@ -1,10 +1,10 @@
 import type { MetricObject } from 'prom-client';
 import type { OrderCache } from './cache/cache.ts';
 import type { MemoryCache } from './cache/memory.ts';
+import { createDeadline } from './deadline.ts';
 import { type Document, toDocument } from './document.ts';
 import { createDurations, toHistogram } from './metrics/durations.ts';
 import type { OrderUid } from './order.ts';
-import { inTime } from './retry.ts';
 import type { Store } from './store.ts';
 
 export type Tier = 'memory' | 'redis' | 'postgres';
@@ -47,7 +47,7 @@ type Options = {
   worked?: () => void;
 };
 
-type Flight = { answer: Promise<Answer>; entered: boolean };
+type Flight = { answer?: Promise<Answer>; entered: boolean };
 
 /**
  * Finds orders: memory, then Redis, then PostgreSQL, and what was found enters the tiers above. Requests for one order
@@ -64,6 +64,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     postgres: createDurations(),
     none: createDurations(),
   };
+  const deadline = createDeadline(answerWithin);
   let queries = 0;
 
   const took = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
@@ -84,56 +85,72 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     return answer;
   };
 
-  /** Waits for PostgreSQL, but not for ever; the query itself goes on, and counts until it has ended. */
-  const query = async (uid: OrderUid): Promise<string | undefined> => {
-    if (queries >= queriesAtMost) throw new Unavailable('too many lookups wait for PostgreSQL');
-    queries++;
-    const answer = store.find(uid).finally(() => queries--);
-    try {
-      const json = await inTime(answerWithin, answer);
-      worked?.();
-      return json;
-    } catch (error) {
-      failed?.(error);
-      throw new Unavailable('PostgreSQL does not answer', { cause: error });
-    }
+  const countNone = (error: unknown): never => {
+    counts.unavailable++;
+    throw error;
   };
 
-  const fly = async (uid: OrderUid, steps: Step[], flight: Omit<Flight, 'answer'>): Promise<Answer> => {
-    if (redis) {
-      if (redis.isLeftAlone()) steps.push({ tier: 'redis', hit: false, duration: 0, bypassed: true });
-      else {
+  /** Waits for PostgreSQL, but not for ever; the query itself goes on, and counts until it has ended. */
+  const query = (uid: OrderUid): Promise<string | undefined> =>
+    new Promise((resolve, reject) => {
+      if (queries >= queriesAtMost) throw new Unavailable('too many lookups wait for PostgreSQL');
+      const fail = (cause: unknown) => {
+        failed?.(cause);
+        reject(new Unavailable('PostgreSQL does not answer', { cause }));
+      };
+      const wait = deadline.begin(fail);
+      queries++;
+      store.find(uid).then(
+        (json) => {
+          queries--;
+          if (!deadline.end(wait)) return;
+          worked?.();
+          resolve(json);
+        },
+        (error) => {
+          queries--;
+          if (deadline.end(wait)) fail(error);
+        },
+      );
+    });
+
+  /** The way below memory, whose steps are added to `steps`; counted for the first who asks. */
+  const fly = async (uid: OrderUid, steps: Step[], flight: Flight): Promise<Answer> => {
+    try {
+      if (redis?.isLeftAlone()) steps.push({ tier: 'redis', hit: false, duration: 0, bypassed: true });
+      else if (redis) {
         const begun = performance.now();
         const document = await redis.get(uid);
         took(steps, 'redis', begun, document !== undefined);
         if (document) {
           memory.put(uid, document);
-          return { document, steps };
+          return count({ document, steps });
         }
       }
+      const begun = performance.now();
+      const json = await query(uid);
+      took(steps, 'postgres', begun, json !== undefined);
+      if (json === undefined) {
+        // An order that was stored while we asked may have been missed, and must be found by the next lookup.
+        if (!flight.entered) remember(uid);
+        return count({ document: undefined, steps });
+      }
+      const document = toDocument(json);
+      memory.put(uid, document);
+      void redis?.put(uid, document);
+      return count({ document, steps });
+    } catch (error) {
+      return countNone(error);
+    } finally {
+      if (flights.get(uid) === flight) flights.delete(uid);
     }
-    const begun = performance.now();
-    const json = await query(uid);
-    took(steps, 'postgres', begun, json !== undefined);
-    if (json === undefined) {
-      // An order that was stored while we asked may have been missed, and must be found by the next lookup.
-      if (!flight.entered) remember(uid);
-      return { document: undefined, steps };
-    }
-    const document = toDocument(json);
-    memory.put(uid, document);
-    void redis?.put(uid, document);
-    return { document, steps };
   };
 
-  const begin = (uid: OrderUid, steps: Step[]): Flight => {
-    const progress = { entered: false };
-    const answer = fly(uid, steps, progress).finally(() => {
-      if (flights.get(uid) === flight) flights.delete(uid);
-    });
-    const flight = Object.assign(progress, { answer });
+  const begin = (uid: OrderUid, steps: Step[]): Promise<Answer> => {
+    const flight: Flight = { entered: false };
     flights.set(uid, flight);
-    return flight;
+    flight.answer = fly(uid, steps, flight);
+    return flight.answer;
   };
 
   const remember = (uid: OrderUid) => {
@@ -158,11 +175,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       took(steps, 'memory', begun, document !== undefined);
       if (document || isKnownAbsent(uid)) return count({ document, steps });
 
-      const flight = flights.get(uid) ?? begin(uid, steps);
-      return flight.answer.then(count, (error) => {
-        counts.unavailable++;
-        throw error;
-      });
+      return flights.get(uid)?.answer?.then(count, countNone) ?? begin(uid, steps);
     },
     lastHit: (tier: Tier) => hits[tier],
     /** Orders have been stored: that they were absent is forgotten. */

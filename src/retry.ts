@@ -54,7 +54,6 @@ export const within = async (ms: number, promise: Promise<unknown>): Promise<voi
 
 /** As `answer`, but rejects when it has not come within `ms`; what comes of it later is nobody's. */
 export const inTime = <T>(ms: number, answer: Promise<T>): Promise<T> =>
-  // By hand, as every lookup that memory cannot answer waits here: Promise.race and finally take twice as long.
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
     answer.then(

@@ -4,10 +4,7 @@ import { createBreaker } from '../src/cache/breaker.ts';
 const open = () => {
   let time = 0;
   const opened: unknown[] = [];
-  const breaker = createBreaker(
-    (error) => opened.push(error),
-    () => time,
-  );
+  const breaker = createBreaker({ within: 60_000, opened: (error) => opened.push(error), now: () => time });
   const fail = () => breaker.ask(() => Promise.reject('away'));
   const succeed = () => breaker.ask(async () => 'answer');
   /** How long it is left alone, in ms. */
@@ -90,4 +87,18 @@ test('what it was asked and did not answer is counted, and what it was not asked
   pause();
   await fail();
   expect(breaker.failures()).toBe(5);
+});
+
+test('an answer that takes too long is a failure, and nobody’s when it comes', async () => {
+  const opened: unknown[] = [];
+  const breaker = createBreaker({ within: 20, opened: (error) => opened.push(String(error)) });
+  const late = Promise.withResolvers<string>();
+  const questions = [late.promise, late.promise, late.promise];
+  expect(await Promise.all(questions.map((answer) => breaker.ask(() => answer)))).toEqual(
+    Array(3).fill(undefined),
+  );
+  expect(opened).toEqual(['Error: no answer within 20 ms']);
+  late.resolve('late');
+  await late.promise;
+  expect([breaker.isOpen(), breaker.isWell(), breaker.failures()]).toEqual([true, false, 3]);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { createMemoryCache } from '../src/cache/memory.ts';
+import { toDocument } from '../src/document.ts';
 import { createFeed } from '../src/http/feed.ts';
 import { createLookup, type Lookup } from '../src/lookup.ts';
 import { createStore } from '../src/store.ts';
@@ -50,7 +51,7 @@ describe('GET /order/:uid', () => {
       ...redis.map((more) => step('redis', false, more)),
       step(last, true),
     ];
-    const document = { body: new TextEncoder().encode(json), etag: '"x"' };
+    const document = toDocument(json);
     const lookup = { find: () => ({ document, steps }), lastHit: () => undefined } as unknown as Lookup;
     expect((await openApp({ lookup }).get(path)).headers.get('cache-status')).toBe(cacheStatus);
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { createMemoryCache } from '../src/cache/memory.ts';
 import { openDatabase } from '../src/database.ts';
+import { toDocument } from '../src/document.ts';
 import { createLookup, Unavailable } from '../src/lookup.ts';
 import { createStore } from '../src/store.ts';
 import { buildOrder } from './build-order.ts';
@@ -179,7 +180,7 @@ test('queries that wait for PostgreSQL are bounded: one more is refused at once'
 });
 
 test('the way is told: what hit, what missed, what was bypassed', async () => {
-  const document = { body: new TextEncoder().encode(jsonOf(uidOf(1))), etag: '"1"' };
+  const document = toDocument(jsonOf(uidOf(1)));
   const open = (leftAlone: boolean, has: boolean) =>
     createLookup({
       memory: createMemoryCache(1),

@@ -1,7 +1,6 @@
 import { type Document, toDocument } from '../document.ts';
 import type { Log } from '../log.ts';
 import type { OrderUid } from '../order.ts';
-import { inTime } from '../retry.ts';
 import { createServiceState } from '../service-state.ts';
 import { createBreaker } from './breaker.ts';
 import type { OrderCache } from './cache.ts';
@@ -64,8 +63,11 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
 export const createRedisCache = ({ url, limit, log }: Options) => {
   const redis = openRedis(url, enterScript);
   const state = createServiceState('Redis', log);
-  const reads = createBreaker(state.fails);
-  const entries = createBreaker(state.fails);
+  const answered = () => {
+    if (reads.isWell() && entries.isWell()) state.works();
+  };
+  const reads = createBreaker({ within: answerWithin, opened: state.fails, answered });
+  const entries = createBreaker({ within: enterWithin, opened: state.fails, answered });
   const counts = { hits: 0, misses: 0 };
   let reached = () => {};
 
@@ -80,16 +82,10 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
 
   const isConnected = () => redis.status === 'ready';
 
-  const ask = async <T>(breaker: typeof reads, ms: number, question: () => Promise<T>) => {
-    if (!isConnected()) return undefined;
-    const answer = await breaker.ask(() => inTime(ms, question()));
-    if (answer !== undefined && reads.isWell() && entries.isWell()) state.works();
-    return answer;
-  };
-
   const cache = {
     async get(uid: OrderUid) {
-      const json = await ask(reads, answerWithin, () => redis.hgetBuffer(documentsKey, uid));
+      if (!isConnected()) return undefined;
+      const json = await reads.ask(() => redis.hgetBuffer(documentsKey, uid));
       // A copy: what ioredis gives is a part of all that came with it, and would keep that in memory.
       const document = json && isDocumentOf(uid, json) ? toDocument(new Uint8Array(json)) : undefined;
       if (document) counts.hits++;
@@ -97,10 +93,11 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
       return document;
     },
     async put(uid: OrderUid, { body }: Document) {
+      if (!isConnected()) return;
       const document = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-      await ask(entries, enterWithin, () => redis.enterOrder(documentsKey, queueKey, uid, document, limit));
+      await entries.ask(() => redis.enterOrder(documentsKey, queueKey, uid, document, limit));
     },
-    size: () => ask(reads, answerWithin, () => redis.hlen(documentsKey)),
+    size: async () => (isConnected() ? reads.ask(() => redis.hlen(documentsKey)) : undefined),
   } satisfies OrderCache;
 
   return {

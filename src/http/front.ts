@@ -48,8 +48,7 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
 
   const answer = (request: Request, uid: string | undefined) => {
     try {
-      const answered = uid === undefined ? routedWithId(request) : order(request, uid);
-      return answered instanceof Promise ? answered.catch((error) => failed(request, error)) : answered;
+      return uid === undefined ? routedWithId(request) : order(request, uid);
     } catch (error) {
       return failed(request, error);
     }
@@ -74,7 +73,10 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
     const refused = rateLimit && !unlimited.has(route) ? refusal(rateLimit, request, addressOf) : undefined;
     const answered = refused ?? answer(request, uid);
     if (!(answered instanceof Promise)) return counted(request, route, answered, begun);
-    return answered.then((response) => counted(request, route, response, begun));
+    return answered.then(
+      (response) => counted(request, route, response, begun),
+      (error) => counted(request, route, failed(request, error), begun),
+    );
   };
 };
 
