@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Redis from 'ioredis';
 
-export const hasRedisServer = Bun.which('redis-server') !== null;
-if (!hasRedisServer) console.warn('No redis-server: the tests that need one of their own are left out.');
+/** Another program that takes the same settings, such as valkey-server, may stand in for it. */
+const program = process.env.REDIS_SERVER ?? 'redis-server';
+export const hasRedisServer = Bun.which(program) !== null;
+if (!hasRedisServer) console.warn(`No ${program}: the tests that need one of their own are left out.`);
 
 /** Where no test of a file is chosen, its afterAll is not run: then the server must end by itself. */
 const withUs = Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : [];
@@ -24,7 +26,7 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
   let port = 0;
 
   const launch = async () => {
-    const child = Bun.spawn([...withUs, 'redis-server', '--port', String(port), ...args], {
+    const child = Bun.spawn([...withUs, program, '--port', String(port), ...args], {
       stdout: 'pipe',
       stderr: 'ignore',
     });

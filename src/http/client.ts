@@ -7,10 +7,10 @@ export type AddressOf = (request: Request) => string | undefined;
  * Of an IPv6 address the network counts, as one client has all of a /64.
  */
 export const createClientOf = (trustedProxies: number) => (request: Request, addressOf: AddressOf) => {
-  const address = addressOf(request) ?? '';
-  if (trustedProxies === 0) return networkOf(address);
-  const forwarded = request.headers.get('x-forwarded-for')?.split(',') ?? [];
-  return networkOf((forwarded.at(-trustedProxies) ?? forwarded[0] ?? address).trim());
+  const forwarded = trustedProxies > 0 ? request.headers.get('x-forwarded-for')?.split(',') : undefined;
+  // The connection's last, as to ask for it takes a tenth of a hit's time.
+  const address = forwarded?.at(-trustedProxies) ?? forwarded?.[0] ?? addressOf(request) ?? '';
+  return networkOf(address.trim());
 };
 
 const networkOf = (address: string): string => {
