@@ -1,6 +1,7 @@
 /**
- * Ten minutes of lookups at half the rate that is possible, most of them of orders that are cached, one in ten of an order
- * that is not, one in a hundred of none, while new orders arrive: memory has to stay flat.
+ * Ten minutes of lookups at half the rate that is possible, while new orders arrive: memory has to stay flat. Most are of a
+ * thousand orders, one in ten of nine thousand others, which push those out of the cache, one in a hundred of none: so every
+ * tier has to answer.
  *
  *   bun --env-file=.services/env bench/soak.ts [minutes]
  *
@@ -80,13 +81,17 @@ while (Date.now() - begun < minutes * 60_000) {
   samples.push(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
 }
 const rate = await loading;
+const told = await (await fetch(`${replica.url}/metrics`)).text();
+const answers = [...told.matchAll(/^orders_lookups_total\{.*answered="(\w+)".*\} (\d+)$/gm)];
+const all = answers.reduce((sum, [, , count]) => sum + Number(count), 0);
+const shares = answers.map(([, tier, count]) => `${tier} ${((100 * Number(count)) / all).toFixed(1)} %`);
 const third = Math.floor(samples.length / 3);
 const mean = (part: readonly number[]) => part.reduce((sum, one) => sum + one, 0) / part.length;
 const thirds = [samples.slice(0, third), samples.slice(third, 2 * third), samples.slice(2 * third)].map(mean);
 const isFlat = (thirds[2] ?? 0) <= (thirds[1] ?? 0) * growthAtMost;
 console.log(
   `${minutes} min at ${Math.round(rate)} lookups/s (at most ${Math.round(most)}/s): resident ${thirds.map(Math.round).join(', ')} MB ` +
-    `(means of the thirds), at most ${Math.round(Math.max(...samples))} MB: ${isFlat ? 'flat' : 'GROWING'}`,
+    `(means of the thirds), at most ${Math.round(Math.max(...samples))} MB: ${isFlat ? 'flat' : 'GROWING'}; answered by ${shares.join(', ')}`,
 );
 producer.kill();
 await producer.exited;
