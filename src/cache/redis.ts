@@ -83,14 +83,17 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
   const isConnected = () => redis.status === 'ready';
 
   const cache = {
-    async get(uid: OrderUid) {
+    get(uid: OrderUid) {
       if (!isConnected()) return undefined;
-      const json = await reads.ask(() => redis.hgetBuffer(documentsKey, uid));
-      // A copy: what ioredis gives is a part of all that came with it, and would keep that in memory.
-      const document = json && isDocumentOf(uid, json) ? toDocument(new Uint8Array(json)) : undefined;
-      if (document) counts.hits++;
-      else if (json !== undefined) counts.misses++;
-      return document;
+      return reads.ask(
+        () => redis.hgetBuffer(documentsKey, uid),
+        (json) => {
+          const isHit = json !== null && isDocumentOf(uid, json);
+          counts[isHit ? 'hits' : 'misses']++;
+          // A copy: what ioredis gives is a part of all that came with it, and would keep that in memory.
+          return isHit ? toDocument(new Uint8Array(json)) : undefined;
+        },
+      );
     },
     async put(uid: OrderUid, { body }: Document) {
       if (!isConnected()) return;
