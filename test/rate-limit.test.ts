@@ -97,6 +97,14 @@ describe('a client', () => {
     expect(ask(proxies, '10.0.0.7', forwarded)).toBe(client);
   });
 
+  test('is not asked of the connection where a proxy has told it', () => {
+    const request = new Request('http://localhost/', { headers: { 'x-forwarded-for': '203.0.113.9' } });
+    let asked = 0;
+    const addressOf = () => `10.0.0.${++asked}`;
+    expect(createClientOf(1)(request, addressOf)).toBe('203.0.113.9');
+    expect(asked).toBe(0);
+  });
+
   test.each([
     ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
     ['2001:DB8:1:2::6', '2001:db8:1:2'],
