@@ -3,12 +3,14 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { takeLock } from '../src/embedded/lock.ts';
+import { clusterTitles, startCluster } from './services/cluster.ts';
 import { findRunning, stopRunning } from './services/service.ts';
 import { startServices } from './services/start.ts';
 
-const USAGE = `Usage: bun run services up|down|status [--instance NAME] [--keep]
+const USAGE = `Usage: bun run services up|down|status [--cluster] [--instance NAME] [--keep]
 
   up       start Apache Kafka, PostgreSQL and Redis on free ports of 127.0.0.1
+           (--cluster: three brokers, a primary and a standby of PostgreSQL, Redis with a replica and three Sentinels)
   down     stop them and remove their data (--keep: leave the data for the next up)
   status   show which of them run
 
@@ -16,21 +18,25 @@ const USAGE = `Usage: bun run services up|down|status [--instance NAME] [--keep]
 `;
 
 const NAMES = ['kafka', 'postgres', 'redis'] as const;
-const TITLES = { kafka: 'Apache Kafka', postgres: 'PostgreSQL', redis: 'Redis' };
+const TITLES: Record<string, string> = { kafka: 'Apache Kafka', postgres: 'PostgreSQL', redis: 'Redis' };
 const ROOT = join(import.meta.dir, '../.services');
 
 const instanceDir = (instance: string | undefined): string => {
   if (!instance) return ROOT;
   if (
     !/^[a-z0-9][a-z0-9_-]*$/i.test(instance) ||
-    [...NAMES, 'kafka-libs', 'env', 'lock'].includes(instance)
+    [...NAMES, ...Object.keys(clusterTitles), 'kafka-libs', 'env', 'lock'].includes(instance)
   ) {
     throw new Error(`not a name for an instance: ${instance}`);
   }
   return join(ROOT, instance);
 };
 
-const running = (dir: string) => NAMES.map((name) => [name, findRunning(join(dir, name))] as const);
+/** The folders of the services of this instance, and what they are. */
+const titlesOf = (dir: string) => (existsSync(join(dir, 'kafka-1')) ? clusterTitles : TITLES);
+
+const running = (dir: string) =>
+  Object.keys(titlesOf(dir)).map((name) => [name, findRunning(join(dir, name))] as const);
 
 /** The env file has it. */
 const withoutPassword = (url: string) => url.replace(/:[^:@/]+@/, ':…@');
@@ -40,18 +46,31 @@ const show = (dir: string) => {
     const where = found
       ? `${Object.values(found.gives).map(withoutPassword).join(' ')}  (pid ${found.pid})`
       : 'not running';
-    console.log(`  ${TITLES[name].padEnd(13)} ${where}`);
+    console.log(`  ${titlesOf(dir)[name]?.padEnd(14)} ${where}`);
   }
 };
 
-const up = async (dir: string) => {
-  const already = running(dir).every(([, found]) => found);
+const startSingle = async (dir: string): Promise<Record<string, string>> => {
   const services = await startServices({ dir, which: NAMES });
-  const env = join(dir, 'env');
-  const lines = NAMES.flatMap((name) => [
-    ...Object.entries(services[name].gives).map(([variable, value]) => `${variable}=${value}`),
-    `${name.toUpperCase()}_PID=${services[name].pid}`,
+  const pairs = NAMES.flatMap((name) => [
+    ...Object.entries(services[name].gives),
+    [`${name.toUpperCase()}_PID`, String(services[name].pid)],
   ]);
+  return Object.fromEntries(pairs);
+};
+
+const up = async (dir: string, cluster: boolean) => {
+  const isCluster = titlesOf(dir) === clusterTitles;
+  if (cluster ? existsSync(join(dir, 'kafka')) : isCluster) {
+    const place = relative(process.cwd(), dir);
+    throw new Error(
+      `${place} holds ${isCluster ? 'a cluster' : 'single services'}: run down first, or choose another --instance`,
+    );
+  }
+  const already = isCluster === cluster && running(dir).every(([, found]) => found);
+  const variables = cluster ? (await startCluster({ dir })).env : await startSingle(dir);
+  const env = join(dir, 'env');
+  const lines = Object.entries(variables).map(([variable, value]) => `${variable}=${value}`);
   writeFileSync(env, `${lines.join('\n')}\n`, { mode: 0o600 });
   const file = relative(process.cwd(), env);
   console.log(already ? 'Already up:' : 'Up:');
@@ -62,13 +81,14 @@ const up = async (dir: string) => {
 };
 
 const down = async (dir: string, keep: boolean) => {
-  const stop = async (name: (typeof NAMES)[number]) => {
+  const titles = titlesOf(dir);
+  const stop = async (name: string) => {
     const pid = await stopRunning(join(dir, name));
     if (!keep) rmSync(join(dir, name), { recursive: true, force: true });
-    console.log(pid ? `${TITLES[name]} stopped (pid ${pid})` : `${TITLES[name]} was not running`);
+    console.log(pid ? `${titles[name]} stopped (pid ${pid})` : `${titles[name]} was not running`);
   };
-  await Promise.all(NAMES.map(stop));
-  rmSync(join(dir, 'env'), { force: true });
+  await Promise.all(Object.keys(titles).map(stop));
+  for (const file of keep ? ['env'] : ['env', 'kafka-cluster-id']) rmSync(join(dir, file), { force: true });
   if (dir !== ROOT && !keep) rmSync(dir, { recursive: true, force: true });
 };
 
@@ -91,6 +111,7 @@ const main = async () => {
     allowPositionals: true,
     options: {
       instance: { type: 'string' },
+      cluster: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean' },
     },
@@ -98,7 +119,7 @@ const main = async () => {
   const dir = instanceDir(values.instance ?? process.env.SERVICES_INSTANCE);
   if (values.help) console.log(USAGE);
   else if (positionals.length !== 1) throw new Error(`one command is expected\n\n${USAGE}`);
-  else if (positionals[0] === 'up') await alone(dir, up);
+  else if (positionals[0] === 'up') await alone(dir, () => up(dir, values.cluster));
   else if (positionals[0] === 'down') await alone(dir, () => down(dir, values.keep));
   else if (positionals[0] === 'status') status(dir);
   else throw new Error(`unknown command: ${positionals[0]}\n\n${USAGE}`);

@@ -53,7 +53,7 @@ export const downloadKafka = async (): Promise<string> => {
   return KAFKA_LIBS;
 };
 
-const settings = (dir: string, port: number, controller: number) => ({
+const settings = (dir: string, port: number, controller: number): Record<string, unknown> => ({
   'process.roles': 'broker,controller',
   'node.id': 1,
   'controller.quorum.voters': `1@127.0.0.1:${controller}`,
@@ -77,28 +77,41 @@ const settings = (dir: string, port: number, controller: number) => ({
   'share.coordinator.state.topic.min.isr': 1,
 });
 
+const newClusterId = () => {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  // An id that begins with a dash would be taken for an option.
+  bytes[0] = 1;
+  return Buffer.from(bytes).toString('base64url');
+};
+
 type Options = {
   dir: string;
   /** Of server.properties, in addition or instead; listeners beyond the one that is given. */
   more?: Record<string, string>;
   /** What `kafka-storage format` takes beyond the usual: users. */
   format?: string[];
+  /** The same for all nodes of a cluster. */
+  clusterId?: string;
+  /** What java takes: the heap. */
+  java?: string[];
 };
 
-/** A single Apache Kafka node (KRaft) on 127.0.0.1 that keeps its data in `dir`. Gives `KAFKA_BROKERS`. */
-export const startKafka = async ({ dir, more = {}, format = [] }: Options) => {
+/** An Apache Kafka node (KRaft) on 127.0.0.1 that keeps its data in `dir`. Gives `KAFKA_BROKERS`. */
+export const startKafka = async ({
+  dir,
+  more = {},
+  format = [],
+  clusterId = newClusterId(),
+  java: options = ['-Xms256m', '-Xmx512m'],
+}: Options) => {
   const libs = await downloadKafka();
   const port = keepPort(dir, 'port');
   const properties = join(dir, 'server.properties');
   const lines = Object.entries({ ...settings(dir, port, keepPort(dir, 'controller-port')), ...more });
   writeFileSync(properties, lines.map(([name, value]) => `${name}=${value}\n`).join(''));
-  const java = ['java', '-Xms256m', '-Xmx512m', '-cp', `${libs}/*`];
+  const java = ['java', ...options, '-cp', `${libs}/*`];
   if (!existsSync(join(dir, 'data/meta.properties'))) {
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    // An id that begins with a dash would be taken for an option.
-    bytes[0] = 1;
-    const id = Buffer.from(bytes).toString('base64url');
-    const command = ['kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', properties];
+    const command = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', properties];
     await run([...java, ...command, ...format], 'Formatting the storage of Kafka');
   }
   const brokers = `127.0.0.1:${port}`;
@@ -111,4 +124,53 @@ export const startKafka = async ({ dir, more = {}, format = [] }: Options) => {
     gives: { KAFKA_BROKERS: brokers },
   });
   return Object.assign(service, { brokers });
+};
+
+type Cluster = {
+  dir: string;
+  /** How many brokers, each of them a controller, too. */
+  nodes: number;
+  /** Of server.properties of each node. */
+  more?: Record<string, string>;
+};
+
+export const kafkaNode = (index: number) => `kafka-${index + 1}`;
+
+/**
+ * A cluster of Apache Kafka on 127.0.0.1; each node keeps its data in a folder below `dir`. Topics have as many replicas as
+ * there are nodes, and `acks: all` waits for all but one. A broker that is silent is fenced after Kafka's own 9 s.
+ */
+export const startKafkaCluster = async ({ dir, nodes, more = {} }: Cluster) => {
+  await downloadKafka();
+  const dirs = Array.from({ length: nodes }, (_, index) => join(dir, kafkaNode(index)));
+  const voters = dirs.map((node, index) => `${index + 1}@127.0.0.1:${keepPort(node, 'controller-port')}`);
+  const idFile = join(dir, 'kafka-cluster-id');
+  if (!existsSync(idFile)) writeFileSync(idFile, newClusterId());
+  const clusterId = readFileSync(idFile, 'utf8');
+  const atLeast = String(Math.max(1, nodes - 1));
+  const replicas = String(nodes);
+  const shared = {
+    'controller.quorum.voters': voters.join(','),
+    'default.replication.factor': replicas,
+    'min.insync.replicas': atLeast,
+    'offsets.topic.replication.factor': replicas,
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': atLeast,
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': atLeast,
+    'broker.session.timeout.ms': '9000',
+    'broker.heartbeat.interval.ms': '2000',
+    ...more,
+  };
+  // All at once: none is up before most of the controllers are.
+  return Promise.all(
+    dirs.map((node, index) =>
+      startKafka({
+        dir: node,
+        more: { ...shared, 'node.id': String(index + 1) },
+        clusterId,
+        java: ['-Xms128m', '-Xmx320m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'],
+      }),
+    ),
+  );
 };

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readableStreamToText } from 'bun';
 import { keepPort } from './port.ts';
 import { runService } from './service.ts';
@@ -40,35 +40,67 @@ const serverUser = (): { uid: number; gid: number } | undefined => {
   return { uid: Number(user[2]), gid: Number(user[3]) };
 };
 
-/** A new cluster in `dir`, with a password of its own. */
-const initialise = async (bin: string, dir: string, user: { uid: number; gid: number } | undefined) => {
+type User = ReturnType<typeof serverUser>;
+
+/** A folder for the server alone, with no data and this password. */
+const makeRoom = (dir: string, user: User, password: string) => {
   mkdirSync(dir, { recursive: true });
   rmSync(join(dir, 'data'), { recursive: true, force: true });
-  const password = join(dir, 'password');
-  writeFileSync(password, crypto.randomUUID(), { mode: 0o600 });
+  const file = join(dir, 'password');
+  writeFileSync(file, password, { mode: 0o600 });
   chmodSync(dir, 0o700);
-  if (user) for (const path of [dir, password]) chownSync(path, user.uid, user.gid);
+  if (user) for (const path of [dir, file]) chownSync(path, user.uid, user.gid);
+};
+
+/** Runs one of PostgreSQL's programs to its end, as the server's user; rejects with what it said if it fails. */
+const runProgram = async (cmd: [string, ...string[]], dir: string, user: User, env = {}) => {
   // The server's user may not be able to enter the folders above `dir`; through an open directory it needs not.
   const directory = openSync(dir, 'r');
-  const initdb = Bun.spawn(
-    [
-      join(bin, 'initdb'),
-      '--pgdata=/proc/self/fd/3/data',
-      '--pwfile=/proc/self/fd/3/password',
-      '--username=postgres',
-      '--auth=scram-sha-256',
-      '--encoding=UTF8',
-      '--locale=C',
-    ],
-    { cwd: '/', stdio: ['ignore', 'pipe', 'pipe', directory], env: { ...process.env, TZ: 'UTC' }, ...user },
-  );
+  const child = Bun.spawn(cmd, {
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'pipe', directory],
+    env: { ...process.env, TZ: 'UTC', ...env },
+    ...user,
+  });
   closeSync(directory);
   const [error] = await Promise.all([
-    readableStreamToText(initdb.stderr),
-    readableStreamToText(initdb.stdout),
-    initdb.exited,
+    readableStreamToText(child.stderr),
+    readableStreamToText(child.stdout),
+    child.exited,
   ]);
-  if (initdb.exitCode !== 0) throw new Error(`initdb of PostgreSQL failed in ${dir}:\n${error}`);
+  if (child.exitCode !== 0) throw new Error(`${basename(cmd[0])} of PostgreSQL failed in ${dir}:\n${error}`);
+};
+
+/** A new cluster in `dir`, with a password of its own. */
+const initialise = async (bin: string, dir: string, user: User) => {
+  makeRoom(dir, user, crypto.randomUUID());
+  const options = [
+    '--pgdata=/proc/self/fd/3/data',
+    '--pwfile=/proc/self/fd/3/password',
+    '--username=postgres',
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+  ];
+  await runProgram([join(bin, 'initdb'), ...options], dir, user);
+  writeFileSync(join(dir, 'initialised'), '');
+};
+
+const readPassword = (dir: string) => readFileSync(join(dir, 'password'), 'utf8');
+
+/** A copy of the running server of `primary` in `dir`, which follows it from there on. */
+const copyPrimary = async (bin: string, dir: string, user: User, primary: string) => {
+  const password = readPassword(primary);
+  makeRoom(dir, user, password);
+  const port = keepPort(primary, 'port');
+  const options = [
+    '--pgdata=/proc/self/fd/3/data',
+    '--checkpoint=fast',
+    '--write-recovery-conf',
+    // Of which primary_conninfo is made, password included; the name is what synchronous_standby_names takes.
+    `--dbname=host=127.0.0.1 port=${port} user=postgres application_name=standby`,
+  ];
+  await runProgram([join(bin, 'pg_basebackup'), ...options], dir, user, { PGPASSWORD: password });
   writeFileSync(join(dir, 'initialised'), '');
 };
 
@@ -93,22 +125,33 @@ type Options = {
   dir: string;
   /** Paths of PEM files: the server takes TLS connections, too. */
   certificate?: { cert: string; key: string };
+  /** The folder of the server whose standby this one is; it has to run at the first start. */
+  standbyOf?: string;
+  /** Of postgresql.conf, in addition or instead. */
+  more?: Record<string, string | number>;
 };
 
-/** PostgreSQL on 127.0.0.1 that keeps its data in `dir`, with `fsync` on. Gives `DATABASE_URL`. */
-export const startPostgres = async ({ dir, certificate }: Options) => {
+/**
+ * PostgreSQL on 127.0.0.1 that keeps its data in `dir`, with `fsync` on. Gives `DATABASE_URL`. A standby stays what it became:
+ * after `select pg_promote()` it starts as a primary.
+ */
+export const startPostgres = async ({ dir, certificate, standbyOf, more }: Options) => {
   const bin = findBinaries();
   if (!bin) throw new Error(`PostgreSQL was found neither in ${DEBIAN} nor on PATH`);
   const user = serverUser();
-  if (!existsSync(join(dir, 'initialised'))) await initialise(bin, dir, user);
+  if (!existsSync(join(dir, 'initialised'))) {
+    if (standbyOf) await copyPrimary(bin, dir, user, standbyOf);
+    else await initialise(bin, dir, user);
+  }
   const port = keepPort(dir, 'port');
-  const url = `postgres://postgres:${readFileSync(join(dir, 'password'), 'utf8')}@127.0.0.1:${port}/postgres`;
+  const url = `postgres://postgres:${readPassword(dir)}@127.0.0.1:${port}/postgres`;
   const settings = {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
     max_connections: 200,
     ...(certificate && tlsSettings(dir, certificate)),
+    ...more,
   };
   const service = await runService({
     name: 'PostgreSQL',
@@ -120,7 +163,8 @@ export const startPostgres = async ({ dir, certificate }: Options) => {
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     user,
-    ready: 'database system is ready to accept connections',
+    // "… connections", or "… read-only connections" of a standby.
+    ready: 'database system is ready to accept ',
     // A fast shutdown: connections are closed, not waited for.
     stopSignal: 'SIGINT',
     gives: { DATABASE_URL: url },

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keepPort } from './port.ts';
 import { runService } from './service.ts';
@@ -6,12 +6,18 @@ import { runService } from './service.ts';
 /** The Debian packages that are missing for Redis. */
 export const missing = (): string[] => (Bun.which('redis-server') ? [] : ['redis-server']);
 
+type Options = {
+  dir: string;
+  /** Of redis.conf, in addition or instead. */
+  more?: Record<string, string>;
+};
+
 /** Redis on 127.0.0.1 that keeps its data in `dir`, by a log on disk, over restarts. Gives `REDIS_URL`. */
-export const startRedis = async ({ dir }: { dir: string }) => {
+export const startRedis = async ({ dir, more }: Options) => {
   const port = keepPort(dir, 'port');
   const url = `redis://127.0.0.1:${port}`;
   mkdirSync(join(dir, 'data'), { recursive: true });
-  const settings = { bind: '127.0.0.1', port, dir: join(dir, 'data'), save: '', appendonly: 'yes' };
+  const settings = { bind: '127.0.0.1', port, dir: join(dir, 'data'), save: '', appendonly: 'yes', ...more };
   const service = await runService({
     name: 'Redis',
     dir,
@@ -23,5 +29,35 @@ export const startRedis = async ({ dir }: { dir: string }) => {
     stopSignal: 'SIGTERM',
     gives: { REDIS_URL: url },
   });
-  return Object.assign(service, { url });
+  return Object.assign(service, { url, port });
+};
+
+/** The name that the Sentinels know the primary by. */
+export const SENTINEL_NAME = 'orders';
+
+/** A Sentinel that watches the primary on this port and moves it with the word of one other. Gives `REDIS_SENTINEL`. */
+export const startSentinel = async ({ dir, primary }: { dir: string; primary: number }) => {
+  const port = keepPort(dir, 'port');
+  const file = join(dir, 'sentinel.conf');
+  // It writes what it learns into the file.
+  if (!existsSync(file)) {
+    const lines = [
+      'bind 127.0.0.1',
+      `port ${port}`,
+      `dir ${dir}`,
+      `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primary} 2`,
+      `sentinel down-after-milliseconds ${SENTINEL_NAME} 1000`,
+      `sentinel failover-timeout ${SENTINEL_NAME} 10000`,
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+  }
+  const service = await runService({
+    name: 'Sentinel',
+    dir,
+    cmd: ['redis-server', file, '--sentinel'],
+    ready: '+monitor master',
+    stopSignal: 'SIGTERM',
+    gives: { REDIS_SENTINEL: `127.0.0.1:${port}` },
+  });
+  return Object.assign(service, { port });
 };

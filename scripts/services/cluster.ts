@@ -1,0 +1,95 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { kafkaNode, startKafkaCluster } from './kafka.ts';
+import { startPostgres } from './postgres.ts';
+import { SENTINEL_NAME, startRedis, startSentinel } from './redis.ts';
+import { stopRunning } from './service.ts';
+import { missingPackages } from './start.ts';
+
+const BROKERS = 3;
+const SENTINELS = 3;
+const sentinelNode = (index: number) => `sentinel-${index + 1}`;
+const numbered = (count: number, name: (index: number) => string) =>
+  Array.from({ length: count }, (_, i) => name(i));
+
+/** The folders of a cluster's services, and what they are. */
+export const clusterTitles: Record<string, string> = {
+  ...Object.fromEntries(numbered(BROKERS, kafkaNode).map((name) => [name, 'Apache Kafka'])),
+  postgres: 'PostgreSQL',
+  'postgres-standby': 'standby of it',
+  redis: 'Redis',
+  'redis-replica': 'replica of it',
+  ...Object.fromEntries(numbered(SENTINELS, sentinelNode).map((name) => [name, 'Redis Sentinel'])),
+};
+
+/** Settings of each broker's server.properties, in addition or instead. */
+type Options = { dir: string; kafka?: Record<string, string> };
+
+const databases = async (dir: string) => {
+  // What a standby missed while it was cut off is still there when it comes back.
+  const more = { wal_keep_size: '256MB' };
+  const primary = await startPostgres({ dir: join(dir, 'postgres'), more });
+  const standbyOf = join(dir, 'postgres');
+  const standby = await startPostgres({ dir: join(dir, 'postgres-standby'), standbyOf, more });
+  return { primary, standby };
+};
+
+const caches = async (dir: string) => {
+  // A short pause before the primary sends its data, for a replica to follow at once.
+  const more = { 'repl-diskless-sync-delay': '0' };
+  const primary = await startRedis({ dir: join(dir, 'redis'), more });
+  const replicaof = `127.0.0.1 ${primary.port}`;
+  const replica = await startRedis({ dir: join(dir, 'redis-replica'), more: { ...more, replicaof } });
+  const sentinels = await Promise.all(
+    numbered(SENTINELS, sentinelNode).map((name) =>
+      startSentinel({ dir: join(dir, name), primary: primary.port }),
+    ),
+  );
+  return { primary, replica, sentinels };
+};
+
+/**
+ * Starts three brokers of Apache Kafka, PostgreSQL with an asynchronous streaming standby, and Redis with a replica and three
+ * Sentinels, each with its data in a folder below `dir`; what runs there already is taken as it is. They outlive this
+ * process: stop them. Rejects naming the packages that are missing; if one fails to start, all are stopped.
+ */
+export const startCluster = async ({ dir: place, kafka: more = {} }: Options) => {
+  const packages = missingPackages(['kafka', 'postgres', 'redis']);
+  if (packages.length > 0) {
+    throw new Error(`missing on this machine; install with: apt-get install ${packages.join(' ')}`);
+  }
+  const dir = resolve(place);
+  mkdirSync(dir, { recursive: true });
+  const [brokers, database, cache] = await Promise.allSettled([
+    startKafkaCluster({ dir, nodes: BROKERS, more }),
+    databases(dir),
+    caches(dir),
+  ]);
+  if (brokers.status === 'rejected' || database.status === 'rejected' || cache.status === 'rejected') {
+    await Promise.all(Object.keys(clusterTitles).map((name) => stopRunning(join(dir, name))));
+    const failed = [brokers, database, cache].find((result) => result.status === 'rejected');
+    throw (failed as PromiseRejectedResult).reason;
+  }
+  const kafka = brokers.value;
+  const postgres = database.value;
+  const redis = cache.value;
+  const services = [kafka, Object.values(postgres), [redis.primary, redis.replica], redis.sentinels].flat();
+  const pids = Object.keys(clusterTitles).map((name, index) => [
+    `${name.toUpperCase().replace('-', '_')}_PID`,
+    String(services[index]?.pid),
+  ]);
+  return {
+    kafka,
+    postgres,
+    redis,
+    /** The variables by which clients find them. */
+    env: {
+      KAFKA_BROKERS: kafka.map(({ brokers }) => brokers).join(','),
+      DATABASE_URL: postgres.primary.url,
+      DATABASE_READ_URL: postgres.standby.url,
+      REDIS_URL: redis.primary.url,
+      REDIS_SENTINEL_URL: `redis-sentinel://${redis.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${SENTINEL_NAME}`,
+      ...Object.fromEntries(pids),
+    } as Record<string, string>,
+  };
+};
