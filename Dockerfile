@@ -3,8 +3,10 @@ FROM oven/bun:1.4.5-slim AS packages
 WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
 COPY patches patches
+# The lock file names the workspace, so its package.json has to be there; `--filter` leaves what it needs out.
+COPY packages/kafka-broker/package.json packages/kafka-broker/
 # No tools, no compiler that a package would like beside it, and no embedded services: this image runs on configured ones.
-RUN bun install --frozen-lockfile --production --omit=optional --omit=peer
+RUN bun install --frozen-lockfile --production --omit=optional --omit=peer --filter '!kafka-broker'
 
 FROM oven/bun:1.4.5-slim
 LABEL org.opencontainers.image.title="Order Lookup" \

@@ -1,11 +1,11 @@
 /** The command on Kafka: what is read, what is sent again, and what is left of an interruption. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { testBroker } from '../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../src/consumer/dead-letters.ts';
 import { openLetters } from '../src/dead-letters/letters.ts';
 import { createReader } from '../src/dead-letters/reader.ts';
 import { ensureTopics, patientFor } from '../src/kafka.ts';
 import { buildOrder } from './build-order.ts';
-import { testBroker } from './embedded-kafka.ts';
 import { kafkaClient, openPipeline, readTopic } from './pipeline.ts';
 import { startProgram } from './program.ts';
 import { brokers, silent, topicName, until } from './services.ts';

@@ -1,8 +1,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { IHeaders } from 'kafkajs';
+import { testBroker } from '../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../src/consumer/dead-letters.ts';
 import { ensureTopics } from '../src/kafka.ts';
-import { testBroker } from './embedded-kafka.ts';
 import { kafkaClient, readTopic } from './pipeline.ts';
 import { silent, topicName, until } from './services.ts';
 import { testWith } from './test-with.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Broker, startBroker } from '../src/embedded/kafka/broker.ts';
+import { type Broker, startBroker } from 'kafka-broker';
 import { createKafka } from '../src/kafka.ts';
 import { createLog } from '../src/log.ts';
 import { parseOrder } from '../src/order.ts';

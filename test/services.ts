@@ -7,7 +7,7 @@ import { afterAll } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startBroker } from '../src/embedded/kafka/broker.ts';
+import { startBroker } from 'kafka-broker';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { createDatabase, silent, uniqueName } from './database.ts';
 

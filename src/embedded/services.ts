@@ -54,7 +54,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
 const embeddedBrokerPort = 9092;
 
 const startBroker = async (dataDir: string, log: Log) => {
-  const { startBrokerThread } = await import('./kafka/thread.ts');
+  const { startBrokerThread } = await import('kafka-broker/thread');
   return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, log });
 };
 

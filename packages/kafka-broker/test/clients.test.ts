@@ -2,14 +2,14 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { testBroker } from './embedded-kafka.ts';
-import { until } from './until.ts';
+import { testBroker } from './support/broker.ts';
+import { until } from './support/until.ts';
 
 setDefaultTimeout(60_000);
 
 const kcat = Bun.which('kcat');
 const java = Bun.which('java');
-const jars = resolve(process.env.KAFKA_LIBS ?? join(import.meta.dir, '..', '.services', 'kafka-libs'));
+const jars = resolve(process.env.KAFKA_LIBS ?? '');
 const hasJars = (() => {
   try {
     return readdirSync(jars).some((name) => name.startsWith('kafka-tools'));

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRecordsBatch } from '@platformatic/kafka';
 import { type Admin, type Consumer, type ConsumerConfig, Kafka, logLevel, type Producer } from 'kafkajs';
-import { type BrokerOptions, startBroker } from '../src/embedded/kafka/broker.ts';
-import { apiKeys, Reader, Writer, writeBytes, writeText } from '../src/embedded/kafka/wire.ts';
+import { type BrokerOptions, startBroker } from '../../src/broker.ts';
+import { apiKeys, Reader, Writer, writeBytes, writeText } from '../../src/wire.ts';
 import { until } from './until.ts';
 
 /** An empty directory that is removed when its scope ends. */
 export const temporaryDirectory = async () => {
-  const path = await mkdtemp(join(tmpdir(), 'embedded-kafka-'));
+  const path = await mkdtemp(join(tmpdir(), 'kafka-broker-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 };
 

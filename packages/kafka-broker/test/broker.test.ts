@@ -2,8 +2,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
 import { CompressionTypes, ConfigResourceTypes } from 'kafkajs';
-import { ownProcess, testBroker } from './embedded-kafka.ts';
-import { until } from './until.ts';
+import { ownProcess, testBroker } from './support/broker.ts';
+import { until } from './support/until.ts';
 
 setDefaultTimeout(20_000);
 

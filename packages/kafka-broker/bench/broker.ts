@@ -1,13 +1,13 @@
 /**
  * Messages per second through the embedded broker, and through the Kafka at KAFKA_BROKERS if that is set, with the same
- * client and the same work, both with their logs on disk: `bun bench/embedded-kafka.ts [messages] [rounds]`.
+ * client and the same work, both with their logs on disk: `bun bench/broker.ts [messages] [rounds]`.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
-import { startBrokerThread } from '../src/embedded/kafka/thread.ts';
-import { median } from './median.ts';
+import { median } from '../../../bench/median.ts';
+import { startBrokerThread } from '../src/thread.ts';
 
 const [messages = 100_000, rounds = 3] = process.argv.slice(2).map(Number);
 const messageBytes = 1300;

@@ -3,8 +3,8 @@ import { Database } from 'bun:sqlite';
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { appendFile, open, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startBroker } from '../src/embedded/kafka/broker.ts';
-import { startBrokerThread } from '../src/embedded/kafka/thread.ts';
+import { startBroker } from '../src/broker.ts';
+import { startBrokerThread } from '../src/thread.ts';
 import {
   batchOf,
   clientsOf,
@@ -12,8 +12,8 @@ import {
   rawClient,
   temporaryDirectory,
   testBroker,
-} from './embedded-kafka.ts';
-import { until } from './until.ts';
+} from './support/broker.ts';
+import { until } from './support/until.ts';
 
 setDefaultTimeout(30_000);
 

@@ -1,8 +1,8 @@
 /** The embedded broker byte by byte: what it answers to requests that no well-behaved client sends. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { errorCode, Reader, readRecordsBatch, type Writer, writeText } from '../src/embedded/kafka/wire.ts';
-import { batchOf, rawClient, testBroker } from './embedded-kafka.ts';
-import { until } from './until.ts';
+import { errorCode, Reader, readRecordsBatch, type Writer, writeText } from '../src/wire.ts';
+import { batchOf, rawClient, testBroker } from './support/broker.ts';
+import { until } from './support/until.ts';
 
 setDefaultTimeout(20_000);
 

@@ -1,8 +1,8 @@
 /** The rules of consumer groups in the embedded broker, where well-behaved clients do not show them. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import type { Joined, JoinRequest } from '../src/embedded/kafka/group.ts';
-import { createGroups } from '../src/embedded/kafka/groups.ts';
-import { until } from './until.ts';
+import type { Joined, JoinRequest } from '../src/group.ts';
+import { createGroups } from '../src/groups.ts';
+import { until } from './support/until.ts';
 
 setDefaultTimeout(10_000);
 
