@@ -72,16 +72,21 @@ export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
 /** Writes the offset that the log gave the batch into it; the checksum does not cover it. */
 export const setBaseOffset = (bytes: Buffer, offset: number) => bytes.writeBigInt64BE(BigInt(offset));
 
-/** The first message of the batch that is not older than `timestamp` (ms); unreadable records count as one. */
-export const findTimestamp = (bytes: Buffer, timestamp: number): { offset: number; timestamp: number } => {
+/** The first message of the batch from `fromOffset` on that is not older than `timestamp` (ms); unreadable records count as one. */
+export const findTimestamp = (
+  bytes: Buffer,
+  timestamp: number,
+  fromOffset: number,
+): { offset: number; timestamp: number } => {
   const header = readBatchHeader(bytes);
   try {
     for (const record of readRecordsBatch(Reader.from(bytes)).records) {
       const of = header.firstTimestamp + Number(record.timestampDelta);
-      if (of >= timestamp) return { offset: header.baseOffset + record.offsetDelta, timestamp: of };
+      const offset = header.baseOffset + record.offsetDelta;
+      if (of >= timestamp && offset >= fromOffset) return { offset, timestamp: of };
     }
   } catch {
     // Only its checksum was verified: what a producer wrote inside may still be nonsense, or a codec we lack.
   }
-  return { offset: header.baseOffset, timestamp: header.maxTimestamp };
+  return { offset: Math.max(fromOffset, header.baseOffset), timestamp: header.maxTimestamp };
 };

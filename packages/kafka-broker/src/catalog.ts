@@ -7,7 +7,7 @@ import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
 
 /** Raise it when a broker of today could not use what the one of tomorrow writes. */
-const version = 1;
+const version = 2;
 
 export type TopicRow = { id: number; name: string; partitions: number; config: Record<string, string> };
 export type Offset = { topic: string; partition: number; offset: number; metadata: string };
@@ -19,8 +19,13 @@ const tables = `
   create table offsets (
     consumers text not null, topic text not null, partition integer not null, offset integer not null,
     metadata text not null, primary key (consumers, topic, partition)
-  ) strict, without rowid;
-  pragma user_version = ${version};`;
+  ) strict, without rowid;`;
+/** Version 2: where each partition begins, once records before that have been deleted. */
+const logStarts = `
+  create table log_starts (
+    topic_id integer not null references topics (id) on delete cascade, partition integer not null,
+    offset integer not null, primary key (topic_id, partition)
+  ) strict, without rowid;`;
 
 const hasCode = (error: unknown, code: string) =>
   String((error as { code?: unknown })?.code).startsWith(code);
@@ -33,6 +38,7 @@ const open = (dataDir: string): Database => {
     database.run('pragma journal_mode = wal');
     // Commits outlive the process, though not the machine's power: as much as the messages do.
     database.run('pragma synchronous = normal');
+    database.run('pragma foreign_keys = on');
     database.run('begin immediate');
     const { user_version: found } = database.query('pragma user_version').get() as { user_version: number };
     if (found > version) {
@@ -42,6 +48,8 @@ const open = (dataDir: string): Database => {
       );
     }
     if (found === 0) database.run(tables);
+    if (found < 2) database.run(logStarts);
+    database.run(`pragma user_version = ${version}`);
     database.run('commit');
     return database;
   } catch (error) {
@@ -64,6 +72,12 @@ export const openCatalog = (dataDir: string) => {
   const dropTopic = database.query('delete from topics where name = ?');
   const dropOffsets = database.query('delete from offsets where topic = ?');
   const dropGroup = database.query('delete from offsets where consumers = ?');
+  const upsertLogStart = database.query(
+    'insert into log_starts values (?, ?, ?) on conflict do update set offset = excluded.offset',
+  );
+  const selectLogStarts = database.query<{ partition: number; offset: number }, [number]>(
+    'select partition, offset from log_starts where topic_id = ?',
+  );
   const upsertOffset = database.query(
     `insert into offsets values (?, ?, ?, ?, ?)
      on conflict do update set offset = excluded.offset, metadata = excluded.metadata`,
@@ -85,6 +99,13 @@ export const openCatalog = (dataDir: string) => {
 
     setConfig: (name: string, config: Record<string, string>) =>
       updateConfig.run(JSON.stringify(config), name),
+
+    /** The first offset of each partition that does not begin at 0. */
+    logStarts: (topicId: number): Map<number, number> =>
+      new Map(selectLogStarts.all(topicId).map(({ partition, offset }) => [partition, offset])),
+
+    setLogStart: (topicId: number, partition: number, offset: number) =>
+      upsertLogStart.run(topicId, partition, offset),
 
     /** Forgets the topic and every offset committed on it. */
     removeTopic: database.transaction((name: string) => {

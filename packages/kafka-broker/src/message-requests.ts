@@ -7,6 +7,7 @@ import { kafkaError, mapTopics, readBytes, readText, readTopics, writeBytes, wri
 const maxFetchBytes = 55 * 1024 * 1024;
 const latest = -1;
 const earliest = -2;
+const noRecords = Buffer.alloc(0);
 
 const produce = (topics: Topics): Api => ({
   versions: [3, 7],
@@ -80,6 +81,7 @@ const fetch = (topics: Topics): Api => ({
           return {
             bytes: log.fetch(offset, Math.min(most, maxBytes - size), size === 0),
             end: log.nextOffset,
+            start: log.logStart,
           };
         });
         size += outcome.value?.bytes.length ?? 0;
@@ -98,9 +100,10 @@ const fetch = (topics: Topics): Api => ({
     writeTopics(answer, found, ({ partition, error, value }) => {
       const end = BigInt(value?.end ?? -1);
       answer.appendInt32(partition).appendInt16(error).appendInt64(end).appendInt64(end);
-      if (version >= 5) answer.appendInt64(error === 0 ? 0n : -1n);
+      if (version >= 5) answer.appendInt64(BigInt(value?.start ?? -1));
       answer.appendInt32(0); // Aborted transactions.
-      writeBytes(answer, value?.bytes ?? null);
+      // Empty, never null: at an error with null records librdkafka asks again at once, for ever.
+      writeBytes(answer, value?.bytes ?? noRecords);
     });
   },
 });
@@ -118,7 +121,7 @@ const listOffsets = (topics: Topics): Api => ({
       attempt(() => {
         const log = topics.partition(topic, partition);
         if (timestamp === latest) return { offset: log.nextOffset, timestamp: -1 };
-        if (timestamp === earliest) return { offset: 0, timestamp: -1 };
+        if (timestamp === earliest) return { offset: log.logStart, timestamp: -1 };
         return log.findTime(timestamp);
       }),
     );

@@ -38,11 +38,21 @@ type Options = {
   /** Told how many bytes of a torn tail were cut off. */
   onCut: (bytes: number) => void;
   write?: Write;
+  /** The first offset that can be read: records before it have been deleted. */
+  logStart?: number;
+  /** Keeps a new log start; what it throws goes to the caller of `deleteRecords`. */
+  saveLogStart?: (offset: number) => void;
 };
 export type PartitionLog = ReturnType<typeof openPartitionLog>;
 
 /** Opens or makes the log. Throws if the file is damaged elsewhere than at its end, where a write may have been cut short. */
-export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) => {
+export const openPartitionLog = ({
+  path,
+  onCut,
+  write = writeSync,
+  logStart: savedLogStart = 0,
+  saveLogStart = () => {},
+}: Options) => {
   const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
   const producers = createProducers();
   const index: IndexEntry[] = [];
@@ -51,6 +61,7 @@ export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) =>
   let nextOffset = 0;
   let maxTimestamp = -1;
   let closed = false;
+  let logStart = savedLogStart;
 
   const remember = (header: BatchHeader) => {
     if (!index.length || end - (index.at(-1) as IndexEntry).position >= indexEveryBytes) {
@@ -139,6 +150,10 @@ export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) =>
     get nextOffset() {
       return nextOffset;
     },
+    /** The first offset that can be read. */
+    get logStart() {
+      return logStart;
+    },
     get closed() {
       return closed;
     },
@@ -169,7 +184,7 @@ export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) =>
     /** Whole batches from the one that holds `offset` on: `maxBytes` at most, save that a first one always comes if `atLeastOne`. */
     fetch(offset: number, maxBytes: number, atLeastOne: boolean): Buffer {
       if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
-      if (offset < 0 || offset > nextOffset) throw kafkaError('OFFSET_OUT_OF_RANGE');
+      if (offset < logStart || offset > nextOffset) throw kafkaError('OFFSET_OUT_OF_RANGE');
       if (offset === nextOffset) return Buffer.alloc(0);
       let position = seek((entry) => entry.offset <= offset);
       for (const { header } of batches(position, 2 * indexEveryBytes, end)) {
@@ -188,13 +203,26 @@ export const openPartitionLog = ({ path, onCut, write = writeSync }: Options) =>
       return Buffer.from(first.buffer, first.byteOffset, size);
     },
 
+    /** Records before `offset` can no longer be read. Returns the log start, which never goes back. */
+    deleteRecords(offset: number): number {
+      if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
+      if (offset < 0 || offset > nextOffset) throw kafkaError('OFFSET_OUT_OF_RANGE');
+      if (offset > logStart) {
+        saveLogStart(offset);
+        logStart = offset;
+      }
+      return logStart;
+    },
+
     /** The first message not older than `timestamp` (ms), or undefined. */
     findTime(timestamp: number): { offset: number; timestamp: number } | undefined {
       if (timestamp > maxTimestamp) return undefined;
       let position = seek((entry) => entry.maxTimestamp < timestamp);
       while (position < end) {
         for (const { header, bytes } of batches(position, scanBytes, end)) {
-          if (header.maxTimestamp >= timestamp) return findTimestamp(bytes, timestamp);
+          if (header.nextOffset > logStart && header.maxTimestamp >= timestamp) {
+            return findTimestamp(bytes, timestamp, logStart);
+          }
           position += header.size;
         }
       }

@@ -4,14 +4,17 @@ import type { Topic, Topics } from './topics.ts';
 import {
   isKafkaError,
   kafkaError,
+  mapTopics,
   type Reader,
   readList,
   readListOrNull,
   readName,
   readText,
+  readTopics,
   type Writer,
   writeList,
   writeText,
+  writeTopics,
 } from './wire.ts';
 
 export const nodeId = 1;
@@ -110,6 +113,32 @@ const deleteTopics = (topics: Topics): Api => ({
   },
 });
 
+/** Stands for the end of the partition. */
+const highWatermark = -1;
+
+const deleteRecords = (topics: Topics): Api => ({
+  versions: [0, 1],
+  async handle({ request, answer, attempt }) {
+    const wanted = readTopics(request, () => ({
+      partition: request.readInt32(),
+      offset: Number(request.readInt64()),
+    }));
+    const deleted = await mapTopics(wanted, ({ topic, partition, offset }) =>
+      attempt(() => {
+        const log = topics.partition(topic, partition);
+        return log.deleteRecords(offset === highWatermark ? log.nextOffset : offset);
+      }),
+    );
+    answer.appendInt32(0);
+    writeTopics(answer, deleted, ({ partition, error, value }) =>
+      answer
+        .appendInt32(partition)
+        .appendInt64(BigInt(value ?? -1))
+        .appendInt16(error),
+    );
+  },
+});
+
 const ofTopic = 2;
 /** Where a setting comes from, in Kafka's numbers. */
 const source = { topic: 1, default: 5 };
@@ -199,6 +228,7 @@ export const topicApis = (topics: Topics, address: Address, autoCreate: boolean)
   Metadata: metadata(topics, address, autoCreate),
   CreateTopics: createTopics(topics),
   DeleteTopics: deleteTopics(topics),
+  DeleteRecords: deleteRecords(topics),
   DescribeConfigs: describeConfigs(topics),
   AlterConfigs: alterConfigs(topics, (request) => [readName(request), readText(request)], true),
   IncrementalAlterConfigs: alterConfigs(topics, incrementalChange, false),

@@ -41,10 +41,13 @@ export const openTopics = ({ dataDir, catalog, faults, log, defaultPartitions }:
   const open = (row: TopicRow): Topic => {
     const path = directory(row.name, row.id);
     mkdirSync(path, { recursive: true });
+    const logStarts = catalog.logStarts(row.id);
     const partitions = Array.from({ length: row.partitions }, (_, partition) =>
       openPartitionLog({
         path: join(path, `${partition}.log`),
         write: faults.write,
+        logStart: logStarts.get(partition) ?? 0,
+        saveLogStart: (offset) => catalog.setLogStart(row.id, partition, offset),
         onCut: (bytes) =>
           log.warn(
             { topic: row.name, partition, bytes },
