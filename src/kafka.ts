@@ -7,6 +7,7 @@ import {
   logLevel,
   type SASLOptions,
 } from 'kafkajs';
+import { type Brokers, createBrokers } from './brokers.ts';
 import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
@@ -40,14 +41,22 @@ export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress =>
  * A client. kafkajs calls an error what is an ordinary change of state (a rebalance, a connection lost), and repeats it;
  * so its lines are ours at level `debug`, and who uses the client logs the changes of state.
  */
-export const createKafka = ({ brokers, ssl, sasl }: KafkaAddress, clientId: string, log: Log): Kafka => {
+export const createKafka = (
+  { brokers: configured, ssl, sasl }: KafkaAddress,
+  clientId: string,
+  log: Log,
+  brokers: Brokers = createBrokers(configured, log),
+): Kafka => {
   registerCodecs();
   const config: KafkaConfig = {
     clientId,
-    brokers,
+    // kafkajs itself begins each client with the first of the list, and forgets what it has learned of the cluster.
+    brokers: () => [brokers.next()],
+    socketFactory: brokers.connect,
     ssl,
     connectionTimeout: 3_000,
-    requestTimeout: 30_000,
+    // What may rightly take longer has a longer one of its own. A broker that is silent for so long is left.
+    requestTimeout: 5_000,
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
     logLevel: logLevel.INFO,
     logCreator:

@@ -6,6 +6,12 @@ const batchBytes = 524_288;
 /** Messages of at least this many bytes are compressed, as the ones that they were may have come compressed. */
 const compressFrom = 131_072;
 
+/**
+ * A broker may wait for its replicas so long, in ms: somewhat longer than Kafka by default needs to do without one that
+ * has died (`broker.session.timeout.ms`, 9 s). Then the messages are sent again, and to the next leader if there is one.
+ */
+const acknowledgedWithin = 12_000;
+
 /** What a message takes besides its key, value and headers at the most, and a batch's frame, in bytes. */
 const frameBytes = 512;
 
@@ -44,6 +50,7 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
     await producer.send({
       topic,
       acks: -1,
+      timeout: acknowledgedWithin,
       compression: sumOf(entries) >= compressFrom ? CompressionTypes.GZIP : CompressionTypes.None,
       messages: entries.map(({ message: { timestamp, ...message } }) =>
         isDated && timestamp !== undefined ? { ...message, timestamp } : message,

@@ -8,6 +8,10 @@ import type { Message } from './dead-letters.ts';
 /** The least that Kafka allows: a member that has died keeps its partitions waiting for so long, in ms. */
 const sessionTimeout = 6_000;
 const heartbeatInterval = 1_000;
+/** When partitions are given out anew, a member that does not join again within this time is left out, in ms. */
+const rebalanceTimeout = 8_000;
+/** Partitions that were added, and brokers that hold a partition now, are known after so long at the latest, in ms. */
+const metadataMaxAge = 3_000;
 /** A member that has neither fetched nor told that it lives for so long is replaced, in ms. */
 const silenceAtMost = 60_000;
 /** After a stop, what is in flight has so long to be stored, in ms. */
@@ -49,13 +53,14 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
       groupId,
       sessionTimeout,
       heartbeatInterval,
-      rebalanceTimeout: 30_000,
+      rebalanceTimeout,
+      metadataMaxAge,
       maxWaitTimeInMs: 500,
       maxBytesPerPartition: 524_288,
       maxBytes: 2_097_152,
       allowAutoTopicCreation: false,
       // A crash is answered here, by a new member, and nowhere else.
-      retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5, restartOnFailure: async () => false },
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10, restartOnFailure: async () => false },
     });
     const ended = Promise.withResolvers<never>();
     // It may end while it is still connecting, when nobody waits for this.
