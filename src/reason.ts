@@ -16,6 +16,7 @@ const reasons: [RegExp, string][] = [
   [/^ECONNREFUSED$/, 'connection refused'],
   [/^ENOTFOUND$|^EAI_/, 'its host name is not known'],
   [/^EHOSTUNREACH$|^ENETUNREACH$/, 'no way to its host'],
+  [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'the group has no coordinator'],
   [/TIMED?_?OUT|timeout|timed out|no answer within/i, 'no answer in time'],
   [/^ECONNRESET$|^EPIPE$|^CONNECTION_|closed/i, 'the connection was closed'],
 ];

@@ -6,7 +6,10 @@ import { buildOrder } from './build-order.ts';
 const open = () => {
   const registry = new Registry();
   let paused = 0;
-  const metrics = createConsumerMetrics(registry, () => paused);
+  const metrics = createConsumerMetrics(registry, {
+    paused: () => paused,
+    commitsFailingSeconds: () => 12,
+  });
   return {
     ...metrics,
     pause: (partitions: number) => {
@@ -62,7 +65,7 @@ test('the lag is what lies between the committed offset and the end, also before
     'orders_consumer_lag_messages{partition="0"} 150',
   ]);
   progress.committed(0, 240n);
-  progress.end(0, 300n);
+  progress.known(0, { end: 300n, committed: 230n });
   expect(await read('orders_consumer_lag_messages{')).toEqual([
     'orders_consumer_lag_messages{partition="0"} 60',
   ]);
@@ -77,9 +80,39 @@ test('a partition that is another member’s has no lag here', async () => {
   progress.assigned([0, 1]);
   progress.fetched(1, 0n, 5n);
   progress.assigned([0]);
-  progress.end(1, 9n);
+  progress.known(1, { end: 9n, committed: 0n });
   progress.committed(1, 9n);
   expect(await read('orders_consumer_lag_messages{')).toEqual([]);
+});
+
+test('a partition that nobody has yet counts at the leader of the group, and nowhere else', async () => {
+  const [leader, other] = [open(), open()];
+  leader.progress.assigned([0, 2], [0, 1, 2]);
+  other.progress.assigned([1]);
+  for (const { progress } of [leader, other])
+    for (const [partition, committed] of [1n, 2n, 3n, 0n].entries())
+      progress.known(partition, { end: 10n, committed });
+  expect(await leader.read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 9',
+    'orders_consumer_lag_messages{partition="2"} 7',
+    'orders_consumer_lag_messages{partition="3"} 10',
+  ]);
+  expect(await other.read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="1"} 8',
+  ]);
+  leader.progress.assigned([0, 2]);
+  other.progress.assigned([1, 3], [0, 1, 2, 3]);
+  for (const { progress } of [leader, other]) progress.known(3, { end: 12n, committed: 0n });
+  expect(await leader.read('orders_consumer_lag_messages{partition="3"}')).toEqual([]);
+  expect(await other.read('orders_consumer_lag_messages{partition="3"}')).toEqual([
+    'orders_consumer_lag_messages{partition="3"} 12',
+  ]);
+});
+
+test('how long offsets could not be committed is told as it is when it is read', async () => {
+  expect(await open().read('orders_consumer_commits_failing_seconds')).toEqual([
+    'orders_consumer_commits_failing_seconds 12',
+  ]);
 });
 
 test('partitions that wait are told as they are when they are read', async () => {

@@ -9,7 +9,13 @@ const ok = { ping: async () => {} };
 const isWarm = () => true;
 const works = { state: 'works' } as const;
 const off = { state: 'off' } as const;
-const fine: ConsumerState = { name: 'consumer-1', kafka: undefined, postgres: undefined, thread: undefined };
+const fine: ConsumerState = {
+  name: 'consumer-1',
+  kafka: undefined,
+  postgres: undefined,
+  kafkaDegraded: undefined,
+  thread: undefined,
+};
 const away = { ...fine, name: 'consumer-2', kafka: 'Connection error: connect ECONNREFUSED' };
 
 test('all well is ready', async () => {
@@ -65,6 +71,24 @@ test('Redis or Kafka away is degraded, with the reason', async () => {
     status: 'degraded',
     parts: { kafka: { reason: 'not reached yet' } },
   });
+});
+
+test('a Kafka of which something is wrong is degraded, with the reason, also where nothing but consumers run', async () => {
+  const limping = { ...fine, name: 'consumer-2', kafkaDegraded: 'a broker does not answer' };
+  for (const one of [isWarm, undefined]) {
+    const health = createHealth({
+      store: ok,
+      redis: undefined,
+      consumers: () => [fine, limping],
+      isWarm: one,
+    });
+    expect(await health()).toMatchObject({
+      status: 'degraded',
+      parts: { kafka: { state: 'degraded', reason: limping.kafkaDegraded }, consumers: works },
+    });
+  }
+  const health = createHealth({ store: ok, redis: undefined, consumers: () => [limping, away], isWarm });
+  expect(await health()).toMatchObject({ parts: { kafka: { state: 'away', reason: away.kafka } } });
 });
 
 test('a consumer whose thread has ended, or that cannot store, is degraded, and named', async () => {

@@ -1,5 +1,6 @@
 /** The way of a message in the tests: a topic, a group and a database of their own, and consumers between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
+import { createCommitState } from '../src/consumer/commit-state.ts';
 import { createConsumer } from '../src/consumer/consumer.ts';
 import { createDeadLetters, type Message } from '../src/consumer/dead-letters.ts';
 import { createIngest, type Outcome } from '../src/consumer/ingest.ts';
@@ -120,6 +121,7 @@ export const openPipeline = async ({
         outcomes.push(outcome);
         return outcome;
       });
+      const commits = createCommitState(silent, () => {});
       const consumer = createConsumer({
         kafka,
         groupId: topic,
@@ -130,6 +132,7 @@ export const openPipeline = async ({
         },
         take: async (chunk, signal) => void (await take(chunk, signal)),
         state: kafkaState,
+        commits,
         log: silent,
         progress: {
           fetched() {},

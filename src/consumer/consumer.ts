@@ -1,8 +1,9 @@
-import type { Kafka, Consumer as Member } from 'kafkajs';
+import { type Kafka, type Consumer as Member, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
 import type { Log } from '../log.ts';
 import { backoff, pause, within } from '../retry.ts';
 import type { ServiceState } from '../service-state.ts';
 import { type Assignment, createAssignment } from './assignment.ts';
+import type { CommitState } from './commit-state.ts';
 import type { Message } from './dead-letters.ts';
 
 /** The least that Kafka allows: a member that has died keeps its partitions waiting for so long, in ms. */
@@ -29,13 +30,17 @@ type Options = {
   /** Takes a chunk to where nothing can lose it. Rejects when the signal is aborted. */
   take: (chunk: Message[], signal: AbortSignal) => Promise<void>;
   state: ServiceState;
+  commits: Pick<CommitState, 'succeeded' | 'failed'>;
   log: Log;
   progress: {
     /** A fetch began at the offset `first`; the partition's newest message is before `end`. */
     fetched(partition: number, first: bigint, end: bigint): void;
     committed(partition: number, offset: bigint): void;
-    /** The partitions that this member has from now on. */
-    assigned(partitions: number[]): void;
+    /**
+     * The partitions that this member has from now on; and all that were given out, to whomever, where this member is the
+     * group's leader.
+     */
+    assigned(partitions: number[], all?: number[]): void;
   };
 };
 
@@ -43,14 +48,30 @@ type Options = {
  * Reads the topic as a member of the group, for ever. A member that kafkajs has given up, or that has fallen silent, is
  * replaced by a new one, as soon as Kafka lets it.
  */
-export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, log, progress }: Options) => {
+export const createConsumer = ({
+  kafka,
+  groupId,
+  topic,
+  prepare,
+  take,
+  state,
+  commits,
+  log,
+  progress,
+}: Options) => {
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
 
   /** One member, from joining until it is stopped. Rejects when it has ended by itself. */
   const runMember = async () => {
+    let all: number[] = [];
     const member = kafka.consumer({
       groupId,
+      partitionAssigners: [
+        assignerOf(topic, (partitions) => {
+          all = partitions;
+        }),
+      ],
       sessionTimeout,
       heartbeatInterval,
       rebalanceTimeout,
@@ -90,7 +111,7 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
       assignment.abandon();
       assignment = begin();
       const partitions = payload.memberAssignment[topic] ?? [];
-      progress.assigned(partitions);
+      progress.assigned(partitions, payload.isLeader ? all : undefined);
       state.works();
       log.info({ partitions }, 'joined the group');
     });
@@ -109,7 +130,11 @@ export const createConsumer = ({ kafka, groupId, topic, prepare, take, state, lo
             BigInt(payload.batch.firstOffset() ?? highWatermark),
             BigInt(highWatermark),
           );
-          return assignment.accept(payload);
+          return assignment.accept({
+            ...payload,
+            commitOffsetsIfNecessary: (offsets) =>
+              followed(payload.commitOffsetsIfNecessary(offsets), commits),
+          });
         },
       });
       await Promise.race([ended.promise, aborted(stopping.signal)]);
@@ -155,6 +180,30 @@ const aborted = (signal: AbortSignal) =>
     if (signal.aborted) resolve();
     signal.addEventListener('abort', () => resolve());
   });
+
+/** kafkajs's own, which also says what it gives out. */
+const assignerOf =
+  (topic: string, given: (partitions: number[]) => void): PartitionAssigner =>
+  (config) => {
+    const roundRobin = PartitionAssigners.roundRobin(config);
+    return {
+      ...roundRobin,
+      assign(group) {
+        given(config.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId));
+        return roundRobin.assign(group);
+      },
+    };
+  };
+
+const followed = async (commit: Promise<void>, commits: Options['commits']) => {
+  try {
+    await commit;
+    commits.succeeded();
+  } catch (error) {
+    commits.failed(error);
+    throw error;
+  }
+};
 
 /** With Kafka away, leaving waits for a request's time-out; but the group notices the absence by itself. */
 const leave = (member: Member, log: Log) =>

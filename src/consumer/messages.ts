@@ -19,7 +19,12 @@ export type ConsumerSettings = {
 };
 
 /** Why a service does not work, for a consumer; undefined while it does. */
-export type ServiceReasons = { kafka: string | undefined; postgres: string | undefined };
+export type ServiceReasons = {
+  kafka: string | undefined;
+  postgres: string | undefined;
+  /** What is wrong with Kafka though orders are read and stored; undefined while nothing is. */
+  kafkaDegraded: string | undefined;
+};
 
 /** `thread`: why the consumer's thread does not run; undefined while it does. */
 export type ConsumerState = ServiceReasons & { name: string; thread: string | undefined };

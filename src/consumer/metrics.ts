@@ -1,11 +1,18 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { DeadLetter, Message } from './dead-letters.ts';
 import type { Outcome } from './ingest.ts';
+import type { KnownOffsets } from './offset-watch.ts';
 
 const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
 
+type Readings = {
+  /** Partitions that wait for a service. */
+  paused: () => number;
+  commitsFailingSeconds: () => number;
+};
+
 /** What is measured of one consumer. */
-export const createConsumerMetrics = (registry: Registry, paused: () => number) => {
+export const createConsumerMetrics = (registry: Registry, { paused, commitsFailingSeconds }: Readings) => {
   const registers = [registry];
   const stored = new Counter({ name: 'orders_stored_total', help: 'Orders that were new', registers });
   const duplicates = new Counter({
@@ -41,7 +48,7 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
   });
   const lag = new Gauge({
     name: 'orders_consumer_lag_messages',
-    help: 'Messages of a partition after the committed offset',
+    help: "Messages of a partition after the committed offset; the group's leader has those of partitions that no consumer has yet",
     labelNames: ['partition'],
     registers,
   });
@@ -51,6 +58,14 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
     registers,
     collect() {
       this.set(paused());
+    },
+  });
+  new Gauge({
+    name: 'orders_consumer_commits_failing_seconds',
+    help: 'For how long no offset could be committed to Kafka; 0 while they can',
+    registers,
+    collect() {
+      this.set(commitsFailingSeconds());
     },
   });
 
@@ -71,16 +86,16 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
   });
 
   const offsets = new Map<number, { end?: bigint; committed?: bigint }>();
-  const show = (partition: number) => {
-    const { end, committed } = offsets.get(partition) ?? {};
+  /** What was given out to all members, if it was this one that gave it out. */
+  let given: ReadonlySet<number> | undefined;
+  const show = (partition: number, { end, committed }: { end?: bigint; committed?: bigint }) => {
     if (end === undefined || committed === undefined) return;
     lag.set({ partition }, Number(end > committed ? end - committed : 0n));
   };
   const set = (partition: number, known: { end?: bigint; committed?: bigint }) => {
     const before = offsets.get(partition);
     if (!before) return;
-    Object.assign(before, known);
-    show(partition);
+    show(partition, Object.assign(before, known));
   };
 
   return {
@@ -94,7 +109,9 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
       for (const { timestamp } of messages) delay.observe(Math.max(0, now - Number(timestamp)) / 1000);
     },
     progress: {
-      assigned(assigned: readonly number[]) {
+      /** `all` are the partitions that were given out to anybody, where this member is the group's leader. */
+      assigned(assigned: readonly number[], all?: readonly number[]) {
+        given = all && new Set(all);
         offsets.clear();
         lag.reset();
         for (const partition of assigned) offsets.set(partition, {});
@@ -105,7 +122,14 @@ export const createConsumerMetrics = (registry: Registry, paused: () => number) 
       /** Where a fetch began tells what is committed, until we have committed something ourselves. */
       fetched: (partition: number, first: bigint, end: bigint) =>
         set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
-      end: (partition: number, end: bigint) => set(partition, { end }),
+      known(partition: number, { end, committed }: KnownOffsets) {
+        const own = offsets.get(partition);
+        if (own) {
+          const since = own.committed ?? committed;
+          set(partition, since === undefined ? { end } : { end, committed: since });
+        } else if (given && !given.has(partition) && committed !== undefined)
+          show(partition, { end, committed });
+      },
       committed(partition: number, committed: bigint) {
         set(partition, { committed });
         progressed.setToCurrentTime();

@@ -17,7 +17,13 @@ type Options = {
 /** Runs a consumer in a thread of this process. A thread that ends unasked is started again, with backoff. */
 export const startConsumerThread = ({ settings, stored, log }: Options) => {
   const { name } = settings;
-  const unknown = { name, kafka: 'not reached yet', postgres: undefined, thread: undefined };
+  const unknown = {
+    name,
+    kafka: 'not reached yet',
+    postgres: undefined,
+    kafkaDegraded: undefined,
+    thread: undefined,
+  };
   let state: ConsumerState = unknown;
   let attempt = 0;
   let restarts = 0;

@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import { createBrokers } from '../brokers.ts';
 import { openDatabase } from '../database.ts';
 import { createKafka, ensureTopics } from '../kafka.ts';
 import { createLog } from '../log.ts';
@@ -10,6 +11,7 @@ import { summarize } from '../summary.ts';
 import { traceDeadLetters, traceIngest } from '../tracing/messages.ts';
 import { traceStore } from '../tracing/store.ts';
 import { openTracing, tracedBy } from '../tracing/tracing.ts';
+import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters, type Message } from './dead-letters.ts';
 import { createIngest } from './ingest.ts';
@@ -38,7 +40,8 @@ const start = async (settings: ConsumerSettings) => {
   const { name, topic, deadLetterTopic, groupId, partitions } = settings;
   const tracing = await openTracing(settings.tracing, createLog(settings.logLevel, name));
   const log = createLog(settings.logLevel, name, tracing?.ids);
-  const kafka = createKafka(settings.kafka, `order-lookup-${name}`, log);
+  const brokers = createBrokers(settings.kafka.brokers, log, () => tellState());
+  const kafka = createKafka(settings.kafka, `order-lookup-${name}`, log, brokers);
   const sql = openDatabase({
     url: settings.databaseUrl,
     connections: settings.databasePool,
@@ -54,16 +57,27 @@ const start = async (settings: ConsumerSettings) => {
   });
 
   const tellState = () =>
-    send({ type: 'state', state: { kafka: kafkaState.reason(), postgres: postgresState.reason() } });
+    send({
+      type: 'state',
+      state: {
+        kafka: kafkaState.reason(),
+        postgres: postgresState.reason(),
+        kafkaDegraded: commits.reason() ?? (brokers.isInTrouble() ? 'a broker does not answer' : undefined),
+      },
+    });
   const kafkaState = createServiceState('Kafka', log, tellState);
   const postgresState = createServiceState('PostgreSQL', log, tellState);
+  const commits = createCommitState(log, tellState);
 
   const registry = new Registry();
   registry.setDefaultLabels({ thread: name });
   const thread = addThreadMetrics({ registry, sql, connections: settings.databasePool });
   let taking = 0;
   let uncollected = 0;
-  const metrics = createConsumerMetrics(registry, () => (postgresState.reason() ? taking : 0));
+  const metrics = createConsumerMetrics(registry, {
+    paused: () => (postgresState.reason() ? taking : 0),
+    commitsFailingSeconds: commits.failingSeconds,
+  });
 
   const traced = tracedBy(tracing);
   const ingest = traced(
@@ -109,10 +123,11 @@ const start = async (settings: ConsumerSettings) => {
     prepare,
     take,
     state: kafkaState,
+    commits,
     log,
     progress: metrics.progress,
   });
-  const offsets = watchOffsets({ kafka, topic, end: metrics.progress.end, log });
+  const offsets = watchOffsets({ kafka, groupId, topic, known: metrics.progress.known, log });
   consumer.start();
 
   return {

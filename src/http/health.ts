@@ -8,8 +8,8 @@ const oneOf = <const Values extends readonly string[]>(...values: Values) =>
   Type.Unsafe<Values[number]>({ type: 'string', enum: values });
 
 const Part = Type.Object({
-  state: oneOf('works', 'away', 'off'),
-  reason: Type.Optional(Type.String({ description: 'Why it is away' })),
+  state: oneOf('works', 'degraded', 'away', 'off'),
+  reason: Type.Optional(Type.String({ description: 'Why it is away or degraded' })),
 });
 
 /** Lookups are answered while it warms, only not as quickly. */
@@ -24,7 +24,8 @@ export type PartState = Static<typeof Part>;
 
 /**
  * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
- * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work;
+ * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work,
+ * or does not work as it should;
  * `stopping` when it still does all that, but not for long.
  */
 export type Health = Static<typeof HealthSchema>;
@@ -60,11 +61,11 @@ export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Opti
   return async (): Promise<Health> => {
     const postgres = partOf(await ask());
     const redisPart = redis ? partOf(redis()) : off;
-    const kafka = consumers ? partOf(kafkaReason(consumers())) : off;
+    const kafka = consumers ? kafkaPart(consumers()) : off;
     const threads = consumers ? partOf(threadsReason(consumers())) : off;
     const needed = isWarm ? [postgres] : [postgres, kafka, threads];
     const isAway = (part: PartState) => part.state === 'away';
-    const isDegraded = [redisPart, kafka, threads].some(isAway);
+    const isDegraded = kafka.state === 'degraded' || [redisPart, kafka, threads].some(isAway);
     const works = needed.some(isAway) ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const status = stopping?.aborted ? 'stopping' : works;
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
@@ -77,10 +78,16 @@ const off: PartState = { state: 'off' };
 const partOf = (reason: string | undefined): PartState =>
   reason === undefined ? { state: 'works' } : { state: 'away', reason };
 
-const kafkaReason = (consumers: readonly ConsumerState[]) =>
-  consumers.length === 0
-    ? 'not reached yet'
-    : consumers.map(({ kafka }) => kafka).find((reason) => reason !== undefined);
+/** As the first consumer sees it for which Kafka is away, or else does not work as it should. */
+const kafkaPart = (consumers: readonly ConsumerState[]): PartState => {
+  if (consumers.length === 0) return { state: 'away', reason: 'not reached yet' };
+  const away = consumers.find(({ kafka }) => kafka !== undefined);
+  if (away) return partOf(away.kafka);
+  const degraded = consumers.find(({ kafkaDegraded }) => kafkaDegraded !== undefined);
+  return degraded?.kafkaDegraded === undefined
+    ? { state: 'works' }
+    : { state: 'degraded', reason: degraded.kafkaDegraded };
+};
 
 /** Of the first consumer that does not run, or cannot store. */
 const threadsReason = (consumers: readonly ConsumerState[]) => {

@@ -19,7 +19,7 @@ export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consum
       const { postgres, redis, kafka } = (await health()).parts;
       return Object.entries({ postgres, redis, kafka })
         .filter(([, { state }]) => state !== 'off')
-        .map(([service, { state }]) => [{ service }, state === 'works' ? 1 : 0]);
+        .map(([service, { state }]) => [{ service }, state === 'away' ? 0 : 1]);
     },
   });
   gauge({
