@@ -26,7 +26,9 @@ test('commits that fail for 10 s are reported once, and so is the first that suc
   expect(reason()).toBeUndefined();
   failFor(5);
   expect(lines).toEqual([warning]);
-  expect(reason()).toBe('offsets cannot be committed: the group has no coordinator (NOT_COORDINATOR_FOR_GROUP)');
+  expect(reason()).toBe(
+    'offsets cannot be committed: the group has no coordinator (NOT_COORDINATOR_FOR_GROUP)',
+  );
   expect(failingSeconds()).toBe(15);
   succeeded();
   expect(lines).toEqual([warning, 'info: offsets are committed again']);
