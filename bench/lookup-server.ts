@@ -11,6 +11,7 @@ import { createRedisCache } from '../src/cache/redis.ts';
 import { openDatabase } from '../src/database.ts';
 import { toDocument } from '../src/document.ts';
 import { createApp } from '../src/http/app.ts';
+import { createHostCheck } from '../src/http/host.ts';
 import { createRateLimit } from '../src/http/rate-limit.ts';
 import { createRequestCounts } from '../src/http/request-counts.ts';
 import { createLog } from '../src/log.ts';
@@ -39,7 +40,8 @@ const ours = async () => {
   const health = () => Promise.reject(new Error('not asked'));
   const requests = createRequestCounts();
   const rateLimit = side === 'ours-limited' ? createRateLimit(1e9) : undefined;
-  const rest = { metrics: undefined, feed: undefined, rateLimit, trustedProxies: 0, log };
+  const checkHost = createHostCheck({ names: null, loopbackOnly: false });
+  const rest = { metrics: undefined, feed: undefined, checkHost, rateLimit, trustedProxies: 0, log };
   const app = createApp({ lookup, health, requests, ...rest });
   const addressOf = (request: Request): string | undefined => server.requestIP(request)?.address;
   return (request: Request) => app.fetch(request, addressOf);

@@ -3,6 +3,7 @@ import {
   databaseUrl,
   flag,
   halves,
+  hostNames,
   integer,
   kafkaName,
   oneOf,
@@ -42,6 +43,12 @@ export const settings = {
     preset: '127.0.0.1',
     ...text,
     meaning: 'address that HTTP listens on; 0.0.0.0: every one',
+  }),
+  allowedHosts: define({
+    variable: 'ALLOWED_HOSTS',
+    ...optional(hostNames),
+    meaning:
+      'names that clients may call this server by, besides localhost and IP addresses; unset: any, but only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
   }),
   metricsPort: define({
     variable: 'METRICS_PORT',

@@ -8,9 +8,11 @@ import { openDatabase } from './database.ts';
 import { startProducer } from './embedded/producer.ts';
 import { openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
+import { isLoopback } from './http/address.ts';
 import { createApp } from './http/app.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
+import { createHostCheck } from './http/host.ts';
 import { createMetricsRoute } from './http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { createRateLimit } from './http/rate-limit.ts';
@@ -107,11 +109,16 @@ const start = async (run: Run) => {
   open.defer(metrics.stop);
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
   const { metricsPort, trustedProxies } = config;
+  const checkHost = createHostCheck({
+    names: config.allowedHosts,
+    loopbackOnly: services.embedded.length > 0 && isLoopback(config.host),
+  });
   const operations = { health, metrics: metricsPort === null ? metricsRoute : undefined };
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
+  const front = { checkHost, trustedProxies, log };
   const app = answers
-    ? traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, trustedProxies, log }))
-    : createOperationsApp(operationRoutes(operations), log);
+    ? traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, ...front }))
+    : createOperationsApp(operationRoutes(operations), front);
   const server = listen(app, config);
   open.defer(server.stop);
   open.defer(() => feed?.close());
@@ -119,7 +126,9 @@ const start = async (run: Run) => {
   if (metricsPort !== null) {
     const host = config.metricsHost ?? config.host;
     const address = { port: metricsPort, host, variable: 'METRICS_PORT' };
-    const own = listen(createOperationsApp({ '/metrics': metricsRoute }, log), address);
+    // Reached without the proxies: what they would say of a client, the client itself says.
+    const metricsFront = { ...front, trustedProxies: 0 };
+    const own = listen(createOperationsApp({ '/metrics': metricsRoute }, metricsFront), address);
     open.defer(own.stop);
     log.info({ url: own.url }, 'metrics are served');
   }

@@ -28,10 +28,21 @@ export const share = {
 
 export const text = { allowed: 'any text', read: (value: string) => value };
 
-/** What a header can carry as it is. */
+const tokenLength = 16;
+/** A secret that nobody guesses, of what a header can carry as it is. */
 export const token = {
-  allowed: 'letters, digits and the characters "-._~+/", "=" only at the end',
-  read: (value: string) => (/^[\w.~+/-]+=*$/.test(value) ? value : undefined),
+  allowed: `${tokenLength} or more letters, digits and characters "-._~+/", "=" only at the end`,
+  read: (value: string) => (value.length >= tokenLength && /^[\w.~+/-]+=*$/.test(value) ? value : undefined),
+};
+
+/** Names as they stand in a `Host` header, without a port, in lower case. */
+export const hostNames = {
+  allowed: 'host names without a port, several with commas between; *.example.org: every name below it',
+  read: (value: string) => {
+    const names = value.split(',').map((name) => name.trim().toLowerCase());
+    const isName = (name: string) => name.length <= 253 && /^(?:\*\.)?[\w-]+(?:\.[\w-]+)*$/.test(name);
+    return names.every(isName) ? names : undefined;
+  },
 };
 
 /** The name of a topic or group, by Kafka's own rule for topics. */

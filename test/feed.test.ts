@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { createFeed } from '../src/http/feed.ts';
 import type { Summary } from '../src/summary.ts';
+import { openApp } from './open-app.ts';
 import { until } from './until.ts';
 
 const summaryOf = (number: number, more: Partial<Summary> = {}): Summary => ({
@@ -76,12 +77,32 @@ test('a late reader is shown the last ten, in order', async () => {
 
 test('there are 500 readers at most, and a place is free when one has gone', async () => {
   const feed = open();
-  const streams = Array.from({ length: 500 }, () => feed.open());
+  const streams = Array.from({ length: 500 }, (_, number) => feed.open(`client ${number % 25}`));
   expect(streams.every(Boolean)).toBe(true);
-  expect(feed.open()).toBeUndefined();
+  expect(feed.hasRoomFor('another')).toBe(true);
+  expect(feed.open('another')).toBeUndefined();
   await streams[0]?.cancel();
   expect(feed.readers()).toBe(499);
   expect(feed.open()).toBeDefined();
+});
+
+test('a client has 20 readers at most, others have theirs, and a place is free when one has gone', async () => {
+  const feed = open();
+  const { get, app } = openApp({ feed });
+  const ask = (address: string, method = 'GET') =>
+    app.fetch(new Request('http://localhost/events', { method }), () => address);
+  const streams = await Promise.all(Array.from({ length: 20 }, () => ask('10.0.0.1')));
+  expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+  const refused = await ask('10.0.0.1');
+  expect([refused.status, refused.headers.get('content-type')]).toEqual([429, 'application/problem+json']);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await ask('10.0.0.1', 'HEAD')).status).toBe(200);
+  expect(feed.readers()).toBe(20);
+  expect((await ask('10.0.0.2')).status).toBe(200);
+  expect((await get('/healthz')).status).toBe(200);
+  await streams[0]?.body?.cancel();
+  expect((await ask('10.0.0.1')).status).toBe(200);
+  expect((await ask('10.0.0.1')).status).toBe(429);
 });
 
 test('a reader that does not read is let go, and the others are not', async () => {

@@ -1,5 +1,6 @@
 import { createMemoryCache } from '../src/cache/memory.ts';
 import { createApp } from '../src/http/app.ts';
+import { createHostCheck } from '../src/http/host.ts';
 import { createMetricsRoute } from '../src/http/metrics-route.ts';
 import { createRequestCounts } from '../src/http/request-counts.ts';
 import type { Log } from '../src/log.ts';
@@ -35,6 +36,7 @@ export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) =>
     metrics: createMetricsRoute({ read: async () => 'orders_lookups_total 1\n', token: null }),
     requests: createRequestCounts(),
     feed: undefined,
+    checkHost: createHostCheck({ names: null, loopbackOnly: false }),
     rateLimit: undefined,
     trustedProxies: 0,
     log,

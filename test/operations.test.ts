@@ -1,4 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { createHostCheck } from '../src/http/host.ts';
 import { createMetricsRoute } from '../src/http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from '../src/http/operations.ts';
 import { startProgram } from './program.ts';
@@ -14,10 +15,10 @@ const open = (change: Partial<Parameters<typeof operationRoutes>[0]> = {}, log =
   const health = async () => ({ status: 'ready' as const, parts });
   const app = createOperationsApp(
     operationRoutes({ health, metrics: async () => new Response('a 1\n'), ...change }),
-    log,
+    { checkHost: createHostCheck({ names: null, loopbackOnly: true }), trustedProxies: 0, log },
   );
-  return (path: string, method = 'GET', headers = {}) =>
-    app.fetch(new Request(`http://localhost${path}`, { method, headers }));
+  return (path: string, method = 'GET', headers = {}, address = '10.0.0.1') =>
+    app.fetch(new Request(`http://localhost${path}`, { method, headers }), () => address);
 };
 
 test('health, readiness and metrics are all that there is', async () => {
@@ -57,7 +58,7 @@ test('a failure is noted, and its words are not told', async () => {
 });
 
 describe('metrics with a token', () => {
-  const token = 's3cret-T0ken';
+  const token = 's3cret-T0ken-long';
   const ask = (authorization?: string) =>
     open({ metrics: createMetricsRoute({ read: async () => 'a 1\n', token }) })('/metrics', 'GET', {
       ...(authorization && { authorization }),
@@ -84,6 +85,25 @@ describe('metrics with a token', () => {
     ]);
     expect(response.headers.get('content-type')).toBe('application/problem+json');
     expect(await response.text()).not.toContain(token);
+  });
+
+  test('of a client that has sent ten wrong ones none is looked at for a while; others are not kept waiting', async () => {
+    const get = open({ metrics: createMetricsRoute({ read: async () => 'a 1\n', token }) });
+    const ask = (given: string | undefined, address: string) =>
+      get('/metrics', 'GET', given === undefined ? {} : { authorization: `Bearer ${given}` }, address);
+    // Without a token, and with the right one, as often as it likes.
+    for (let asked = 0; asked < 20; asked++) {
+      expect((await ask(undefined, '10.0.0.1')).status).toBe(401);
+      expect((await ask(token, '10.0.0.1')).status).toBe(200);
+    }
+    const wrong = await Promise.all(
+      Array.from({ length: 12 }, (_, number) => ask(`${token}${number}`, '10.0.0.1')),
+    );
+    expect(wrong.map(({ status }) => status)).toEqual([...Array(10).fill(401), 429, 429]);
+    expect(Number(wrong[11]?.headers.get('retry-after'))).toBeWithin(1, 7);
+    expect(wrong[11]?.headers.get('content-type')).toBe('application/problem+json');
+    expect((await ask(token, '10.0.0.1')).status).toBe(429);
+    expect((await ask(token, '10.0.0.2')).status).toBe(200);
   });
 
   test('health wants none', async () => {

@@ -197,6 +197,27 @@ test('the language is the chosen one, else the first that the browser accepts, e
   }
 });
 
+test.each([
+  [0, 'http', undefined, false],
+  [0, 'https', undefined, true],
+  [0, 'http', 'https', false],
+  [1, 'http', 'https', true],
+  [1, 'http', 'HTTPS', true],
+  [1, 'http', 'http', false],
+  [1, 'http', 'https, http', false],
+  [2, 'http', 'https, http', true],
+])(
+  'behind %d proxies, over %s, with X-Forwarded-Proto: %s, a cookie is for TLS alone: %p',
+  async (trustedProxies, scheme, header, secure) => {
+    const page = createPage({ lookup: createWorld([]).lookup, liveFeed: false, trustedProxies });
+    const headers = header === undefined ? {} : { 'x-forwarded-proto': header };
+    const answer = await page.handle(new Request(`${scheme}://localhost/?lang=en&theme=dark`, { headers }));
+    const cookies = answer.headers.getSetCookie();
+    expect(cookies).toHaveLength(2);
+    for (const cookie of cookies) expect(cookie.endsWith('; Secure')).toBe(secure);
+  },
+);
+
 test('a choice is remembered, and the address goes on without it', async () => {
   const { get } = createSite();
   const answer = await get(`${linkTo(quoted.order_uid)}&lang=en&theme=dark`);
@@ -206,7 +227,10 @@ test('a choice is remembered, and the address goes on without it', async () => {
   );
   const cookies = answer.headers.getSetCookie();
   expect(cookies.map((cookie) => cookie.split(';')[0])).toEqual(['lang=en', 'theme=dark']);
-  for (const cookie of cookies) expect(cookie).toContain('SameSite=Lax');
+  for (const cookie of cookies) {
+    expect(cookie).toContain('SameSite=Lax');
+    expect(cookie).not.toContain('Secure');
+  }
   expect(await (await get('/', { cookie: 'theme=dark' })).text()).toContain('data-theme="dark"');
   for (const nonsense of ['/?lang=xx', '/?theme=%22%3E']) {
     const refused = await get(nonsense);

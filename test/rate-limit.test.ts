@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { parseAddress } from '../src/http/address.ts';
 import { createClientOf } from '../src/http/client.ts';
 import { createRateLimit } from '../src/http/rate-limit.ts';
 import { openApp, path } from './open-app.ts';
@@ -92,6 +93,15 @@ describe('a client', () => {
     [2, '203.0.113.9', '203.0.113.9'],
     [1, '203.0.113.9:4711', '203.0.113.9'],
     [1, '[2001:db8:1:2:3::4]:4711', '2001:db8:1:2'],
+    [1, '2001:DB8:0001:0002::', '2001:db8:1:2'],
+    [1, '::ffff:cb00:7109', '203.0.113.9'],
+    [1, 'unknown', '10.0.0.7'],
+    [1, '1.2.3.4, ', '10.0.0.7'],
+    [3, ',,,', '10.0.0.7'],
+    [1, '203.0.113.256', '10.0.0.7'],
+    [1, '203.0.113.9:x', '10.0.0.7'],
+    [1, `${'1.2.3.4, '.repeat(1_600)}203.0.113.9`, '203.0.113.9'],
+    [2, `${'1.2.3.4, '.repeat(1_600)}203.0.113.9, 10.0.0.1`, '203.0.113.9'],
     [1, undefined, '10.0.0.7'],
   ])('behind %d proxies is what the outermost of them saw: %s', (proxies, forwarded, client) => {
     expect(ask(proxies, '10.0.0.7', forwarded)).toBe(client);
@@ -111,9 +121,89 @@ describe('a client', () => {
     ['2001:db8::1', '2001:db8:0:0'],
     ['::1', '0:0:0:0'],
     ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::ffff:c000:201', '192.0.2.1'],
+    ['0:0:0:0:0:FFFF:C000:0201', '192.0.2.1'],
+    ['0000:0000:0000:0000:0000:ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:0db8:0001:0002:0000:0000:0000:0006', '2001:db8:1:2'],
+    ['2001:db8:1:2:3:4:192.0.2.1', '2001:db8:1:2'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
   ])('with IPv6 is its network: %s', (address, client) => {
     expect(ask(0, address)).toBe(client);
   });
+});
+
+describe('an IPv6 address', () => {
+  const groups = fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff })), {
+    minLength: 8,
+    maxLength: 8,
+  });
+  /** With or without leading zeros, in either case, with a run of zeros left out, the end as IPv4. */
+  const spell = (parts: number[], long: boolean, upper: boolean, short: boolean, v4: boolean) => {
+    const texts = parts.map((part) => part.toString(16).padStart(long ? 4 : 1, '0'));
+    const [high = 0, low = 0] = parts.slice(6);
+    if (v4) texts.splice(6, 2, [high >> 8, high & 255, low >> 8, low & 255].join('.'));
+    const from = short ? parts.indexOf(0) : -1;
+    let to = from;
+    while (from !== -1 && to < texts.length && parts[to] === 0 && !texts[to]?.includes('.')) to++;
+    const text =
+      to > from ? `${texts.slice(0, from).join(':')}::${texts.slice(to).join(':')}` : texts.join(':');
+    return upper ? text.toUpperCase() : text;
+  };
+
+  test('is one client in every spelling, of a connection and of a header', () => {
+    fc.assert(
+      fc.property(
+        groups,
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (parts, long, upper, short, v4, isMapped) => {
+          const address = isMapped ? [0, 0, 0, 0, 0, 0xffff, ...parts.slice(6)] : parts;
+          const spelled = spell(address, long, upper, short, v4);
+          const plain = spell(address, false, false, false, false);
+          const wanted = createClientOf(0)(new Request('http://localhost/'), () => plain);
+          expect(createClientOf(0)(new Request('http://localhost/'), () => spelled)).toBe(wanted);
+          for (const header of [spelled, `[${spelled}]:80`]) {
+            const request = new Request('http://localhost/', { headers: { 'x-forwarded-for': header } });
+            expect(createClientOf(1)(request, () => 'none')).toBe(wanted);
+          }
+        },
+      ),
+    );
+  });
+
+  test.each([
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4::5:6:7:8',
+    '12345::',
+    'g::',
+    ':::',
+    '::1.2.3',
+    '::1.2.3.4.5',
+    '[::1',
+    '::1]',
+  ])('%s is none', (text) => expect(parseAddress(text)).toBeUndefined());
+});
+
+test('of a long header no more than the address is remembered', () => {
+  const limit = createRateLimit(10);
+  const clientOf = createClientOf(1);
+  const padding = 'x'.repeat(15_000);
+  Bun.gc(true);
+  const before = process.memoryUsage.rss();
+  // 450 MB, were the headers kept.
+  for (let number = 0; number < 30_000; number++) {
+    const address = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
+    const headers = { 'x-forwarded-for': `${padding}${number}, ${address}` };
+    limit.take(clientOf(new Request('http://localhost/', { headers }), () => 'none'));
+  }
+  Bun.gc(true);
+  expect(limit.clients()).toBe(30_000);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(150e6);
 });
 
 describe('over the limit', () => {

@@ -1,11 +1,14 @@
 import { Elysia } from 'elysia';
 import type { Log } from '../log.ts';
 import { type Lookup, Unavailable } from '../lookup.ts';
+import type { Client } from './client.ts';
 import { createDocs } from './docs.ts';
 import { createFailure } from './failure.ts';
-import type { Feed } from './feed.ts';
+import { type Feed, readersOfClient } from './feed.ts';
 import { createFront } from './front.ts';
 import type { Health } from './health.ts';
+import type { HostCheck } from './host.ts';
+import type { MetricsRoute } from './metrics-route.ts';
 import { operationRoutes } from './operations.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
 import { createPage } from './page.tsx';
@@ -18,10 +21,11 @@ type Parts = {
   lookup: Lookup;
   health: () => Promise<Health>;
   /** Absent when the metrics have a port of their own. */
-  metrics: ((request: Request) => Promise<Response>) | undefined;
+  metrics: MetricsRoute | undefined;
   requests: RequestCounts;
   /** The live list; without it there is none, and no `/events`. */
   feed: Feed | undefined;
+  checkHost: HostCheck;
   /** Without it a client may ask as much as it likes. */
   rateLimit: RateLimit | undefined;
   /** How many proxies stand in front of us. */
@@ -32,6 +36,9 @@ type Parts = {
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
 export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Parts) => {
   const order = createOrderRoute(lookup);
+  /** Of the requests that the router answers. */
+  const clients = new WeakMap<Request, Client>();
+  const clientOf = (request: Request) => clients.get(request)?.() ?? '';
   const operations = operationRoutes({ health, metrics });
   const failed = createFailure(log);
   const noStore = { headers: { ...dataHeaders, 'cache-control': 'no-store' } };
@@ -59,15 +66,26 @@ export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Part
     .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
     .get('/healthz', operations['/healthz'])
     .get('/readyz', operations['/readyz'])
-    .use(createPage({ lookup, liveFeed: feed !== undefined }))
+    .use(createPage({ lookup, liveFeed: feed !== undefined, trustedProxies: front.trustedProxies }))
     .use(createDocs());
 
-  if (metrics) app.get('/metrics', ({ request }) => metrics(request));
+  if (metrics) app.get('/metrics', ({ request }) => metrics(request, () => clientOf(request)));
   if (feed) {
     // Without a body, or the stream would be waited for.
     app.head('/events', () => new Response(null, { headers: eventHeaders }));
     app.get('/events', ({ request }) => {
-      const stream = feed.open();
+      const client = clientOf(request);
+      if (!feed.hasRoomFor(client))
+        return toProblem(
+          request,
+          {
+            status: 429,
+            title: 'Too many readers',
+            detail: `One client may read the live list ${readersOfClient} times at once.`,
+          },
+          { 'retry-after': '30' },
+        );
+      const stream = feed.open(client);
       if (!stream)
         return toProblem(
           request,
@@ -97,7 +115,11 @@ export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Part
   };
 
   const paths = new Set(app.routes.map((route) => route.path));
-  const fetch = createFront({ order, routed: app.fetch, paths, failed, log, ...front });
+  const routed = (request: Request, client: Client) => {
+    clients.set(request, client);
+    return app.fetch(request);
+  };
+  const fetch = createFront({ order, routed, paths, failed, log, ...front });
   return { fetch, routes: app.routes };
 };
 

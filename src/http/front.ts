@@ -1,19 +1,21 @@
 import type { Log } from '../log.ts';
-import { type AddressOf, createClientOf } from './client.ts';
+import { type AddressOf, type Client, createClientOf } from './client.ts';
+import type { HostCheck } from './host.ts';
 import { toProblem } from './problem.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RequestCounts } from './request-counts.ts';
 import { requestId } from './request-id.ts';
-import { createRouteNames, lookupRoute } from './route-names.ts';
+import { createRouteNames, isProbe, lookupRoute } from './route-names.ts';
 
 type Options = {
   /** Answers `GET /order/:uid`. */
   order: (request: Request, uid: string) => Response | Promise<Response>;
   /** Answers everything else. */
-  routed: (request: Request) => Response | Promise<Response>;
+  routed: (request: Request, client: Client) => Response | Promise<Response>;
   /** The router's. */
   paths: ReadonlySet<string>;
   failed: (request: Request, error: unknown) => Response;
+  checkHost: HostCheck;
   rateLimit: RateLimit | undefined;
   trustedProxies: number;
   requests: RequestCounts;
@@ -21,16 +23,16 @@ type Options = {
 };
 
 /** Asked by those who watch over us, at their own pace. */
-const unlimited = new Set(['/healthz', '/readyz', '/metrics']);
+const isUnlimited = (route: string) => isProbe(route) || route === '/metrics';
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const noAddress: AddressOf = () => undefined;
 
 /**
- * What every request passes: the limit of its client, its id, its count. Lookups are nearly all that is asked, and pass no
+ * What every request passes: the check of its host, the limit of its client, its id, its count. Lookups are nearly all that is asked, and pass no
  * router: of 19 µs of processor that a hit took, it took two.
  */
 export const createFront = ({ order, routed, paths, failed, rateLimit, ...options }: Options) => {
-  const { requests, log } = options;
+  const { requests, checkHost, log } = options;
   const clientOf = createClientOf(options.trustedProxies);
   const tellsEach = log.isLevelEnabled('debug');
   const nameOf = createRouteNames(paths);
@@ -40,15 +42,17 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
     return wait > 0 ? tooMany(request, Math.ceil(wait / 1000), perMinute) : undefined;
   };
 
-  const routedWithId = async (request: Request) => {
-    const response = await routed(request);
+  const routedWithId = async (request: Request, client: Client) => {
+    const response = await routed(request, client);
     response.headers.set('x-request-id', requestId(request));
     return response;
   };
 
-  const answer = (request: Request, uid: string | undefined) => {
+  const answer = (request: Request, uid: string | undefined, addressOf: AddressOf) => {
     try {
-      return uid === undefined ? routedWithId(request) : order(request, uid);
+      return uid === undefined
+        ? routedWithId(request, () => clientOf(request, addressOf))
+        : order(request, uid);
     } catch (error) {
       return failed(request, error);
     }
@@ -70,8 +74,10 @@ export const createFront = ({ order, routed, paths, failed, rateLimit, ...option
     const begun = performance.now();
     const uid = request.method === 'GET' ? lookedUp(request.url) : undefined;
     const route = uid === undefined ? nameOf(request.url) : lookupRoute;
-    const refused = rateLimit && !unlimited.has(route) ? refusal(rateLimit, request, addressOf) : undefined;
-    const answered = refused ?? answer(request, uid);
+    const refused =
+      checkHost(request, isProbe(route)) ??
+      (rateLimit && !isUnlimited(route) ? refusal(rateLimit, request, addressOf) : undefined);
+    const answered = refused ?? answer(request, uid, addressOf);
     if (!(answered instanceof Promise)) return counted(request, route, answered, begun);
     return answered.then(
       (response) => counted(request, route, response, begun),

@@ -1,43 +1,79 @@
+import type { Client } from './client.ts';
 import { toProblem } from './problem.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { dataHeaders } from './security-headers.ts';
 
 type Options = {
   /** What Prometheus reads. */
   read: () => Promise<string>;
-  /** Who asks must show it; null: nobody must. */
+  /** A client has to send it; null: none is needed. */
   token: string | null;
 };
 
-/** Answers what Prometheus asks, if it may be told. */
-export const createMetricsRoute = ({ read, token }: Options) => {
-  const isAllowed = token === null ? async () => true : bearerIs(token);
-  return async (request: Request): Promise<Response> => {
-    if (!(await isAllowed(request.headers.get('authorization'))))
-      return toProblem(
-        request,
-        { status: 401, title: 'Not allowed', detail: 'The metrics want the token of METRICS_TOKEN.' },
-        { 'www-authenticate': 'Bearer realm="metrics"' },
-      );
-    return new Response(await read(), {
+export type MetricsRoute = (request: Request, client: Client) => Promise<Response>;
+
+/** Wrong tokens a minute of each client; after that no token of it is looked at. */
+const wrongPerMinute = 10;
+
+/** Answers Prometheus, if it has the token. */
+export const createMetricsRoute = ({ read, token }: Options): MetricsRoute => {
+  const refuse = token === null ? () => undefined : createRefusal(token);
+  return async (request, client) =>
+    refuse(request, client) ??
+    new Response(await read(), {
       headers: {
         ...dataHeaders,
         'cache-control': 'no-store',
         'content-type': 'text/plain; version=0.0.4; charset=utf-8',
       },
     });
+};
+
+const createRefusal = (token: string) => {
+  const isToken = equals(token);
+  const wrong = createRateLimit(wrongPerMinute);
+  return (request: Request, client: Client): Response | undefined => {
+    const given = bearerOf(request.headers.get('authorization') ?? '');
+    if (given !== undefined) {
+      const wait = wrong.wait(client());
+      if (wait > 0) return tooMany(request, Math.ceil(wait / 1000));
+      if (isToken(given)) return undefined;
+      wrong.take(client());
+    }
+    return toProblem(
+      request,
+      { status: 401, title: 'Not allowed', detail: 'The metrics want the token of METRICS_TOKEN.' },
+      { 'www-authenticate': 'Bearer realm="metrics"' },
+    );
   };
 };
 
-const utf8 = new TextEncoder();
-const digest = async (text: string) =>
-  new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(text)));
+const tooMany = (request: Request, seconds: number) =>
+  toProblem(
+    request,
+    {
+      status: 429,
+      title: 'Too many wrong tokens',
+      detail: `One client may send ${wrongPerMinute} wrong tokens a minute. Please wait ${seconds} s.`,
+    },
+    { 'retry-after': String(seconds) },
+  );
 
-/** Compares digests to their last byte, so that the time it takes tells nothing of the token, nor of its length. */
-const bearerIs = (token: string) => {
+const scheme = 'bearer ';
+
+/** The credentials of that scheme; undefined for none, or another scheme's. */
+const bearerOf = (authorization: string) =>
+  authorization.slice(0, scheme.length).toLowerCase() === scheme
+    ? authorization.slice(scheme.length).trim()
+    : undefined;
+
+const digest = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest();
+
+/**
+ * Compares digests to their last byte, so that the time it takes says nothing of the token, nor of its length. At once, so
+ * that of requests that come together none passes the limit before the others are counted.
+ */
+const equals = (token: string) => {
   const wanted = digest(token);
-  return async (authorization: string | null): Promise<boolean> => {
-    const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
-    const [expected, actual] = await Promise.all([wanted, digest(given)]);
-    return expected.reduce((difference, byte, index) => difference | (byte ^ (actual[index] ?? 0)), 0) === 0;
-  };
+  return (given: string): boolean => crypto.timingSafeEqual(wanted, digest(given));
 };

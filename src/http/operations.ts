@@ -1,10 +1,14 @@
 import type { Log } from '../log.ts';
+import { type AddressOf, type Client, createClientOf } from './client.ts';
 import { createFailure } from './failure.ts';
 import type { Health } from './health.ts';
+import type { HostCheck } from './host.ts';
 import { toProblem } from './problem.ts';
+import { isProbe } from './route-names.ts';
 import { dataHeaders } from './security-headers.ts';
+import { pathOf } from './target.ts';
 
-type Route = (request: Request) => Response | Promise<Response>;
+type Route = (request: Request, client: Client) => Response | Promise<Response>;
 type Routes = Record<string, Route>;
 
 type Parts = {
@@ -26,12 +30,18 @@ export const operationRoutes = ({ health, metrics }: Parts) => ({
   ...(metrics && { '/metrics': metrics }),
 });
 
+type Options = { checkHost: HostCheck; trustedProxies: number; log: Log };
+const noAddress: AddressOf = () => undefined;
+
 /** An app of these routes and nothing else, for a process that answers no lookups, or a port that does not. */
-export const createOperationsApp = (routes: Routes, log: Log) => {
+export const createOperationsApp = (routes: Routes, { checkHost, trustedProxies, log }: Options) => {
   const failed = createFailure(log);
+  const clientOf = createClientOf(trustedProxies);
   return {
-    async fetch(request: Request): Promise<Response> {
+    async fetch(request: Request, addressOf = noAddress): Promise<Response> {
       const path = pathOf(request.url);
+      const refused = checkHost(request, isProbe(path));
+      if (refused) return refused;
       const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
       if (!route)
         return toProblem(request, {
@@ -46,13 +56,10 @@ export const createOperationsApp = (routes: Routes, log: Log) => {
           { allow: 'GET, HEAD' },
         );
       try {
-        return await route(request);
+        return await route(request, () => clientOf(request, addressOf));
       } catch (error) {
         return failed(request, error);
       }
     },
   };
 };
-
-/** A request may name a host that is none, and then its URL cannot be parsed as a whole. */
-const pathOf = (url: string) => url.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*/s, '');

@@ -20,21 +20,25 @@ export const readSettings = (request: Request): Settings => {
   };
 };
 
-/** The answer to a link that changes a setting: it is remembered, and the link that can be shared is without it. */
-export const changeSettings = (url: URL): Response | undefined => {
+/**
+ * The answer to a link that changes a setting: it is remembered, and the link that can be shared is without it. What came over
+ * TLS (`isSecure`) is sent over TLS alone.
+ */
+export const changeSettings = (url: URL, isSecure: boolean): Response | undefined => {
   const language = url.searchParams.get('lang');
   const theme = url.searchParams.get('theme');
   if (language === null && theme === null) return undefined;
   url.searchParams.delete('lang');
   url.searchParams.delete('theme');
   const answer = moveTo(url.pathname + url.search);
-  if (isLanguage(language)) answer.headers.append('set-cookie', remember('lang', language));
-  if (isTheme(theme)) answer.headers.append('set-cookie', remember('theme', theme));
+  const attributes = isSecure ? `${lasting}; Secure` : lasting;
+  if (isLanguage(language)) answer.headers.append('set-cookie', `lang=${language}; ${attributes}`);
+  if (isTheme(theme)) answer.headers.append('set-cookie', `theme=${theme}; ${attributes}`);
   return answer;
 };
 
 /** For a year. */
-const remember = (name: string, value: string) => `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;
+const lasting = 'Path=/; Max-Age=31536000; SameSite=Lax';
 
 /** To the address that this page is known by. */
 export const moveTo = (location: string) =>

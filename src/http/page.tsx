@@ -17,17 +17,21 @@ import { texts } from '../../views/text.ts';
 import { linkTo, type View } from '../../views/view.ts';
 import type { Lookup } from '../lookup.ts';
 import { acceptsGzip, createAsset } from './asset.ts';
+import { isSecure } from './forwarded.ts';
 import { createFind } from './page-find.ts';
 import { changeSettings, moveTo, readSettings } from './page-settings.ts';
 import { securityHeaders } from './security-headers.ts';
+import { queryOf } from './target.ts';
 
 const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
+
+type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number };
 
 /**
  * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. Whatever
  * `lookup` throws that is not `Unavailable` is left to the app's own error handling.
  */
-export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boolean }) => {
+export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) => {
   const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
   // One module: a request less each, and nothing global.
   const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
@@ -43,7 +47,7 @@ export const createPage = ({ lookup, liveFeed }: { lookup: Lookup; liveFeed: boo
 
   const answer = async (request: Request) => {
     const url = new URL(queryOf(request.url), 'http://localhost/');
-    const changed = changeSettings(url);
+    const changed = changeSettings(url, isSecure(request, trustedProxies));
     if (changed) return changed;
 
     const given = url.searchParams.get('uid');
@@ -90,6 +94,3 @@ const isAt = (request: Request, uid: string) => {
   const address = URL.parse(request.headers.get('hx-current-url') ?? '');
   return address !== null && (address.searchParams.get('uid') ?? '') === uid;
 };
-
-/** With its question mark. A request may name a host that is none, and then its URL cannot be parsed as a whole. */
-const queryOf = (url: string) => /\?.*/s.exec(url)?.[0] ?? '';

@@ -20,16 +20,23 @@ export const createRateLimit = (perMinute: number, now = () => performance.now()
     sweepAt = time + minute;
   };
 
+  const waitUntil = (full: number, time: number) => {
+    const wait = full + interval - time - minute;
+    return wait > rounding ? wait : 0;
+  };
+
   return {
     perMinute,
+    /** How long the client has to wait for its next request, in ms; 0 if it has some of its allowance left. */
+    wait: (client: string) => waitUntil(fullAt.get(client) ?? 0, now()),
     /** Takes one request of the client's allowance. Returns how long it has to wait if there is none, in ms; otherwise 0. */
     take(client: string): number {
       const time = now();
       if (time >= sweepAt) sweep(time);
       const before = fullAt.get(client);
       const full = before === undefined || before < time ? time : before;
-      const wait = full + interval - time - minute;
-      if (wait > rounding) return wait;
+      const wait = waitUntil(full, time);
+      if (wait > 0) return wait;
       if (before === undefined && fullAt.size >= clientsAtMost) {
         const [oldest] = fullAt.keys();
         if (oldest !== undefined) fullAt.delete(oldest);

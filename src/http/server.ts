@@ -28,7 +28,7 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
     drain() {
       server.reload({
         async fetch(request) {
-          const answer = await app.fetch(request, () => server.requestIP(request)?.address);
+          const answer = await answerBy(app, request, () => server.requestIP(request)?.address);
           answer.headers.set('connection', 'close');
           return answer;
         },
@@ -42,6 +42,15 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
   };
 };
 
+/**
+ * The URL of a request that names no host, or one that is none, is for Bun its path alone. Apps get it whole, so that a route
+ * is known by its path whatever the host.
+ */
+const answerBy = (app: Handler, request: Request, addressOf: AddressOf) =>
+  request.url.startsWith('/')
+    ? app.fetch(new Request(`http://localhost${request.url}`, request), () => addressOf(request))
+    : app.fetch(request, addressOf);
+
 const serve = (app: Handler, { port, host, variable, idleTimeout }: Required<Address>) => {
   const addressOf: AddressOf = (request) => server.requestIP(request)?.address;
   let server: Bun.Server<undefined>;
@@ -54,7 +63,7 @@ const serve = (app: Handler, { port, host, variable, idleTimeout }: Required<Add
       maxRequestBodySize,
       // Bun's page about an error shows the source.
       development: false,
-      fetch: (request) => app.fetch(request, addressOf),
+      fetch: (request) => answerBy(app, request, addressOf),
     });
     return server;
   } catch (error) {

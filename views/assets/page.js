@@ -29,9 +29,10 @@ const writeTimes = () => {
 };
 setInterval(writeTimes, 60_000);
 
+const overTls = location.protocol === 'https:' ? '; Secure' : '';
 const remember = (name, value) => {
   // biome-ignore lint/suspicious/noDocumentCookie: the server reads it, and the Cookie Store needs TLS
-  document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`;
+  document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${overTls}`;
 };
 // So that the next page is written in it from the start.
 remember('zone', dateTime.resolvedOptions().timeZone);
