@@ -25,7 +25,8 @@ export const clusterTitles: Record<string, string> = {
 /** Settings of each broker's server.properties, in addition or instead. */
 type Options = { dir: string; kafka?: Record<string, string> };
 
-const databases = async (dir: string) => {
+/** PostgreSQL with an asynchronous streaming standby. */
+export const startPostgresPair = async (dir: string) => {
   // What a standby missed while it was cut off is still there when it comes back.
   const more = { wal_keep_size: '256MB' };
   const primary = await startPostgres({ dir: join(dir, 'postgres'), more });
@@ -34,7 +35,8 @@ const databases = async (dir: string) => {
   return { primary, standby };
 };
 
-const caches = async (dir: string) => {
+/** Redis with a replica and three Sentinels. */
+export const startRedisGroup = async (dir: string) => {
   // A short pause before the primary sends its data, for a replica to follow at once.
   const more = { 'repl-diskless-sync-delay': '0' };
   const primary = await startRedis({ dir: join(dir, 'redis'), more });
@@ -62,8 +64,8 @@ export const startCluster = async ({ dir: place, kafka: more = {} }: Options) =>
   mkdirSync(dir, { recursive: true });
   const [brokers, database, cache] = await Promise.allSettled([
     startKafkaCluster({ dir, nodes: BROKERS, more }),
-    databases(dir),
-    caches(dir),
+    startPostgresPair(dir),
+    startRedisGroup(dir),
   ]);
   if (brokers.status === 'rejected' || database.status === 'rejected' || cache.status === 'rejected') {
     await Promise.all(Object.keys(clusterTitles).map((name) => stopRunning(join(dir, name))));

@@ -1,0 +1,188 @@
+/**
+ * Nothing is lost when the primary of PostgreSQL changes behind one name, and what an asynchronous failover or a restored
+ * backup does not have is read from Kafka again, by itself; each test prints a row of a table at the end.
+ *
+ * FAULTS_SEED repeats the random choices of a run.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { until } from '../../until.ts';
+import { endBackends, openPair } from './pair.ts';
+import { expectWithin, printReport } from './report.ts';
+import { type Cluster, closeCluster, openCluster, openWorld } from './world.ts';
+
+const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
+console.log(`FAULTS_SEED=${seed}`);
+const limit = 400_000;
+const perSecond = 300;
+const backWithinMs = 60_000;
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await openCluster();
+}, 120_000);
+afterAll(async () => {
+  printReport();
+  await closeCluster(cluster);
+}, 120_000);
+
+test(
+  'nothing is lost when the primary is stopped and its standby takes its name',
+  async () => {
+    await using pair = await openPair();
+    await using world = await openWorld({ cluster, database: pair, name: 'PostgreSQL: planned failover' });
+    await world.replica();
+    const feed = world.feed(seed);
+    feed.start(perSecond);
+    await world.progress(1_000);
+    world.watch.reset();
+    await pair.primary.stop();
+    await pair.promote();
+    world.pointDatabaseTo(pair.standby.url);
+    await world.progress(1_000);
+    const row = await world.settle(await feed.stop());
+    expectWithin(row.longest, 15_000);
+  },
+  limit,
+);
+
+test(
+  'what an asynchronous standby had not received when it took over is read again by itself',
+  async () => {
+    await using pair = await openPair();
+    await using world = await openWorld({
+      cluster,
+      database: pair,
+      name: 'PostgreSQL: asynchronous standby cut off, primary killed, standby promoted',
+    });
+    await world.replica();
+    const feed = world.feed(seed);
+    feed.start(perSecond);
+    await world.progress(2_000);
+    await pair.cutStandby();
+    // Stored and committed, and on the primary alone.
+    await world.progress(600);
+    const { committed } = world;
+    const before = await committed();
+    await until(async () => (await committed()) > before);
+    world.watch.reset();
+    await pair.primary.kill9();
+    await pair.promote();
+    world.pointDatabaseTo(pair.standby.url);
+    await world.progress(1_000);
+    const row = await world.settle(await feed.stop());
+    expectWithin({ ms: row.settledMs, late: row.longest.late }, backWithinMs);
+  },
+  limit,
+);
+
+test(
+  'what a restored older backup does not have is read again by itself, under the running program',
+  async () => {
+    await using pair = await openPair();
+    await using world = await openWorld({
+      cluster,
+      database: pair,
+      name: 'PostgreSQL: an older dump restored under the running program',
+    });
+    await world.replica();
+    const feed = world.feed(seed);
+    feed.start(perSecond);
+    await world.progress(1_000);
+    const url = world.on(pair.primary.url);
+    const dump = join(tmpdir(), `${world.topic}.dump`);
+    await run(['pg_dump', '--format=custom', `--file=${dump}`, url]);
+    await world.progress(2_000);
+    world.watch.reset();
+    // What it drops is in use: a deadlock may choose it, and it is run again.
+    const restore = ['pg_restore', '--clean', '--if-exists', '--single-transaction', `--dbname=${url}`, dump];
+    await until(
+      () =>
+        run(restore).then(
+          () => true,
+          () => false,
+        ),
+      60_000,
+    );
+    await Bun.file(dump).delete();
+    await world.progress(100);
+    const row = await world.settle(await feed.stop());
+    expectWithin({ ms: row.settledMs, late: row.longest.late }, backWithinMs);
+  },
+  limit,
+);
+
+test(
+  'nothing is lost when a synchronous standby is cut off, saves are broken off and repeated, and then the standby is promoted',
+  async () => {
+    await using pair = await openPair();
+    await using world = await openWorld({
+      cluster,
+      database: pair,
+      name: 'PostgreSQL: synchronous standby, double failure',
+    });
+    await world.replica();
+    const feed = world.feed(seed);
+    feed.start(perSecond);
+    await world.progress(1_000);
+    await pair.synchronise();
+    await world.progress(500);
+    world.watch.reset();
+    await pair.cutStandby();
+    for (let round = 0; round < 3; round++) {
+      // Saves hang, as no standby confirms them; broken off, their orders are on the primary alone, and are found there.
+      await Bun.sleep(1_500);
+      await pair.ask(world.on(pair.primary.url), endBackends);
+    }
+    await Bun.sleep(1_500);
+    await pair.primary.kill9();
+    await pair.promote();
+    await pair.ask(pair.standby.url, async (sql) => {
+      await sql`alter system reset synchronous_standby_names`;
+      await sql`select pg_reload_conf()`;
+    });
+    world.pointDatabaseTo(pair.standby.url);
+    await world.progress(1_000);
+    const row = await world.settle(await feed.stop());
+    expectWithin({ ms: row.settledMs, late: row.longest.late }, backWithinMs);
+  },
+  limit,
+);
+
+test(
+  'connections that ended up at a read-only server are left once the name stands for the primary again',
+  async () => {
+    await using pair = await openPair();
+    await using world = await openWorld({
+      cluster,
+      database: pair,
+      name: 'PostgreSQL: the name stands for a read-only standby for 5 s',
+    });
+    await world.replica();
+    const feed = world.feed(seed);
+    feed.start(perSecond);
+    await world.progress(1_000);
+    world.watch.reset();
+    world.pointDatabaseTo(pair.standby.url);
+    await Bun.sleep(5_000);
+    world.pointDatabaseTo(pair.primary.url, { cut: false });
+    const begun = Date.now();
+    const stored = () =>
+      pair.ask(world.on(pair.primary.url), (sql) => sql`select count(*)::int as count from orders`);
+    const before = (await stored())[0]?.count;
+    await until(async () => (await stored())[0]?.count > before, 120_000);
+    const storedAfter = Date.now() - begun;
+    const row = await world.settle(await feed.stop());
+    expectWithin({ ms: storedAfter, late: row.longest.late }, 15_000);
+    expect(row.reasons.join()).toMatch(/read-only|25006/);
+  },
+  limit,
+);
+
+/** Runs a command to its end; rejects with what it said if it fails. */
+const run = async (cmd: string[]) => {
+  const child = Bun.spawn(cmd, { stdout: 'ignore', stderr: 'pipe' });
+  const error = await Bun.readableStreamToText(child.stderr);
+  if ((await child.exited) !== 0) throw new Error(`${cmd[0]}: ${error}`);
+};

@@ -1,0 +1,64 @@
+import { expect } from 'bun:test';
+
+/** What came of the scenarios, as a table. */
+export type Row = {
+  scenario: string;
+  /** Orders that Kafka acknowledged and had to be stored. */
+  sent: number;
+  stored: number;
+  lost: number;
+  /** Messages that had to become dead letters, those that did, and letters beyond the first. */
+  bad: number;
+  letters: number;
+  repeatedLetters: number;
+  /** The longest time in which nothing was stored, in ms, and how late the test itself was in it. */
+  longest: { ms: number; late: number };
+  /** From the end of the stream until everything was safe, in ms. */
+  settledMs: number;
+  /** Seconds for which /readyz said so, on average of the replicas. */
+  seconds: Record<string, number>;
+  reasons: string[];
+  warnings: Record<string, number>;
+};
+
+export const rows: Row[] = [];
+
+const inSeconds = (ms: number) => (ms / 1000).toFixed(1);
+
+const tell = (row: Row) => {
+  const health = Object.entries(row.seconds).map(([status, s]) => `${status} ${s.toFixed(0)} s`);
+  const letters = row.repeatedLetters > 0 ? `${row.letters} (+${row.repeatedLetters})` : row.letters;
+  return [
+    row.scenario,
+    row.sent,
+    row.stored,
+    row.lost,
+    `${letters} of ${row.bad}`,
+    inSeconds(row.longest.ms),
+    inSeconds(row.settledMs),
+    [...health, ...row.reasons].join('; '),
+  ];
+};
+
+/** Prints a row for each scenario that has settled, and what the program logged. */
+export const printReport = () => {
+  const head = [
+    'scenario',
+    'sent',
+    'stored',
+    'lost',
+    'dead letters',
+    'longest gap, s',
+    'settled after, s',
+    '/readyz',
+  ];
+  const lines = [head, head.map(() => '---'), ...rows.map(tell)];
+  console.log(lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'));
+  for (const { scenario, warnings } of rows) {
+    for (const [text, count] of Object.entries(warnings)) console.log(`  ${scenario}: ${count} × ${text}`);
+  }
+};
+
+/** Fails if something took longer than `limitMs`; on a machine where this process itself was late, by so much more. */
+export const expectWithin = ({ ms, late }: Row['longest'], limitMs: number) =>
+  expect(ms - 2 * late).toBeLessThan(limitMs);
