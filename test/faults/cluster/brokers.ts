@@ -37,7 +37,19 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
         .every(({ leader, isrs, replicas }) => leader > 0 && isrs.length === replicas.length);
     }, settledWithinMs);
 
+  /** Waits until each broker knows these topics. */
+  const know = (topics: readonly string[]) =>
+    until(async () => {
+      const asked = all.flatMap((broker) => topics.map((topic) => partitionsOf(broker, topic)));
+      const known = await Promise.all(asked).catch(() => []);
+      return (
+        known.length > 0 &&
+        known.every((found) => found.length > 0 && found.every(({ leader }) => leader > 0))
+      );
+    }, settledWithinMs);
+
   return {
+    know,
     all: all.join(','),
     ids: nodes.map((_, index) => index + 1),
     node,
@@ -67,7 +79,7 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
       await node(id).stop();
       await node(id).start();
     },
-    /** Moves the replicas of these partitions, or of all, to the next broker each; resolves once they are there. */
+    /** Moves the replicas of these partitions, or of all, to the next broker each; resolves once they are there. The leaders move only if there are fewer replicas than brokers. */
     move: (topic: string, only?: readonly number[]) =>
       withAdmin(async (admin) => {
         const partitions = (await partitionsOf(all.join(','), topic)).filter(

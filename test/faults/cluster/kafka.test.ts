@@ -55,7 +55,13 @@ for (const replicationFactor of [1, 2]) {
 test(
   'nothing is lost when partitions move to other brokers under a live stream with two replicas',
   async () => {
-    await using world = await openWorld({ cluster, name: 'partitions moved under a stream' });
+    const settings = { 'min.insync.replicas': '1' };
+    await using world = await openWorld({
+      cluster,
+      name: 'partitions moved under a stream, two replicas',
+      replicationFactor: 2,
+      settings,
+    });
     await world.replica();
     await world.replica();
     const feed = world.feed(seed);

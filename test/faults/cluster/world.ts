@@ -61,7 +61,7 @@ export const openWorld = async (options: Options) => {
   const configEntries = Object.entries(settings).map(([setting, value]) => ({ name: setting, value }));
   await brokers.withAdmin((admin) =>
     admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         { topic, numPartitions: partitions, replicationFactor, configEntries },
         {
@@ -73,6 +73,8 @@ export const openWorld = async (options: Options) => {
       ],
     }),
   );
+
+  await brokers.know([topic, deadLetterTopic]);
 
   const addressOf = (url: string) => ({ hostname: '127.0.0.1', port: Number(new URL(url).port) });
   let primary = (options.database ?? cluster.postgres).primary.url;
