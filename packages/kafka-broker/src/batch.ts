@@ -1,10 +1,13 @@
 /** Record batches (magic 2), the unit in which Kafka sends, stores and fetches messages. */
-import { crc32c, kafkaError, Reader, readRecordsBatch } from './wire.ts';
+import { crc32c, kafkaError, noTransactions, Reader, readRecordsBatch } from './wire.ts';
 
 /** Bytes before a batch's own length counts: base offset and length. */
 const prefixBytes = 12;
 /** A batch without records. */
 export const batchHeaderBytes = 61;
+const epochAt = 12;
+/** What producers write where the log keeps the checksum of the base offset; so did logs before they had one. */
+const producersEpochs = [-1, 0];
 const crcCoversFrom = 21;
 const transactional = 1 << 4;
 const control = 1 << 5;
@@ -30,18 +33,35 @@ export const readBatchHeader = (bytes: Buffer) => {
     baseSequence: reader.readInt32(),
     count: reader.readInt32(),
   };
-  return { ...header, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
+  return {
+    ...header,
+    nextOffset: header.baseOffset + header.lastOffsetDelta + 1,
+    offsetIsVerified: header.leaderEpoch === offsetChecksum(bytes),
+    offsetIsUnverifiable: producersEpochs.includes(header.leaderEpoch),
+  };
 };
 
 // Given a plain buffer, the library's crc32c would copy it first.
-const checksum = (bytes: Buffer): number => crc32c(Reader.from(bytes.subarray(crcCoversFrom)).buffer);
+const checksum = (bytes: Buffer): number => crc32c(Reader.from(bytes).buffer);
+
+/** Of the base offset at the start of `bytes`: 31 bits, never one of `producersEpochs`. */
+const offsetChecksum = (bytes: Buffer): number => checksum(bytes.subarray(0, 8)) >>> 1 || 1;
+
+/** Whether the fields that the checksum does not cover, or that cost nothing to check, can be those of a stored batch. */
+export const hasPlausibleHeader = (header: BatchHeader): boolean =>
+  header.magic === 2 &&
+  header.size > batchHeaderBytes &&
+  header.count > 0 &&
+  header.lastOffsetDelta === header.count - 1 &&
+  header.baseOffset >= 0 &&
+  Number.isSafeInteger(header.nextOffset);
 
 /** Whether `bytes`, one whole batch, are as its sender made them. */
 export const isIntact = (bytes: Buffer, header: BatchHeader): boolean =>
   header.magic === 2 &&
   header.count > 0 &&
   header.lastOffsetDelta === header.count - 1 &&
-  checksum(bytes) === header.crc;
+  checksum(bytes.subarray(crcCoversFrom)) === header.crc;
 
 /** Checks what a producer sent for one partition: exactly one sound batch. Throws what Kafka answers otherwise. */
 export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
@@ -63,21 +83,29 @@ export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
     );
   }
   if (header.attributes & control) throw kafkaError('INVALID_RECORD', 'a control batch');
-  if (header.attributes & transactional)
-    throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
+  if (header.attributes & transactional) throw noTransactions();
   if (!isIntact(bytes, header)) throw kafkaError('CORRUPT_MESSAGE', 'the checksum does not match');
   return header;
 };
 
-/** Writes the offset that the log gave the batch into it; the checksum does not cover it. */
-export const setBaseOffset = (bytes: Buffer, offset: number) => bytes.writeBigInt64BE(BigInt(offset));
+/**
+ * Writes the offset that the log gave the batch into it. The batch's checksum does not cover the offset, so its own goes
+ * into the leader epoch, which a broker without replicas has no other use for.
+ */
+export const setBaseOffset = (bytes: Buffer, offset: number) => {
+  bytes.writeBigInt64BE(BigInt(offset));
+  bytes.writeInt32BE(offsetChecksum(bytes), epochAt);
+};
 
-/** The first message of the batch from `fromOffset` on that is not older than `timestamp` (ms); unreadable records count as one. */
+/** What clients see in place of the offset's checksum. */
+export const clearLeaderEpoch = (bytes: Buffer) => bytes.writeInt32BE(0, epochAt);
+
+/** The first message of the intact batch from `fromOffset` on that is not older than `timestamp` (ms); unreadable records count as one. */
 export const findTimestamp = (
   bytes: Buffer,
   timestamp: number,
   fromOffset: number,
-): { offset: number; timestamp: number } => {
+): { offset: number; timestamp: number } | undefined => {
   const header = readBatchHeader(bytes);
   try {
     for (const record of readRecordsBatch(Reader.from(bytes)).records) {
@@ -85,6 +113,7 @@ export const findTimestamp = (
       const offset = header.baseOffset + record.offsetDelta;
       if (of >= timestamp && offset >= fromOffset) return { offset, timestamp: of };
     }
+    return undefined;
   } catch {
     // Only its checksum was verified: what a producer wrote inside may still be nonsense, or a codec we lack.
   }

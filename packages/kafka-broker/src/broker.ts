@@ -1,29 +1,40 @@
 /**
- * A single-node Kafka broker for the embedded run and for fault tests: it speaks Kafka's wire protocol, so that every
- * Kafka client can talk to it, and keeps its messages in files below one directory. No replication, transactions,
- * authentication, retention or compaction: it is a way in, not a product.
+ * A single-node Kafka broker for first runs and for tests: it speaks Kafka's wire protocol, so that every Kafka client can
+ * talk to it, and keeps its messages below one directory or in memory. No replication, transactions, authentication or
+ * compaction: it is a way in, not a product.
  */
 import { mkdirSync } from 'node:fs';
 import { openCatalog } from './catalog.ts';
 import { listen } from './connection.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { groupApis } from './group-requests.ts';
-import { createGroups } from './groups.ts';
+import { createGroups, type WantedGroup } from './groups.ts';
 import { messageApis } from './message-requests.ts';
 import { createHandler } from './requests.ts';
-import { topicApis } from './topic-requests.ts';
+import type { TopicConfig } from './topic-config.ts';
+import { type Advertise, topicApis } from './topic-requests.ts';
 import { type Log, openTopics } from './topics.ts';
 
 export type BrokerOptions = {
-  /** Made if it is missing. One broker at a time may use it. */
-  dataDir: string;
+  /** Made if it is missing. One broker at a time may use it. Without it everything is kept in memory only. */
+  dataDir?: string;
   /** 0 takes any free port. */
   port: number;
+  /** Where it listens; 127.0.0.1 by default. */
   host?: string;
+  /**
+   * The host that clients are sent to. By default `host`; where that is every address (0.0.0.0 or ::), each client is sent
+   * to the address at which it reached the broker.
+   */
+  advertisedHost?: string;
   /** For topics that are made without saying how many. */
   defaultPartitions?: number;
   /** Whether asking for a topic makes it. */
   autoCreateTopics?: boolean;
+  /** Settings of topics that have none of their own, such as `retention.ms`. */
+  topicDefaults?: TopicConfig;
+  /** How often records past their retention are looked for, in ms; 5 minutes by default, as in Kafka. */
+  retentionCheckMs?: number;
   /** Least session timeout of consumers, in ms; Kafka's is 6000. */
   minSessionTimeout?: number;
   maxRequestBytes?: number;
@@ -33,11 +44,33 @@ export type Broker = {
   /** host:port, for a client's list of brokers. */
   brokers: string;
   faults: Faults;
+  /** Resolves when the consumer group is as wanted; rejects after `timeoutMs` (10 s) with how it is instead. */
+  waitForGroup(group: string, wanted?: WantedGroup): Promise<void>;
+  /** Back to an empty broker: no topics, groups, offsets and faults. Connections stay. */
+  reset(): void;
   /** Closes every connection and file. */
   stop(): Promise<void>;
 };
 
 const silent: Log = { info() {}, warn() {}, error() {} };
+const everyAddress = ['0.0.0.0', '::'];
+const sameWarningMs = 60_000;
+
+/** A client that tries again and again is warned of once a minute, not at each try. */
+const withoutRepetition = (log: Log): Log => {
+  const warned = new Map<string, number>();
+  return {
+    ...log,
+    warn(fields, text) {
+      const key = text + JSON.stringify(fields);
+      const now = performance.now();
+      if (now - (warned.get(key) ?? Number.NEGATIVE_INFINITY) < sameWarningMs) return;
+      if (warned.size >= 1000) warned.clear();
+      warned.set(key, now);
+      log.warn(fields, text);
+    },
+  };
+};
 
 const explainDirectory = (error: unknown, dataDir: string): Error => {
   const { code, message } = error as { code?: unknown; message: string };
@@ -67,11 +100,14 @@ export const startBroker = async ({
   dataDir,
   port,
   host = '127.0.0.1',
+  advertisedHost,
+  topicDefaults = {},
+  retentionCheckMs = 5 * 60_000,
   defaultPartitions = 1,
   autoCreateTopics = true,
   minSessionTimeout,
   maxRequestBytes = 100 * 1024 * 1024,
-  log = silent,
+  log: everyLine = silent,
 }: BrokerOptions & { log?: Log }): Promise<Broker> => {
   const opened: { close(): void }[] = [];
   const close = () => {
@@ -81,39 +117,53 @@ export const startBroker = async ({
     opened.push(part);
     return part;
   };
+  const log = withoutRepetition(everyLine);
   const faults = createFaults();
   const openStorage = () => {
     try {
-      mkdirSync(dataDir, { recursive: true });
+      if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true });
       const catalog = keep(openCatalog(dataDir));
-      const topics = keep(openTopics({ dataDir, catalog, faults, log, defaultPartitions }));
+      const options = { dataDir, catalog, faults, log, defaultPartitions, topicDefaults, retentionCheckMs };
+      const topics = keep(openTopics(options));
       return { catalog, topics };
     } catch (error) {
       close();
-      throw explainDirectory(error, dataDir);
+      throw dataDir === undefined ? error : explainDirectory(error, dataDir);
     }
   };
 
   const { catalog, topics } = openStorage();
   const groups = keep(createGroups({ minSessionTimeout }));
-  const address = { host, port };
+  const isEverywhere = everyAddress.includes(host);
+  let listening = port;
+  const advertise: Advertise = ({ localHost }) => ({
+    host: advertisedHost ?? (isEverywhere ? localHost.replace(/^::ffff:/, '') : host),
+    port: listening,
+  });
   const apis = {
     ...messageApis(topics),
-    ...topicApis(topics, address, autoCreateTopics),
-    ...groupApis({ groups, catalog, topics, faults, address }),
+    ...topicApis(topics, advertise, autoCreateTopics),
+    ...groupApis({ groups, catalog, topics, faults, advertise }),
   };
   const handle = createHandler({ apis, faults, log });
   try {
-    // The port that clients are told is the one it got, which is not the one asked for if that was 0.
-    address.port = keep(listen({ host, port, maxRequestBytes, handle, log })).port;
+    // The port that clients are sent to is the one it got, which is not the one asked for if that was 0.
+    listening = keep(listen({ host, port, maxRequestBytes, handle, log })).port;
   } catch (error) {
     close();
     throw explainPort(error, host, port);
   }
+  const reachable = advertisedHost ?? (isEverywhere ? '127.0.0.1' : host);
   return {
-    port: address.port,
-    brokers: `${host}:${address.port}`,
+    port: listening,
+    brokers: `${reachable.includes(':') ? `[${reachable}]` : reachable}:${listening}`,
     faults,
+    waitForGroup: (group, wanted = {}) => groups.waitFor(group, wanted),
+    reset() {
+      faults.clear();
+      groups.clear();
+      topics.clear();
+    },
     async stop() {
       close();
     },

@@ -31,8 +31,9 @@ const hasCode = (error: unknown, code: string) =>
   String((error as { code?: unknown })?.code).startsWith(code);
 
 /** Opens or makes the catalog and holds it alone. Throws an error whose message says what to do. */
-const open = (dataDir: string): Database => {
-  const database = new Database(join(dataDir, 'catalog.sqlite'), { create: true, strict: true });
+const open = (dataDir: string | undefined): Database => {
+  const path = dataDir === undefined ? ':memory:' : join(dataDir, 'catalog.sqlite');
+  const database = new Database(path, { create: true, strict: true });
   try {
     database.run('pragma locking_mode = exclusive');
     database.run('pragma journal_mode = wal');
@@ -63,7 +64,8 @@ const open = (dataDir: string): Database => {
   }
 };
 
-export const openCatalog = (dataDir: string) => {
+/** Without a directory it is in memory. */
+export const openCatalog = (dataDir: string | undefined) => {
   const database = open(dataDir);
   const insertTopic = database.query<{ id: number }, [string, number, string]>(
     'insert into topics (name, partitions, config) values (?, ?, ?) returning id',
@@ -71,6 +73,10 @@ export const openCatalog = (dataDir: string) => {
   const updateConfig = database.query('update topics set config = ? where name = ?');
   const dropTopic = database.query('delete from topics where name = ?');
   const dropOffsets = database.query('delete from offsets where topic = ?');
+  const dropGroupOffset = database.query(
+    'delete from offsets where consumers = ? and topic = ? and partition = ?',
+  );
+  const updatePartitions = database.query('update topics set partitions = ? where name = ?');
   const dropGroup = database.query('delete from offsets where consumers = ?');
   const upsertLogStart = database.query(
     'insert into log_starts values (?, ?, ?) on conflict do update set offset = excluded.offset',
@@ -100,6 +106,11 @@ export const openCatalog = (dataDir: string) => {
     setConfig: (name: string, config: Record<string, string>) =>
       updateConfig.run(JSON.stringify(config), name),
 
+    setPartitions: (name: string, partitions: number) => updatePartitions.run(partitions, name),
+
+    removeOffset: (group: string, topic: string, partition: number) =>
+      dropGroupOffset.run(group, topic, partition),
+
     /** The first offset of each partition that does not begin at 0. */
     logStarts: (topicId: number): Map<number, number> =>
       new Map(selectLogStarts.all(topicId).map(({ partition, offset }) => [partition, offset])),
@@ -128,6 +139,12 @@ export const openCatalog = (dataDir: string) => {
         .query<{ consumers: string }, []>('select distinct consumers from offsets')
         .all()
         .map(({ consumers }) => consumers),
+
+    /** Forgets all topics and offsets; no id is used again. */
+    clear: database.transaction(() => {
+      database.run('delete from topics');
+      database.run('delete from offsets');
+    }),
 
     removeGroup: (group: string) => dropGroup.run(group),
 

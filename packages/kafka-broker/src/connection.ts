@@ -5,7 +5,8 @@
 import type { Socket } from 'bun';
 import type { Log } from './topics.ts';
 
-export type Client = { host: string; signal: AbortSignal };
+/** `localHost` is the address at which it reached the broker. */
+export type Client = { host: string; localHost: string; signal: AbortSignal };
 /** Returns the answer with its length in front, 'none' where the protocol wants none, 'close' to hang up. Throws on nonsense. */
 export type Handle = (request: Buffer, client: Client) => Promise<Buffer | 'none' | 'close'>;
 type Options = { host: string; port: number; maxRequestBytes: number; handle: Handle; log: Log };
@@ -41,7 +42,7 @@ const createFraming = (maxBytes: number) => {
 const createConnection = (socket: Socket<unknown>, { maxRequestBytes, handle, log }: Options) => {
   const frames = createFraming(maxRequestBytes);
   const gone = new AbortController();
-  const client = { host: socket.remoteAddress, signal: gone.signal };
+  const client = { host: socket.remoteAddress, localHost: socket.localAddress, signal: gone.signal };
   const requests: Buffer[] = [];
   let waiting = 0;
   let working = false;

@@ -1,47 +1,96 @@
-/** What a test can make the broker do wrong. */
-import { writeSync } from 'node:fs';
+/** Faults that a test injects: errors, delays and lost connections, by API, topic and partition; and a full disk. */
+import type { Write } from './segment.ts';
 import { apiKeys, errorCode } from './wire.ts';
 
-type Fault = { delayMs?: number; drop?: 'before' | 'after'; error?: number };
+/** What happens to a request, or to its part about one partition. */
+export type Fault = {
+  /** Handled this much later, in ms. */
+  delayMs?: number;
+  /** The connection is closed: before anything is done, or after it is done and in place of the answer. */
+  drop?: 'before' | 'after';
+  /** Nothing is done, and the error of this name is answered wherever the answer can hold one. */
+  error?: string;
+};
+/** `topic` and `partition` are set when it is about one partition; a request is first asked about as a whole. */
+export type Subject = { api: string; clientId: string; topic?: string; partition?: number };
+/** Returns what shall happen, or undefined where nothing shall. */
+export type FaultHook = (subject: Subject) => Fault | undefined;
+export type Scope = { times?: number; topic?: string; partition?: number };
 
 export const createFaults = () => {
-  const planned = new Map<number, Fault[]>();
+  const hooks = new Set<FaultHook>();
   let diskFull = false;
 
-  const plan = (api: string, fault: Fault, times: number) => {
-    const key = apiKeys[api];
-    if (key === undefined) throw new Error(`Kafka's protocol has no API ${api}`);
-    planned.set(key, [...(planned.get(key) ?? []), ...Array<Fault>(times).fill(fault)]);
+  const checkApi = (api: string) => {
+    if (apiKeys[api] === undefined) throw new Error(`Kafka's protocol has no API ${api}`);
+  };
+
+  const intercept = (hook: FaultHook) => {
+    hooks.add(hook);
+    return () => void hooks.delete(hook);
+  };
+
+  const plan = (api: string, fault: Fault, scope: number | Scope = 1) => {
+    checkApi(api);
+    const { times = 1, topic, partition } = typeof scope === 'number' ? { times: scope } : scope;
+    let left = times;
+    const remove = intercept((subject) => {
+      const matches =
+        subject.api === api &&
+        subject.topic === topic &&
+        (partition === undefined || subject.partition === partition);
+      if (!matches) return undefined;
+      left--;
+      if (left <= 0) remove();
+      return fault;
+    });
+    return remove;
   };
 
   const noSpace = () => Object.assign(new Error('no space left on device (simulated)'), { code: 'ENOSPC' });
 
   return {
-    /** The next `times` requests of the API ('Produce', 'Fetch', …) are handled `ms` milliseconds later. */
-    delay: (api: string, ms: number, times = 1) => plan(api, { delayMs: ms }, times),
-    /** The next `times` requests of the API lose their connection: unhandled, or handled but not answered. */
-    drop: (api: string, when: 'before' | 'after' = 'before', times = 1) => plan(api, { drop: when }, times),
-    /** The next `times` requests of the API do nothing and answer the error of that name wherever they can hold one. */
-    error: (api: string, name: string, times = 1) => plan(api, { error: errorCode(name) }, times),
+    /** Asks `hook` about every request, and about every partition in it; returns the function that removes it. */
+    intercept,
+    /**
+     * The next `times` requests of the API ('Produce', 'Fetch', …) are handled `ms` milliseconds later. With a topic, only
+     * those about it (Produce, Fetch, ListOffsets, DeleteRecords, OffsetCommit). Returns the function that ends the fault.
+     */
+    delay: (api: string, ms: number, scope?: number | Scope) => plan(api, { delayMs: ms }, scope),
+    /** These requests lose their connection: unhandled, or handled but not answered. */
+    drop: (api: string, when: 'before' | 'after' = 'before', scope?: number | Scope) =>
+      plan(api, { drop: when }, scope),
+    /** These do nothing and answer the error of that name wherever they can hold one. */
+    error: (api: string, name: string, scope?: number | Scope) => {
+      errorCode(name);
+      return plan(api, { error: name }, scope);
+    },
     /** While on, the disk takes half of what is written, then ENOSPC. */
     fillDisk: (on: boolean) => {
       diskFull = on;
     },
     /** Ends all faults. */
     clear: () => {
-      planned.clear();
+      hooks.clear();
       diskFull = false;
     },
     /** What the broker writes its logs with. */
-    write: (file: number, bytes: Buffer, offset: number, length: number, position: number): number => {
-      if (!diskFull) return writeSync(file, bytes, offset, length, position);
-      writeSync(file, bytes, offset, length >> 1, position);
+    write: ((file, bytes, position) => {
+      if (!diskFull) return file.write(bytes, position);
+      file.write(bytes.subarray(0, bytes.length >> 1), position);
       throw noSpace();
-    },
+    }) satisfies Write as Write,
     assertSpace: () => {
       if (diskFull) throw noSpace();
     },
-    next: (apiKey: number): Fault => planned.get(apiKey)?.shift() ?? {},
+    /** The first fault that a hook has for it. */
+    next: (subject: Subject): Fault => {
+      for (const hook of hooks) {
+        const fault = hook(subject);
+        if (fault) return fault;
+      }
+      return {};
+    },
   };
 };
 export type Faults = ReturnType<typeof createFaults>;

@@ -1,18 +1,22 @@
 /** FindCoordinator, JoinGroup, SyncGroup, …, OffsetCommit, OffsetFetch: what the members of consumer groups ask. */
 import type { Catalog } from './catalog.ts';
 import type { Faults } from './faults.ts';
+import type { Identity } from './group.ts';
 import type { Groups } from './groups.ts';
 import type { Api, Apis } from './requests.ts';
-import { type Address, nodeId } from './topic-requests.ts';
+import { type Advertise, nodeId } from './topic-requests.ts';
 import type { Topics } from './topics.ts';
 import {
   errorCode,
   kafkaError,
   mapTopics,
+  noTransactions,
+  type Reader,
   readBytes,
   readList,
   readListOrNull,
   readName,
+  readText,
   readTopics,
   writeBytes,
   writeList,
@@ -20,19 +24,19 @@ import {
   writeTopics,
 } from './wire.ts';
 
-type Parts = { groups: Groups; catalog: Catalog; topics: Topics; faults: Faults; address: Address };
+type Parts = { groups: Groups; catalog: Catalog; topics: Topics; faults: Faults; advertise: Advertise };
 const maxMetadata = 4096;
+const notAsked = -(2 ** 31);
 
-const findCoordinator = ({ address }: Parts): Api => ({
+const findCoordinator = ({ advertise }: Parts): Api => ({
   versions: [0, 2],
-  async handle({ version, request, answer, attempt }) {
+  async handle({ version, request, answer, attempt, ...client }) {
     readName(request);
     const isGroup = version === 0 || request.readInt8() === 0;
     const { error, text } = await attempt(() => {
-      if (!isGroup)
-        throw kafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'transactions are not supported');
+      if (!isGroup) throw noTransactions();
     });
-    const { host, port } = error === 0 ? address : { host: '', port: -1 };
+    const { host, port } = error === 0 ? advertise(client) : { host: '', port: -1 };
     if (version >= 1) answer.appendInt32(0);
     answer.appendInt16(error);
     if (version >= 1) writeText(answer, text);
@@ -42,19 +46,21 @@ const findCoordinator = ({ address }: Parts): Api => ({
 });
 
 const joinGroup = ({ groups }: Parts): Api => ({
-  versions: [2, 3],
-  async handle({ request, answer, attempt, clientId, host, signal }) {
+  versions: [2, 5],
+  async handle({ version, request, answer, attempt, clientId, host, signal }) {
     const asked = {
       group: readName(request),
       sessionTimeout: request.readInt32(),
       rebalanceTimeout: request.readInt32(),
       member: readName(request),
+      instance: version >= 5 ? readText(request) : null,
       protocolType: readName(request),
       protocols: readList(request, () => ({ name: readName(request), metadata: readBytes(request) })),
     };
-    const { error, value } = await attempt(() =>
-      groups.join({ ...asked, clientId, clientHost: `/${host}`, signal }),
+    const { error: failure, value } = await attempt(() =>
+      groups.join({ ...asked, clientId, clientHost: `/${host}`, signal, mustReturn: version >= 4 }),
     );
+    const error = value?.mustReturn ? errorCode('MEMBER_ID_REQUIRED') : failure;
     answer
       .appendInt32(0)
       .appendInt16(error)
@@ -62,17 +68,25 @@ const joinGroup = ({ groups }: Parts): Api => ({
     writeText(answer, value?.protocol ?? '');
     writeText(answer, value?.leader ?? '');
     writeText(answer, value?.member ?? asked.member);
-    writeList(answer, value?.members ?? [], ({ id, metadata }) => {
+    writeList(answer, value?.members ?? [], ({ id, instance, metadata }) => {
       writeText(answer, id);
+      if (version >= 5) writeText(answer, instance);
       writeBytes(answer, metadata);
     });
   },
 });
 
+/** Who asks. A static member is named by its instance as well, and only the latest member of that name is heard. */
+const readMember = (request: Reader, withInstance: boolean) => {
+  const [group, generation, id] = [readName(request), request.readInt32(), readName(request)];
+  const member: Identity = { id, instance: withInstance ? readText(request) : null };
+  return { group, generation, member };
+};
+
 const syncGroup = ({ groups }: Parts): Api => ({
-  versions: [0, 2],
+  versions: [0, 3],
   async handle({ version, request, answer, attempt }) {
-    const [group, generation, member] = [readName(request), request.readInt32(), readName(request)];
+    const { group, generation, member } = readMember(request, version >= 3);
     const assignments = new Map(readList(request, () => [readName(request), readBytes(request)] as const));
     const { error, value } = await attempt(() => groups.get(group).sync(member, generation, assignments));
     if (version >= 1) answer.appendInt32(0);
@@ -82,9 +96,9 @@ const syncGroup = ({ groups }: Parts): Api => ({
 });
 
 const heartbeat = ({ groups }: Parts): Api => ({
-  versions: [0, 2],
+  versions: [0, 3],
   async handle({ version, request, answer, attempt }) {
-    const [group, generation, member] = [readName(request), request.readInt32(), readName(request)];
+    const { group, generation, member } = readMember(request, version >= 3);
     const { error } = await attempt(() => groups.get(group).heartbeat(member, generation));
     if (version >= 1) answer.appendInt32(0);
     answer.appendInt16(error);
@@ -92,31 +106,49 @@ const heartbeat = ({ groups }: Parts): Api => ({
 });
 
 const leaveGroup = ({ groups }: Parts): Api => ({
-  versions: [0, 1],
+  versions: [0, 3],
   async handle({ version, request, answer, attempt }) {
-    const [group, member] = [readName(request), readName(request)];
-    const { error } = await attempt(() => groups.get(group).leave(member));
+    const group = readName(request);
+    const readOne = (): Identity => ({
+      id: readName(request),
+      instance: version >= 3 ? readText(request) : null,
+    });
+    const leaving = version >= 3 ? readList(request, readOne) : [readOne()];
+    const left = await Promise.all(
+      leaving.map(async (member) => ({
+        member,
+        ...(await attempt(() => groups.get(group).leave(member))),
+      })),
+    );
     if (version >= 1) answer.appendInt32(0);
-    answer.appendInt16(error);
+    answer.appendInt16(version >= 3 ? 0 : (left[0]?.error ?? 0));
+    if (version < 3) return;
+    writeList(answer, left, ({ member: { id, instance }, error }) => {
+      writeText(answer, id);
+      writeText(answer, instance).appendInt16(error);
+    });
   },
 });
 
 const offsetCommit = ({ groups, catalog, topics, faults }: Parts): Api => ({
-  versions: [2, 4],
+  versions: [2, 7],
   async handle({ version, request, answer, attempt }) {
-    const [group, generation, member] = [readName(request), request.readInt32(), readName(request)];
-    request.readInt64(); // How long to keep the offsets: here for ever.
-    const wanted = readTopics(request, () => ({
-      partition: request.readInt32(),
-      offset: Number(request.readInt64()),
-      metadata: readName(request),
-    }));
+    const { group, generation, member } = readMember(request, version >= 7);
+    if (version < 5) request.readInt64(); // How long to keep the offsets: here for ever.
+    const wanted = readTopics(request, () => {
+      const [partition, offset] = [request.readInt32(), Number(request.readInt64())];
+      if (version >= 6) request.readInt32(); // The leader's epoch: there is one leader.
+      return { partition, offset, metadata: readName(request) };
+    });
     const sound = await mapTopics(wanted, (entry) =>
-      attempt(() => {
-        topics.partition(entry.topic, entry.partition);
-        if (entry.metadata.length > maxMetadata) throw kafkaError('OFFSET_METADATA_TOO_LARGE');
-        return entry;
-      }),
+      attempt(
+        () => {
+          topics.partition(entry.topic, entry.partition);
+          if (entry.metadata.length > maxMetadata) throw kafkaError('OFFSET_METADATA_TOO_LARGE');
+          return entry;
+        },
+        { topic: entry.topic, partition: entry.partition },
+      ),
     );
     const { error } = await attempt(() => {
       groups.checkCommit(group, member, generation);
@@ -163,9 +195,10 @@ const offsetFetch = ({ catalog }: Parts): Api => ({
 });
 
 const describeGroups = ({ groups, catalog }: Parts): Api => ({
-  versions: [0, 2],
+  versions: [0, 4],
   async handle({ version, request, answer, attempt }) {
     const names = readList(request, readName);
+    if (version >= 3) request.readBoolean(); // Whether to list what the client may do: it may do everything.
     const found = await Promise.all(
       names.map(async (name) => ({ name, ...(await attempt(() => groups.find(name)?.describe())) })),
     );
@@ -177,10 +210,13 @@ const describeGroups = ({ groups, catalog }: Parts): Api => ({
       writeText(answer, value?.state ?? (known.has(name) ? 'Empty' : 'Dead'));
       writeText(answer, value?.protocolType ?? (known.has(name) ? 'consumer' : ''));
       writeText(answer, value?.protocol ?? '');
-      writeList(answer, value?.members ?? [], ({ id, clientId, clientHost, metadata, assignment }) => {
-        for (const text of [id, clientId, clientHost]) writeText(answer, text);
-        for (const bytes of [metadata, assignment]) writeBytes(answer, bytes);
+      writeList(answer, value?.members ?? [], ({ id, instance, ...member }) => {
+        writeText(answer, id);
+        if (version >= 4) writeText(answer, instance);
+        for (const text of [member.clientId, member.clientHost]) writeText(answer, text);
+        for (const bytes of [member.metadata, member.assignment]) writeBytes(answer, bytes);
       });
+      if (version >= 3) answer.appendInt32(notAsked);
     });
   },
 });
@@ -219,6 +255,28 @@ const deleteGroups = ({ groups, catalog }: Parts): Api => ({
   },
 });
 
+const offsetDelete = ({ groups, catalog }: Parts): Api => ({
+  versions: [0, 0],
+  async handle({ request, answer, attempt }) {
+    const group = readName(request);
+    const wanted = readTopics(request, () => ({ partition: request.readInt32() }));
+    const { error } = await attempt(() => {
+      if (!groups.find(group) && !catalog.groups().includes(group)) throw kafkaError('GROUP_ID_NOT_FOUND');
+    });
+    const deleted = await mapTopics(error === 0 ? wanted : [], ({ topic, partition }) =>
+      attempt(
+        () => {
+          if (groups.find(group)?.isSubscribed(topic)) throw kafkaError('GROUP_SUBSCRIBED_TO_TOPIC');
+          catalog.removeOffset(group, topic, partition);
+        },
+        { topic, partition },
+      ),
+    );
+    answer.appendInt16(error).appendInt32(0);
+    writeTopics(answer, deleted, ({ partition, error }) => answer.appendInt32(partition).appendInt16(error));
+  },
+});
+
 export const groupApis = (parts: Parts): Apis => ({
   FindCoordinator: findCoordinator(parts),
   JoinGroup: joinGroup(parts),
@@ -230,4 +288,5 @@ export const groupApis = (parts: Parts): Apis => ({
   DescribeGroups: describeGroups(parts),
   ListGroups: listGroups(parts),
   DeleteGroups: deleteGroups(parts),
+  OffsetDelete: offsetDelete(parts),
 });

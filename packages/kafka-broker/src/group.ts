@@ -3,7 +3,7 @@
  * empty → joining (all members are to join again) → syncing (the leader hands out partitions) → stable, and around again.
  * Members and generations live in memory only: after a restart the members join anew. Committed offsets are kept.
  */
-import { kafkaError } from './wire.ts';
+import { kafkaError, Reader, readList, readName } from './wire.ts';
 
 type Protocol = { name: string; metadata: Buffer };
 type Pending<T> = { resolve: (value: T) => void; reject: (error: Error) => void };
@@ -13,11 +13,19 @@ export type Joined = {
   leader: string;
   member: string;
   /** For the leader only. */
-  members: { id: string; metadata: Buffer }[];
+  members: { id: string; instance: string | null; metadata: Buffer }[];
+  /** The member is not in the group yet: it has to join with the id that it has been given. */
+  mustReturn?: boolean;
 };
+/** `instance` is the name of a static member, which it keeps over restarts; null for a dynamic one. */
+export type Identity = { id: string; instance: string | null };
 export type JoinRequest = {
   group: string;
   member: string;
+  /** The name of a static member. */
+  instance: string | null;
+  /** Whether a new dynamic member is given its id first and joins with that (JoinGroup 4 and later). */
+  mustReturn: boolean;
   clientId: string;
   clientHost: string;
   sessionTimeout: number;
@@ -27,20 +35,43 @@ export type JoinRequest = {
   /** Aborted when the client goes away. */
   signal: AbortSignal;
 };
-type Member = Omit<JoinRequest, 'group' | 'member' | 'protocolType' | 'signal'> & {
+type Member = Omit<JoinRequest, 'group' | 'member' | 'mustReturn' | 'protocolType' | 'signal'> & {
   id: string;
   assignment: Buffer;
   session?: Timer | undefined;
   join?: Pending<Joined> | undefined;
   sync?: Pending<Buffer> | undefined;
 };
-type State = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable';
+export type State = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable';
 export type Group = ReturnType<typeof createGroup>;
 
 const nothing = Buffer.alloc(0);
 
-export const createGroup = (name: string) => {
+/** What a member may change each time that it joins. */
+const pick = ({ protocols, sessionTimeout, rebalanceTimeout, clientId, clientHost }: JoinRequest) => ({
+  protocols,
+  sessionTimeout,
+  rebalanceTimeout,
+  clientId,
+  clientHost,
+});
+
+/** The topics in a consumer's metadata: a version, then their names. None where it cannot be read. */
+const subscribedTopics = (metadata: Buffer): string[] => {
+  try {
+    const reader = Reader.from(metadata);
+    reader.readInt16();
+    return readList(reader, readName);
+  } catch {
+    return [];
+  }
+};
+
+/** `onChange` is called after each change of its state or members. */
+export const createGroup = (name: string, onChange: () => void) => {
   const members = new Map<string, Member>();
+  /** Of dynamic members that were given an id and have not come back with it. */
+  const expected = new Map<string, Timer>();
   let state: State = 'Empty';
   let generation = 0;
   let protocolType = '';
@@ -72,7 +103,11 @@ export const createGroup = (name: string) => {
     members:
       member.id !== leader
         ? []
-        : everyone().map(({ id, protocols }) => ({ id, metadata: metadataOf(protocols) })),
+        : everyone().map(({ id, instance, protocols }) => ({
+            id,
+            instance,
+            metadata: metadataOf(protocols),
+          })),
   });
   const metadataOf = (protocols: Protocol[]) =>
     protocols.find(({ name }) => name === protocol)?.metadata ?? nothing;
@@ -80,21 +115,24 @@ export const createGroup = (name: string) => {
   /** Starts the next generation with those who have joined; who has not is out. */
   const completeJoin = () => {
     clearTimeout(deadline);
-    for (const member of everyone()) if (!member.join) forget(member);
+    queueMicrotask(onChange);
+    // A static member may be away while it restarts; its session ends it.
+    for (const member of everyone()) if (!member.join && member.instance === null) forget(member);
     const present = everyone();
-    const [first] = present;
+    const first = present.find(({ join }) => join);
     if (!first) {
       state = 'Empty';
       return;
     }
     generation++;
     protocol = first.protocols.find(({ name }) => isSupported(name))?.name ?? '';
-    if (!members.has(leader)) leader = first.id;
+    if (!members.get(leader)?.join) leader = first.id;
     state = 'CompletingRebalance';
     for (const member of present) {
-      member.join?.resolve(joinedAs(member));
-      member.join = undefined;
       member.assignment = nothing;
+      if (!member.join) continue;
+      member.join.resolve(joinedAs(member));
+      member.join = undefined;
       touch(member);
     }
   };
@@ -123,20 +161,40 @@ export const createGroup = (name: string) => {
   const remove = (member: Member) => {
     if (members.get(member.id) !== member) return;
     forget(member);
+    queueMicrotask(onChange);
     if (members.size > 0) return rebalance();
     clearTimeout(deadline);
     state = 'Empty';
     generation++;
   };
 
-  const known = (id: string): Member => {
+  const staticMember = (instance: string | null): Member | undefined =>
+    instance === null ? undefined : everyone().find((member) => member.instance === instance);
+
+  /** Throws FENCED_INSTANCE_ID where a newer member has taken over the name. */
+  const known = ({ id, instance }: Identity): Member => {
+    const namesake = staticMember(instance);
+    if (namesake && namesake.id !== id) throw kafkaError('FENCED_INSTANCE_ID');
     const member = members.get(id);
-    if (!member) throw kafkaError('UNKNOWN_MEMBER_ID');
+    if (!member || (instance !== null && !namesake)) throw kafkaError('UNKNOWN_MEMBER_ID');
     return member;
   };
 
-  const current = (id: string, ofGeneration: number): Member => {
-    const member = known(id);
+  /** A static member came back under its name: it gets a new id, and whoever still uses the old one is refused. */
+  const replace = (old: Member): Member => {
+    clearTimeout(old.session);
+    settle(old, kafkaError('FENCED_INSTANCE_ID'));
+    const member = { ...old, id: newId(old) };
+    members.delete(old.id);
+    members.set(member.id, member);
+    return member;
+  };
+
+  const newId = ({ instance, clientId }: Pick<JoinRequest, 'instance' | 'clientId'>) =>
+    `${instance ?? clientId}-${crypto.randomUUID()}`;
+
+  const current = (identity: Identity, ofGeneration: number): Member => {
+    const member = known(identity);
     if (ofGeneration !== generation) throw kafkaError('ILLEGAL_GENERATION');
     return member;
   };
@@ -154,8 +212,9 @@ export const createGroup = (name: string) => {
       state,
       protocolType,
       protocol: state === 'Stable' ? protocol : '',
-      members: everyone().map(({ id, clientId, clientHost, protocols, assignment }) => ({
+      members: everyone().map(({ id, instance, clientId, clientHost, protocols, assignment }) => ({
         id,
+        instance,
         clientId,
         clientHost,
         metadata: state === 'Stable' ? metadataOf(protocols) : nothing,
@@ -163,10 +222,29 @@ export const createGroup = (name: string) => {
       })),
     }),
 
+    /** Whether a member of the consumers' protocol reads the topic. */
+    isSubscribed: (topic: string) =>
+      protocolType === 'consumer' &&
+      everyone().some(({ protocols }) =>
+        protocols.some(({ metadata }) => subscribedTopics(metadata).includes(topic)),
+      ),
+
+    /** Gives a new member an id, which is good for its session timeout. */
+    welcome(request: JoinRequest): Joined {
+      const id = newId(request);
+      expected.set(
+        id,
+        setTimeout(() => expected.delete(id), request.sessionTimeout),
+      );
+      return { generation: -1, protocol: '', leader: '', member: id, members: [], mustReturn: true };
+    },
+
     join(request: JoinRequest): Promise<Joined> | Joined {
-      const { protocols, signal } = request;
-      const isNew = request.member === '';
-      const others = everyone().filter(({ id }) => id !== request.member);
+      const { protocols, signal, instance } = request;
+      const returns = expected.has(request.member);
+      const isNew = request.member === '' || returns;
+      const namesake = request.member === '' ? staticMember(instance) : undefined;
+      const others = everyone().filter(({ id }) => id !== (namesake?.id ?? request.member));
       const fits =
         others.length === 0 ||
         (request.protocolType === protocolType &&
@@ -176,17 +254,35 @@ export const createGroup = (name: string) => {
       if (!fits || protocols.length === 0 || request.protocolType === '') {
         throw kafkaError('INCONSISTENT_GROUP_PROTOCOL');
       }
-      const before = isNew ? undefined : known(request.member);
+      if (returns) {
+        clearTimeout(expected.get(request.member));
+        expected.delete(request.member);
+      }
+      if (namesake && state === 'Stable' && sameProtocols(namesake.protocols, protocols)) {
+        // It goes on where it was. As the leader it would hand out partitions again: so it is given its old id as leader's.
+        const oldLeader = leader;
+        const member = replace(namesake);
+        if (namesake.id === leader) leader = member.id;
+        Object.assign(member, pick(request));
+        touch(member);
+        return { ...joinedAs(member), leader: oldLeader, members: [] };
+      }
+      const before = namesake
+        ? replace(namesake)
+        : isNew
+          ? undefined
+          : known({ id: request.member, instance });
+      if (namesake && namesake.id === leader) leader = (before as Member).id;
       const unchanged = before && sameProtocols(before.protocols, protocols);
-      const id = before?.id ?? `${request.clientId}-${crypto.randomUUID()}`;
+      const id = before?.id ?? (returns ? request.member : newId(request));
       const member: Member = before ?? { ...request, id, assignment: nothing };
-      Object.assign(member, {
-        protocols,
-        sessionTimeout: request.sessionTimeout,
-        rebalanceTimeout: request.rebalanceTimeout,
-      });
+      Object.assign(member, pick(request));
       protocolType = request.protocolType;
-      if (unchanged && (state === 'CompletingRebalance' || (state === 'Stable' && id !== leader))) {
+      if (
+        unchanged &&
+        !namesake &&
+        (state === 'CompletingRebalance' || (state === 'Stable' && id !== leader))
+      ) {
         // It did not get its answer; the generation stands.
         touch(member);
         return joinedAs(member);
@@ -197,17 +293,22 @@ export const createGroup = (name: string) => {
       return new Promise((resolve, reject) => {
         member.join = { resolve, reject };
         // A new member that goes away before it is told its name can never come back under it.
-        if (isNew) signal.addEventListener('abort', () => member.join && remove(member), { once: true });
+        if (isNew && instance === null)
+          signal.addEventListener('abort', () => member.join && remove(member), { once: true });
         rebalance();
       });
     },
 
-    sync(id: string, ofGeneration: number, assignments: Map<string, Buffer>): Promise<Buffer> | Buffer {
-      const member = current(id, ofGeneration);
+    sync(
+      identity: Identity,
+      ofGeneration: number,
+      assignments: Map<string, Buffer>,
+    ): Promise<Buffer> | Buffer {
+      const member = current(identity, ofGeneration);
       if (state === 'PreparingRebalance') throw kafkaError('REBALANCE_IN_PROGRESS');
       touch(member);
       if (state === 'Stable') return member.assignment;
-      if (id !== leader) {
+      if (member.id !== leader) {
         clearTimeout(member.session);
         member.sync?.reject(kafkaError('REBALANCE_IN_PROGRESS'));
         return new Promise((resolve, reject) => {
@@ -215,6 +316,7 @@ export const createGroup = (name: string) => {
         });
       }
       state = 'Stable';
+      queueMicrotask(onChange);
       for (const other of everyone()) {
         other.assignment = assignments.get(other.id) ?? nothing;
         if (!other.sync) continue;
@@ -225,28 +327,33 @@ export const createGroup = (name: string) => {
       return member.assignment;
     },
 
-    heartbeat(id: string, ofGeneration: number) {
-      const member = current(id, ofGeneration);
+    heartbeat(identity: Identity, ofGeneration: number) {
+      const member = current(identity, ofGeneration);
       if (!member.join && !member.sync) touch(member);
       if (state === 'PreparingRebalance') throw kafkaError('REBALANCE_IN_PROGRESS');
     },
 
-    leave: (id: string) => remove(known(id)),
+    /** An operator removes a static member by its name alone, with an empty id. */
+    leave: ({ id, instance }: Identity) =>
+      remove(known({ id: id === '' ? (staticMember(instance)?.id ?? '') : id, instance })),
 
     /** Throws if this member may not commit now. A client outside any group commits with generation -1. */
-    checkCommit(id: string, ofGeneration: number) {
+    checkCommit(identity: Identity, ofGeneration: number) {
       if (ofGeneration < 0 && members.size === 0) return;
-      const member = current(id, ofGeneration);
+      const member = current(identity, ofGeneration);
       if (state === 'CompletingRebalance') throw kafkaError('REBALANCE_IN_PROGRESS');
       if (!member.join) touch(member);
     },
 
     close() {
       clearTimeout(deadline);
+      for (const timer of expected.values()) clearTimeout(timer);
+      expected.clear();
       for (const member of everyone()) {
         clearTimeout(member.session);
         settle(member, kafkaError('COORDINATOR_NOT_AVAILABLE'));
       }
+      members.clear();
     },
   };
 };

@@ -1,5 +1,5 @@
 /** The consumer groups, by their names. */
-import { createGroup, type Group, type JoinRequest } from './group.ts';
+import { createGroup, type Group, type Identity, type JoinRequest, type State } from './group.ts';
 import { kafkaError } from './wire.ts';
 
 const maxSessionTimeout = 30 * 60_000;
@@ -7,6 +7,17 @@ const maxSessionTimeout = 30 * 60_000;
 /** `minSessionTimeout` in ms; Kafka's own least is 6000. */
 export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?: number | undefined }) => {
   const groups = new Map<string, Group>();
+  const watchers = new Set<() => void>();
+  const notify = () => {
+    for (const watcher of [...watchers]) watcher();
+  };
+
+  /** Gives a new member its id, with which it has to come back: one that never does holds nobody up. */
+  const welcome = (request: JoinRequest) => {
+    const group = groups.get(request.group) ?? createGroup(request.group, notify);
+    groups.set(request.group, group);
+    return group.welcome(request);
+  };
 
   const get = (name: string): Group => {
     const group = groups.get(name);
@@ -26,22 +37,62 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
         throw kafkaError('INVALID_SESSION_TIMEOUT');
       }
       if (member !== '') return get(name).join(request);
-      const group = groups.get(name) ?? createGroup(name);
+      if (request.mustReturn && request.instance === null) return welcome(request);
+      const group = groups.get(name) ?? createGroup(name, notify);
       const joined = group.join(request);
       groups.set(name, group);
       return joined;
     },
 
-    checkCommit(name: string, member: string, generation: number) {
+    checkCommit(name: string, member: Identity, generation: number) {
       const group = groups.get(name);
       if (group) group.checkCommit(member, generation);
       else if (generation >= 0) throw kafkaError('ILLEGAL_GENERATION');
     },
 
+    /** Resolves when the group is as wanted. */
+    waitFor(name: string, { state = 'Stable', members, timeoutMs = 10_000 }: WantedGroup): Promise<void> {
+      const current = () => {
+        const { state, members } = groups.get(name)?.describe() ?? { state: 'Empty', members: [] };
+        return { state, members: members.length };
+      };
+      const isWanted = () => {
+        const now = current();
+        return now.state === state && (members === undefined || now.members === members);
+      };
+      return new Promise((resolve, reject) => {
+        const finish = (error?: Error) => {
+          clearTimeout(timer);
+          watchers.delete(check);
+          error ? reject(error) : resolve();
+        };
+        const check = () => {
+          if (isWanted()) finish();
+        };
+        const timer = setTimeout(() => {
+          const now = current();
+          const wanted = `${state}${members === undefined ? '' : ` with ${members} members`}`;
+          const text = `The group ${name} is ${now.state} with ${now.members} members, not ${wanted}, after ${timeoutMs} ms.`;
+          finish(new Error(text));
+        }, timeoutMs);
+        watchers.add(check);
+        check();
+      });
+    },
+
+    /** Forgets all groups; their members learn it with their next request. */
+    clear() {
+      for (const group of groups.values()) group.close();
+      groups.clear();
+      notify();
+    },
+
     remove(name: string) {
       const group = groups.get(name);
       if (group && group.state !== 'Empty') throw kafkaError('NON_EMPTY_GROUP');
-      return groups.delete(name);
+      const existed = groups.delete(name);
+      notify();
+      return existed;
     },
 
     close: () => {
@@ -49,4 +100,6 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
     },
   };
 };
+/** `state` is Stable if not given; any number of members will do. */
+export type WantedGroup = { state?: State; members?: number; timeoutMs?: number };
 export type Groups = ReturnType<typeof createGroups>;

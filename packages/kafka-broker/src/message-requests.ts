@@ -2,11 +2,23 @@
 import type { PartitionLog } from './partition-log.ts';
 import type { Api, Apis } from './requests.ts';
 import type { Topics } from './topics.ts';
-import { kafkaError, mapTopics, readBytes, readText, readTopics, writeBytes, writeTopics } from './wire.ts';
+import {
+  kafkaError,
+  mapTopics,
+  noTransactions,
+  readBytes,
+  readText,
+  readTopics,
+  writeBytes,
+  writeTopics,
+} from './wire.ts';
 
 const maxFetchBytes = 55 * 1024 * 1024;
 const latest = -1;
 const earliest = -2;
+const maxTimestamp = -3;
+const earliestLocal = -4;
+const latestTiered = -5;
 const noRecords = Buffer.alloc(0);
 
 const produce = (topics: Topics): Api => ({
@@ -18,11 +30,14 @@ const produce = (topics: Topics): Api => ({
     const sent = readTopics(request, () => ({ partition: request.readInt32(), bytes: readBytes(request) }));
 
     const stored = await mapTopics(sent, ({ topic, partition, bytes }) =>
-      attempt(() => {
-        if (acks < -1 || acks > 1) throw kafkaError('INVALID_REQUIRED_ACKS');
-        if (transaction !== null) throw kafkaError('INVALID_TXN_STATE', 'transactions are not supported');
-        return topics.partition(topic, partition).append(bytes, topics.maxMessageBytes(topic));
-      }),
+      attempt(
+        () => {
+          if (acks < -1 || acks > 1) throw kafkaError('INVALID_REQUIRED_ACKS');
+          if (transaction !== null) throw noTransactions();
+          return topics.partition(topic, partition).append(bytes);
+        },
+        { topic, partition },
+      ),
     );
     if (acks === 0) {
       const failed = stored.flatMap(({ partitions }) => partitions).find(({ error }) => error !== 0);
@@ -41,9 +56,19 @@ const produce = (topics: Topics): Api => ({
   },
 });
 
-/** Resolves at the next change of one of the logs, after `ms`, or when the client goes away. */
-const change = (logs: PartitionLog[], ms: number, signal: AbortSignal): Promise<void> =>
+type Waiting = { log: PartitionLog; room: number };
+/**
+ * Resolves when `missingBytes` have been appended to the logs, to each no more counted than it has room for in the answer;
+ * when one is closed or has lost records; after `ms`; or when the client goes away. Reads nothing.
+ */
+const enoughAppended = (
+  waiting: Waiting[],
+  missingBytes: number,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> =>
   new Promise((resolve) => {
+    let missing = missingBytes;
     const done = () => {
       clearTimeout(timer);
       for (const forget of listeners) forget();
@@ -51,7 +76,15 @@ const change = (logs: PartitionLog[], ms: number, signal: AbortSignal): Promise<
       resolve();
     };
     const timer = setTimeout(done, ms);
-    const listeners = logs.map((log) => log.onChange(done));
+    const listeners = waiting.map(({ log, room }) => {
+      let left = room;
+      return log.onChange((appended) => {
+        const counted = Math.min(appended, left);
+        left -= counted;
+        missing -= counted;
+        if (appended === 0 || missing <= 0) done();
+      });
+    });
     signal.addEventListener('abort', done);
   });
 
@@ -69,32 +102,34 @@ const fetch = (topics: Topics): Api => ({
       return { partition, offset, most: request.readInt32() };
     });
 
-    /** What there is now, and whether that is enough to be answered: an error is. */
+    /** What there is now, and how many bytes are missing before it may be answered: none at an error. */
     const collect = async () => {
       let size = 0;
       let failed = false;
-      const logs: PartitionLog[] = [];
+      const waiting: Waiting[] = [];
       const found = await mapTopics(wanted, async ({ topic, partition, offset, most }) => {
-        const outcome = await attempt(() => {
-          const log = topics.partition(topic, partition);
-          logs.push(log);
-          return {
-            bytes: log.fetch(offset, Math.min(most, maxBytes - size), size === 0),
-            end: log.nextOffset,
-            start: log.logStart,
-          };
-        });
+        const outcome = await attempt(
+          () => {
+            const log = topics.partition(topic, partition);
+            const bytes = log.fetch(offset, Math.min(most, maxBytes - size), size === 0);
+            waiting.push({ log, room: most - bytes.length });
+            return { bytes, end: log.nextOffset, start: log.logStart };
+          },
+          { topic, partition },
+        );
         size += outcome.value?.bytes.length ?? 0;
         failed ||= outcome.error !== 0;
         return outcome;
       });
-      return { found, logs, enough: failed || size >= minBytes };
+      return { found, waiting, missing: failed ? 0 : Math.min(minBytes, maxBytes) - size };
     };
 
-    let { found, logs, enough } = await collect();
-    while (!enough && !signal.aborted && performance.now() < deadline) {
-      await change(logs, deadline - performance.now(), signal);
-      ({ found, logs, enough } = await collect());
+    let { found, waiting, missing } = await collect();
+    const left = deadline - performance.now();
+    if (missing > 0 && left > 0 && !signal.aborted) {
+      await enoughAppended(waiting, missing, left, signal);
+      // Read once more, not at each append: a consumer that wants much must not slow down those who produce it.
+      ({ found } = await collect());
     }
     answer.appendInt32(0);
     writeTopics(answer, found, ({ partition, error, value }) => {
@@ -118,12 +153,20 @@ const listOffsets = (topics: Topics): Api => ({
       timestamp: Number(request.readInt64()),
     }));
     const found = await mapTopics(wanted, ({ topic, partition, timestamp }) =>
-      attempt(() => {
-        const log = topics.partition(topic, partition);
-        if (timestamp === latest) return { offset: log.nextOffset, timestamp: -1 };
-        if (timestamp === earliest) return { offset: log.logStart, timestamp: -1 };
-        return log.findTime(timestamp);
-      }),
+      attempt(
+        () => {
+          const log = topics.partition(topic, partition);
+          if (timestamp === latest) return { offset: log.nextOffset, timestamp: -1 };
+          if (timestamp === earliest || timestamp === earliestLocal)
+            return { offset: log.logStart, timestamp: -1 };
+          if (timestamp === maxTimestamp) return log.findMaxTimestamp();
+          // No tier holds anything, which Kafka says so.
+          if (timestamp === latestTiered) return undefined;
+          if (timestamp < 0) throw kafkaError('INVALID_REQUEST', `there is no offset for ${timestamp}`);
+          return log.findTime(timestamp);
+        },
+        { topic, partition },
+      ),
     );
     if (version >= 2) answer.appendInt32(0);
     writeTopics(answer, found, ({ partition, error, value }) => {
@@ -139,7 +182,7 @@ const initProducerId: Api = {
     const transaction = readText(request);
     request.readInt32();
     const { error, value } = await attempt(() => {
-      if (transaction !== null) throw kafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED');
+      if (transaction !== null) throw noTransactions();
       // Drawn at random, so that no two are the same even across restarts; below 2^53 for JavaScript clients' sake.
       const [random = 0n] = crypto.getRandomValues(new BigUint64Array(1));
       return random >> 11n;

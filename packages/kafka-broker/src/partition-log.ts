@@ -1,154 +1,99 @@
 /**
- * One partition: a file of record batches, one after another, as their producers sent them.
+ * One partition: segments of record batches, one after another, as their producers sent them.
  *
  * An append is in the file (write(2)) before it returns, so it outlives the process, however that ends; it is not
  * forced to the disk each time, so the last seconds may be lost with the machine's power, as with Apache Kafka's
- * defaults. Memory holds a sparse index, never messages.
+ * defaults.
  */
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
-import {
-  type BatchHeader,
-  batchHeaderBytes,
-  checkBatch,
-  findTimestamp,
-  isIntact,
-  readBatchHeader,
-  setBaseOffset,
-} from './batch.ts';
+import { checkBatch, setBaseOffset } from './batch.ts';
 import { createProducers } from './producers.ts';
+import { type Damage, openSegment, type Segment, type Write } from './segment.ts';
+import type { Storage } from './storage.ts';
 import { kafkaError } from './wire.ts';
 
-const indexEveryBytes = 32 * 1024;
-const scanBytes = 4 * 1024 * 1024;
-
-/** `maxTimestamp` is the highest of all batches before `position`. */
-type IndexEntry = { offset: number; position: number; maxTimestamp: number };
-type Write = (file: number, bytes: Buffer, offset: number, length: number, position: number) => number;
+/** Settings of the topic; −1 means no limit. */
+export type Limits = {
+  maxMessageBytes: number;
+  segmentBytes: number;
+  retentionMs: number;
+  retentionBytes: number;
+};
 type Options = {
-  path: string;
-  /** Told how many bytes of a torn tail were cut off. */
-  onCut: (bytes: number) => void;
+  storage: Storage;
+  /** The settings as they are now. */
+  limits: () => Limits;
+  onDamage: (damage: Damage) => void;
   write?: Write;
   /** The first offset that can be read: records before it have been deleted. */
   logStart?: number;
-  /** Keeps a new log start; what it throws goes to the caller of `deleteRecords`. */
+  /** Keeps a new log start; what it throws goes to the caller. */
   saveLogStart?: (offset: number) => void;
 };
+/** Called after each append with its size, and with 0 when records were deleted or the log was closed. */
+type Listener = (appendedBytes: number) => void;
 export type PartitionLog = ReturnType<typeof openPartitionLog>;
 
-/** Opens or makes the log. Throws if the file is damaged elsewhere than at its end, where a write may have been cut short. */
+/** Opens or makes the log; what is damaged in it is set aside and reported. */
 export const openPartitionLog = ({
-  path,
-  onCut,
-  write = writeSync,
+  storage,
+  limits,
+  onDamage,
+  write = (file, bytes, position) => file.write(bytes, position),
   logStart: savedLogStart = 0,
   saveLogStart = () => {},
 }: Options) => {
-  const file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644);
   const producers = createProducers();
-  const index: IndexEntry[] = [];
-  const listeners = new Set<() => void>();
-  let end = 0;
-  let nextOffset = 0;
-  let maxTimestamp = -1;
+  const listeners = new Set<Listener>();
+  const open = (baseOffset: number) =>
+    openSegment(storage.open(baseOffset), baseOffset, { onBatch: producers.remember, onDamage, write });
+
+  const bases = storage.segments();
+  const segments: Segment[] = (bases.length > 0 ? bases : [savedLogStart]).map(open);
+  const active = () => segments.at(-1) as Segment;
+  const nextOffset = () => active().nextOffset;
+  let logStart = Math.max(savedLogStart, (segments[0] as Segment).baseOffset);
   let closed = false;
-  let logStart = savedLogStart;
 
-  const remember = (header: BatchHeader) => {
-    if (!index.length || end - (index.at(-1) as IndexEntry).position >= indexEveryBytes) {
-      index.push({ offset: header.baseOffset, position: end, maxTimestamp });
-    }
-    producers.remember(header);
-    end += header.size;
-    nextOffset = header.nextOffset;
-    maxTimestamp = Math.max(maxTimestamp, header.maxTimestamp);
+  const notify = (appendedBytes: number) => {
+    for (const listener of [...listeners]) listener(appendedBytes);
+  };
+  const assertOpen = () => {
+    if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
   };
 
-  const read = (position: number, length: number): Buffer => {
-    const bytes = Buffer.allocUnsafe(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = readSync(file, bytes, filled, length - filled, position + filled);
-      if (count === 0) throw new Error(`${path} ends before byte ${position + length}`);
-      filled += count;
-    }
-    return bytes;
+  const roll = () => {
+    segments.push(open(nextOffset()));
   };
 
-  /** Every whole batch from `position` on that lies in the next `length` bytes of the file, but at least one. */
-  function* batches(position: number, length: number, fileEnd: number) {
-    let bytes = read(position, Math.min(length, fileEnd - position));
-    for (let at = 0, first = true; position + at < fileEnd; first = false) {
-      if (bytes.length - at < batchHeaderBytes) return;
-      const header = readBatchHeader(bytes.subarray(at));
-      if (header.size < batchHeaderBytes || header.size > fileEnd - position - at) return;
-      if (header.size > bytes.length - at) {
-        if (!first) return;
-        bytes = read(position, header.size);
-      }
-      yield { header, bytes: bytes.subarray(at, at + header.size) };
-      at += header.size;
-    }
-  }
-
-  /** Whether what lies from `end` on can be the beginning of a write that never finished. */
-  const isTorn = (fileEnd: number): boolean => {
-    if (fileEnd - end < batchHeaderBytes) return true;
-    const header = readBatchHeader(read(end, batchHeaderBytes));
-    if (header.magic === 2 && header.baseOffset === nextOffset && header.size >= fileEnd - end) return true;
-    for (let at = end; at < fileEnd; at += scanBytes) {
-      if (read(at, Math.min(scanBytes, fileEnd - at)).some((byte) => byte !== 0)) return false;
-    }
-    return true;
+  /** Whole segments below the log start go. */
+  const advance = (offset: number) => {
+    if (offset <= logStart) return;
+    saveLogStart(offset);
+    logStart = offset;
+    while (segments.length > 1 && (segments[0] as Segment).nextOffset <= logStart) segments.shift()?.remove();
+    notify(0);
   };
 
-  const recover = () => {
-    const fileEnd = fstatSync(file).size;
-    for (let sound = true; sound && end < fileEnd; ) {
-      const before = end;
-      for (const { header, bytes } of batches(end, scanBytes, fileEnd)) {
-        sound = header.baseOffset === nextOffset && isIntact(bytes, header);
-        if (!sound) break;
-        remember(header);
-      }
-      sound &&= end > before;
+  /** Deletes the oldest segments as far as the topic's retention wants it. `now` in ms since 1970. */
+  const expire = (now: number) => {
+    const { retentionMs, retentionBytes } = limits();
+    const isOld = ({ maxTimestamp }: Segment) =>
+      retentionMs >= 0 && maxTimestamp >= 0 && maxTimestamp < now - retentionMs;
+    if (active().size > 0 && isOld(active())) roll();
+    let size = segments.reduce((sum, segment) => sum + segment.size, 0);
+    let from = logStart;
+    for (const segment of segments.slice(0, -1)) {
+      const isTooMuch = retentionBytes >= 0 && size - segment.size >= retentionBytes;
+      if (!isTooMuch && !isOld(segment)) break;
+      size -= segment.size;
+      from = segment.nextOffset;
     }
-    if (end === fileEnd) return;
-    if (!isTorn(fileEnd)) throw new Error(`${path} is damaged at byte ${end}`);
-    ftruncateSync(file, end);
-    onCut(fileEnd - end);
-  };
-
-  try {
-    recover();
-  } catch (error) {
-    closeSync(file);
-    throw error;
-  }
-
-  /** The last index entry for which `isBefore` holds. */
-  const seek = (isBefore: (entry: IndexEntry) => boolean): number => {
-    let [low, high] = [0, index.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (isBefore(index[middle] as IndexEntry)) low = middle + 1;
-      else high = middle;
-    }
-    return index[Math.max(0, low - 1)]?.position ?? end;
+    advance(from);
   };
 
   return {
     get nextOffset() {
-      return nextOffset;
+      return nextOffset();
     },
     /** The first offset that can be read. */
     get logStart() {
@@ -162,85 +107,70 @@ export const openPartitionLog = ({
      * Appends what a producer sent and returns the offset of its first message. What an idempotent producer sent
      * before is not stored again. Throws Kafka's errors and the file system's; then nothing was stored.
      */
-    append(bytes: Buffer, maxBytes: number): number {
-      if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
-      const sent = checkBatch(bytes, maxBytes);
+    append(bytes: Buffer): number {
+      assertOpen();
+      const { maxMessageBytes, segmentBytes } = limits();
+      const sent = checkBatch(bytes, maxMessageBytes);
       const known = producers.check(sent);
       if (known !== undefined) return known;
-      setBaseOffset(bytes, nextOffset);
-      try {
-        for (let done = 0; done < bytes.length; ) {
-          done += write(file, bytes, done, bytes.length - done, end + done);
-        }
-      } catch (error) {
-        ftruncateSync(file, end);
-        throw error;
+      const offset = nextOffset();
+      if (active().size > 0 && active().size + bytes.length > segmentBytes) {
+        roll();
+        expire(Date.now());
       }
-      remember({ ...sent, baseOffset: nextOffset, nextOffset: nextOffset + sent.count });
-      for (const tell of [...listeners]) tell();
-      return nextOffset - sent.count;
+      setBaseOffset(bytes, offset);
+      active().append(bytes, { ...sent, baseOffset: offset, nextOffset: offset + sent.count });
+      notify(bytes.length);
+      return offset;
     },
 
-    /** Whole batches from the one that holds `offset` on: `maxBytes` at most, save that a first one always comes if `atLeastOne`. */
+    /**
+     * Whole, intact batches of one segment, from the one that holds `offset` or follows it: `maxBytes` at most, save that a
+     * first one always comes if `atLeastOne`. Throws CORRUPT_MESSAGE where the first is damaged.
+     */
     fetch(offset: number, maxBytes: number, atLeastOne: boolean): Buffer {
-      if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
-      if (offset < logStart || offset > nextOffset) throw kafkaError('OFFSET_OUT_OF_RANGE');
-      if (offset === nextOffset) return Buffer.alloc(0);
-      let position = seek((entry) => entry.offset <= offset);
-      for (const { header } of batches(position, 2 * indexEveryBytes, end)) {
-        if (header.nextOffset > offset) break;
-        position += header.size;
-      }
-      const limit = Math.max(0, maxBytes);
-      let first: Buffer = Buffer.alloc(0);
-      let size = 0;
-      for (const { bytes } of batches(position, Math.max(limit, batchHeaderBytes), end)) {
-        if (size + bytes.length > limit && !(atLeastOne && size === 0)) break;
-        if (size === 0) first = bytes;
-        size += bytes.length;
-      }
-      // The batches lie side by side in the memory of the first: no copy is needed to join them.
-      return Buffer.from(first.buffer, first.byteOffset, size);
+      assertOpen();
+      if (offset < logStart || offset > nextOffset()) throw kafkaError('OFFSET_OUT_OF_RANGE');
+      const segment = segments.find(({ size, nextOffset }) => size > 0 && nextOffset > offset);
+      return segment?.fetch(offset, maxBytes, atLeastOne) ?? Buffer.alloc(0);
     },
 
     /** Records before `offset` can no longer be read. Returns the log start, which never goes back. */
     deleteRecords(offset: number): number {
-      if (closed) throw kafkaError('UNKNOWN_TOPIC_OR_PARTITION');
-      if (offset < 0 || offset > nextOffset) throw kafkaError('OFFSET_OUT_OF_RANGE');
-      if (offset > logStart) {
-        saveLogStart(offset);
-        logStart = offset;
-      }
+      assertOpen();
+      if (offset < 0 || offset > nextOffset()) throw kafkaError('OFFSET_OUT_OF_RANGE');
+      advance(offset);
       return logStart;
     },
 
+    expire,
+
     /** The first message not older than `timestamp` (ms), or undefined. */
     findTime(timestamp: number): { offset: number; timestamp: number } | undefined {
-      if (timestamp > maxTimestamp) return undefined;
-      let position = seek((entry) => entry.maxTimestamp < timestamp);
-      while (position < end) {
-        for (const { header, bytes } of batches(position, scanBytes, end)) {
-          if (header.nextOffset > logStart && header.maxTimestamp >= timestamp) {
-            return findTimestamp(bytes, timestamp, logStart);
-          }
-          position += header.size;
-        }
+      for (const segment of segments) {
+        const found = segment.findTime(timestamp, logStart);
+        if (found) return found;
       }
       return undefined;
     },
 
-    /** Calls `tell` after each append, and when the log is closed, until the returned function is called. */
-    onChange(tell: () => void): () => void {
-      listeners.add(tell);
-      return () => listeners.delete(tell);
+    /** The message with the highest timestamp, the first of several, or undefined if there is none. */
+    findMaxTimestamp(): { offset: number; timestamp: number } | undefined {
+      const newest = Math.max(...segments.map(({ maxTimestamp }) => maxTimestamp));
+      return newest < 0 ? undefined : this.findTime(newest);
+    },
+
+    /** Until the returned function is called. */
+    onChange(listener: Listener): () => void {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
 
     close() {
       if (closed) return;
       closed = true;
-      fdatasyncSync(file);
-      closeSync(file);
-      for (const tell of [...listeners]) tell();
+      for (const segment of segments) segment.close();
+      notify(0);
     },
   };
 };

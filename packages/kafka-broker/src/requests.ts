@@ -1,6 +1,6 @@
 /** Requests: the header that all share, who handles which, and how failures become Kafka's error codes. */
 import type { Client, Handle } from './connection.ts';
-import type { Faults } from './faults.ts';
+import type { Fault, Faults } from './faults.ts';
 import type { Log } from './topics.ts';
 import { apiKeys, errorCode, isKafkaError, Reader, readText, Writer } from './wire.ts';
 
@@ -11,8 +11,11 @@ export type Call = Client & {
   /** The request's body, to be read to its end before anything is done. */
   request: Reader;
   answer: Writer;
-  /** Does the work for one entry of the answer; what it throws becomes that entry's error code. */
-  attempt: <T>(work: () => T | Promise<T>) => Promise<Outcome<T>>;
+  /** Does the work for one entry of the answer, `about` a partition or not; what it throws becomes that entry's error code. */
+  attempt: <T>(
+    work: () => T | Promise<T>,
+    about?: { topic: string; partition: number },
+  ) => Promise<Outcome<T>>;
   /** Has this done in place of answering. */
   instead: (what: 'none' | 'close') => void;
 };
@@ -22,6 +25,7 @@ export type Apis = Record<string, Api>;
 
 const keyOf = (name: string) => apiKeys[name] as number;
 const storageErrors = /^(ENOSPC|EDQUOT|EIO|EROFS|SQLITE_(FULL|IOERR|READONLY))/;
+const unsupported = new Set(['UNSUPPORTED_FOR_MESSAGE_FORMAT', 'UNSUPPORTED_VERSION'].map(errorCode));
 const complainEveryMs = 10_000;
 
 const apiVersions = (apis: Apis): Api => ({
@@ -48,9 +52,10 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
 
   const toErrorCode = (name: string, error: unknown): number => {
     if (isKafkaError(error)) {
-      if (error.kafkaCode === errorCode('UNSUPPORTED_FOR_MESSAGE_FORMAT')) {
-        log.warn({ api: name, reason: error.message }, 'refused a message');
-      }
+      if (unsupported.has(error.kafkaCode))
+        log.warn({ api: name, reason: error.message }, 'refused what is not supported');
+      if (error.kafkaCode === errorCode('CORRUPT_MESSAGE') && name !== 'Produce')
+        log.error({ api: name, reason: error.message }, 'a log is damaged; a restart sets the damage aside');
       return error.kafkaCode;
     }
     if (!storageErrors.test(String((error as { code?: unknown })?.code))) {
@@ -76,25 +81,33 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
     if ((version < from || version > to) && api.name !== 'ApiVersions') {
       throw new Error(`${api.name} is supported in versions ${from} to ${to}, not ${version}`);
     }
-    const fault = faults.next(key);
-    if (fault.delayMs) await Bun.sleep(fault.delayMs);
-    if (fault.drop === 'before') return 'close';
+    const subject = { api: api.name, clientId };
+    let other: 'none' | 'close' | undefined;
+    const instead: Call['instead'] = (what) => {
+      other = what;
+    };
+    /** Whether the work is to be done. */
+    const suffer = async ({ delayMs, drop }: Fault): Promise<boolean> => {
+      if (delayMs) await Bun.sleep(delayMs);
+      if (drop) instead('close');
+      return drop !== 'before';
+    };
+    const planned = faults.next(subject);
+    if (!(await suffer(planned))) return 'close';
 
-    const attempt: Call['attempt'] = async (work) => {
-      if (fault.error) return { error: fault.error, text: 'as planned by a test', value: undefined };
+    const attempt: Call['attempt'] = async (work, about) => {
+      const fault = about ? faults.next({ ...subject, ...about }) : {};
+      const isDone = await suffer(fault);
+      const error = planned.error ?? fault.error ?? (isDone ? undefined : 'UNKNOWN_SERVER_ERROR');
+      if (error) return { error: errorCode(error), text: 'as planned by a test', value: undefined };
       try {
         return { error: 0, text: null, value: await work() };
       } catch (error) {
         return { error: toErrorCode(api.name, error), text: (error as Error).message, value: undefined };
       }
     };
-    let other: 'none' | 'close' | undefined;
-    const instead: Call['instead'] = (what) => {
-      other = what;
-    };
     const answer = Writer.create().appendInt32(correlation);
     await api.handle({ ...client, version, clientId, request, answer, attempt, instead });
-    if (fault.drop === 'after') return 'close';
     return other ?? answer.prependLength().buffer;
   };
 };

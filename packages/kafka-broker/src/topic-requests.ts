@@ -1,4 +1,5 @@
 /** Metadata, CreateTopics, DeleteTopics, DescribeConfigs, AlterConfigs: which topics there are, and their settings. */
+import type { Client } from './connection.ts';
 import type { Api, Apis } from './requests.ts';
 import type { Topic, Topics } from './topics.ts';
 import {
@@ -18,8 +19,8 @@ import {
 } from './wire.ts';
 
 export const nodeId = 1;
-/** Where clients find the broker; the port is known only once it listens. */
-export type Address = { host: string; port: number };
+/** Where this client finds the broker. */
+export type Advertise = (client: Client) => { host: string; port: number };
 
 const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<U[]> => {
   const results: U[] = [];
@@ -27,9 +28,9 @@ const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<
   return results;
 };
 
-const metadata = (topics: Topics, address: Address, autoCreate: boolean): Api => ({
+const metadata = (topics: Topics, advertise: Advertise, autoCreate: boolean): Api => ({
   versions: [1, 5],
-  async handle({ version, request, answer, attempt }) {
+  async handle({ version, request, answer, attempt, ...client }) {
     const names = readListOrNull(request, readName) ?? topics.all().map(({ name }) => name);
     const mayCreate = autoCreate && (version < 4 || request.readBoolean());
     const find = (name: string): Topic | undefined => {
@@ -43,7 +44,7 @@ const metadata = (topics: Topics, address: Address, autoCreate: boolean): Api =>
     const found = await inTurn(names, async (name) => ({ name, ...(await attempt(() => find(name))) }));
 
     if (version >= 3) answer.appendInt32(0);
-    writeList(answer, [address], ({ host, port }) => {
+    writeList(answer, [advertise(client)], ({ host, port }) => {
       answer.appendInt32(nodeId);
       writeText(answer, host).appendInt32(port);
       writeText(answer, null);
@@ -67,6 +68,9 @@ const metadata = (topics: Topics, address: Address, autoCreate: boolean): Api =>
 const readConfig = (request: Reader): [key: string, value: string | null][] =>
   readList(request, () => [readName(request), readText(request)]);
 
+const oneReplica = () =>
+  kafkaError('INVALID_REPLICATION_FACTOR', 'there is one broker, so there is one replica');
+
 const createTopics = (topics: Topics): Api => ({
   versions: [2, 4],
   async handle({ request, answer, attempt }) {
@@ -86,10 +90,35 @@ const createTopics = (topics: Topics): Api => ({
       name,
       ...(await attempt(() => {
         if (replicas > 1 || assignments.some((nodes) => nodes.length !== 1)) {
-          throw kafkaError('INVALID_REPLICATION_FACTOR', 'there is one broker, so there is one replica');
+          throw oneReplica();
         }
         const settings = Object.fromEntries(config.map(([key, value]) => [key, value ?? '']));
         topics.create(name, assignments.length || partitions, settings, dryRun);
+      })),
+    }));
+    answer.appendInt32(0);
+    writeList(answer, made, ({ name, error, text }) => {
+      writeText(answer, name).appendInt16(error);
+      writeText(answer, text);
+    });
+  },
+});
+
+const createPartitions = (topics: Topics): Api => ({
+  versions: [0, 1],
+  async handle({ request, answer, attempt }) {
+    const wanted = readList(request, () => ({
+      name: readName(request),
+      count: request.readInt32(),
+      assignments: readListOrNull(request, () => readList(request, () => request.readInt32())),
+    }));
+    request.readInt32();
+    const dryRun = request.readBoolean();
+    const made = await inTurn(wanted, async ({ name, count, assignments }) => ({
+      name,
+      ...(await attempt(() => {
+        if (assignments?.some((nodes) => nodes.length !== 1)) throw oneReplica();
+        topics.addPartitions(name, count, dryRun);
       })),
     }));
     answer.appendInt32(0);
@@ -124,10 +153,13 @@ const deleteRecords = (topics: Topics): Api => ({
       offset: Number(request.readInt64()),
     }));
     const deleted = await mapTopics(wanted, ({ topic, partition, offset }) =>
-      attempt(() => {
-        const log = topics.partition(topic, partition);
-        return log.deleteRecords(offset === highWatermark ? log.nextOffset : offset);
-      }),
+      attempt(
+        () => {
+          const log = topics.partition(topic, partition);
+          return log.deleteRecords(offset === highWatermark ? log.nextOffset : offset);
+        },
+        { topic, partition },
+      ),
     );
     answer.appendInt32(0);
     writeTopics(answer, deleted, ({ partition, error, value }) =>
@@ -185,7 +217,8 @@ const describeConfigs = (topics: Topics): Api => ({
   },
 });
 
-type Change = [key: string, value: string | null];
+/** A null value takes the setting back. */
+type Change = { key: string; value: string | null; refused?: string };
 
 /** `replacesAll`: what is not among the settings sent goes back to its default. */
 const alterConfigs = (
@@ -207,8 +240,11 @@ const alterConfigs = (
         if (type !== ofTopic)
           throw kafkaError('INVALID_REQUEST', 'only topics have settings that can be changed');
         const own = topics.config(name).filter(({ isOwn }) => isOwn);
-        const dropped: Change[] = replacesAll ? own.map(({ key }) => [key, null]) : [];
-        topics.configure(name, Object.fromEntries([...dropped, ...changes]), dryRun);
+        const refused = changes.find((change) => change.refused)?.refused;
+        if (refused !== undefined) throw kafkaError('INVALID_CONFIG', refused);
+        const dropped = replacesAll ? own.map(({ key }) => [key, null]) : [];
+        const set = changes.map(({ key, value }) => [key, value]);
+        topics.configure(name, Object.fromEntries([...dropped, ...set]), dryRun);
       })),
     }));
     answer.appendInt32(0);
@@ -216,20 +252,29 @@ const alterConfigs = (
   },
 });
 
+const operations = ['SET', 'DELETE', 'APPEND', 'SUBTRACT'];
+
 const incrementalChange = (request: Reader): Change => {
   const key = readName(request);
-  const operation = request.readInt8();
+  const operation = operations[request.readInt8()];
   const value = readText(request);
-  // 0 sets, 1 takes back; adding to lists and taking from them is for settings that do nothing here.
-  return [key, operation === 0 ? value : null];
+  if (operation === 'SET' || operation === 'DELETE')
+    return { key, value: operation === 'SET' ? value : null };
+  // No setting here is a list that could hold more than one value.
+  return { key, value, refused: `${key} can be SET or DELETEd, not ${operation ?? 'changed otherwise'}` };
 };
 
-export const topicApis = (topics: Topics, address: Address, autoCreate: boolean): Apis => ({
-  Metadata: metadata(topics, address, autoCreate),
+export const topicApis = (topics: Topics, advertise: Advertise, autoCreate: boolean): Apis => ({
+  Metadata: metadata(topics, advertise, autoCreate),
   CreateTopics: createTopics(topics),
+  CreatePartitions: createPartitions(topics),
   DeleteTopics: deleteTopics(topics),
   DeleteRecords: deleteRecords(topics),
   DescribeConfigs: describeConfigs(topics),
-  AlterConfigs: alterConfigs(topics, (request) => [readName(request), readText(request)], true),
+  AlterConfigs: alterConfigs(
+    topics,
+    (request) => ({ key: readName(request), value: readText(request) }),
+    true,
+  ),
   IncrementalAlterConfigs: alterConfigs(topics, incrementalChange, false),
 });

@@ -21,6 +21,9 @@ export const errorCode = (name: string): number => {
 export const kafkaError = (name: string, text = name): KafkaError =>
   Object.assign(new Error(text), { kafkaCode: errorCode(name) });
 
+/** What every request of a transactional producer gets, as clients report it as it is and give up. */
+export const noTransactions = () => kafkaError('UNSUPPORTED_VERSION', 'transactions are not supported');
+
 export const isKafkaError = (error: unknown): error is KafkaError =>
   error instanceof Error && 'kafkaCode' in error;
 

@@ -233,7 +233,7 @@ test('a full disk is answered with an error worth trying again; nothing acknowle
   ]);
   const message = (value: string) => ({ ...send, topic: 'full', messages: [{ value }] });
   await producer.send(message('before'));
-  const file = Bun.file(join(broker.dataDir, 'topics', 'full.1', '0.log'));
+  const file = Bun.file(join(broker.dataDir, 'topics', 'full.1', '0', '00000000000000000000.log'));
   const { size } = await file.stat();
   broker.faults.fillDisk(true);
   expect(await hasty.send(message('lost')).catch((error) => error)).toMatchObject({

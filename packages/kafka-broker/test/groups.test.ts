@@ -6,11 +6,15 @@ import { until } from './support/until.ts';
 
 setDefaultTimeout(10_000);
 
+const dynamic = (id: string) => ({ id, instance: null });
+
 const setup = () => {
   const groups = createGroups({ minSessionTimeout: 50 });
   const request = (overrides: Partial<JoinRequest> = {}): JoinRequest => ({
     group: 'g',
     member: '',
+    instance: null,
+    mustReturn: false,
     clientId: 'client',
     clientHost: '/127.0.0.1',
     sessionTimeout: 5000,
@@ -29,7 +33,7 @@ const setup = () => {
         await groups
           .get('g')
           .sync(
-            joined.member,
+            dynamic(joined.member),
             joined.generation,
             new Map(Object.entries(assignments).map(([id, text]) => [id, Buffer.from(text)])),
           ),
@@ -45,7 +49,7 @@ test('the first to join leads; who joins later makes all join again, and the lea
   expect(await group.sync(alone, { [alone.member]: 'all' })).toBe('all');
 
   const joining = group.join();
-  expect(() => group.groups.get('g').heartbeat(alone.member, 1)).toThrow('REBALANCE_IN_PROGRESS');
+  expect(() => group.groups.get('g').heartbeat(dynamic(alone.member), 1)).toThrow('REBALANCE_IN_PROGRESS');
   const first = await group.join({ member: alone.member });
   const second = await joining;
   expect(first.generation).toBe(2);
@@ -62,18 +66,19 @@ test('strangers, former generations and commits at the wrong time are refused as
   const { groups } = group;
   await expect(group.join({ member: 'stranger' })).rejects.toThrow('UNKNOWN_MEMBER_ID');
   const joined = await group.join();
-  const commit = (generation: number, member = joined.member) => groups.checkCommit('g', member, generation);
+  const commit = (generation: number, member = joined.member) =>
+    groups.checkCommit('g', dynamic(member), generation);
   expect(() => commit(1)).toThrow('REBALANCE_IN_PROGRESS');
   await group.sync(joined);
-  expect(() => groups.get('g').heartbeat('stranger', 1)).toThrow('UNKNOWN_MEMBER_ID');
-  expect(() => groups.get('g').heartbeat(joined.member, 0)).toThrow('ILLEGAL_GENERATION');
-  expect(() => groups.get('g').leave('stranger')).toThrow('UNKNOWN_MEMBER_ID');
+  expect(() => groups.get('g').heartbeat(dynamic('stranger'), 1)).toThrow('UNKNOWN_MEMBER_ID');
+  expect(() => groups.get('g').heartbeat(dynamic(joined.member), 0)).toThrow('ILLEGAL_GENERATION');
+  expect(() => groups.get('g').leave(dynamic('stranger'))).toThrow('UNKNOWN_MEMBER_ID');
   await expect(group.sync({ ...joined, generation: 2 })).rejects.toThrow('ILLEGAL_GENERATION');
   expect(() => commit(0)).toThrow('ILLEGAL_GENERATION');
   expect(() => commit(1, 'stranger')).toThrow('UNKNOWN_MEMBER_ID');
   expect(() => commit(-1, '')).toThrow('UNKNOWN_MEMBER_ID');
-  expect(() => groups.checkCommit('unheard of', 'm', 1)).toThrow('ILLEGAL_GENERATION');
-  groups.checkCommit('unheard of', '', -1);
+  expect(() => groups.checkCommit('unheard of', dynamic('m'), 1)).toThrow('ILLEGAL_GENERATION');
+  groups.checkCommit('unheard of', dynamic(''), -1);
   commit(1);
 });
 
@@ -122,4 +127,44 @@ test('a member whose answer was lost asks again and gets the same one', async ()
   expect(again).toEqual(first);
   await group.sync(first, { [first.member]: 'all' });
   expect(await group.sync(first)).toBe('all');
+});
+
+const subscribed = [{ name: 'range', metadata: Buffer.from('topics') }];
+
+test('a static member that comes back under its name keeps its partitions without a rebalance, and the old one is fenced', async () => {
+  using group = setup();
+  const first = await group.join({ instance: 'one', protocols: subscribed });
+  await group.sync(first, { [first.member]: 'all' });
+  const second = await group.join({ instance: 'one', protocols: subscribed });
+  expect(second.generation).toBe(first.generation);
+  expect(second.member).not.toBe(first.member);
+  // It does not lead, or it would hand out the partitions again.
+  expect(second.leader).not.toBe(second.member);
+  expect(await group.sync(second)).toBe('all');
+  const g = group.groups.get('g');
+  const as = (id: string) => ({ id, instance: 'one' });
+  g.heartbeat(as(second.member), second.generation);
+  expect(() => g.heartbeat(as(first.member), first.generation)).toThrow('FENCED_INSTANCE_ID');
+  await expect(group.join({ instance: 'one', member: first.member })).rejects.toThrow('FENCED_INSTANCE_ID');
+  await expect(group.join({ instance: 'two', member: first.member })).rejects.toThrow('UNKNOWN_MEMBER_ID');
+  g.leave({ id: '', instance: 'one' });
+  expect(g.describe()).toMatchObject({ state: 'Empty', members: [] });
+});
+
+test('a static member that comes back with other topics makes all join again', async () => {
+  using group = setup();
+  const first = await group.join({ instance: 'one' });
+  await group.sync(first, { [first.member]: 'all' });
+  const other = [{ name: 'range', metadata: Buffer.from('other topics') }];
+  const again = await group.join({ instance: 'one', protocols: other });
+  expect(again).toMatchObject({ generation: 2, leader: again.member });
+});
+
+test('a new dynamic member of JoinGroup 4 is given its id and joins with that', async () => {
+  using group = setup();
+  const given = await group.join({ mustReturn: true });
+  expect(given).toMatchObject({ mustReturn: true, generation: -1 });
+  expect(group.groups.get('g').describe().members).toHaveLength(0);
+  const joined = await group.join({ mustReturn: true, member: given.member });
+  expect(joined).toMatchObject({ generation: 1, member: given.member, leader: given.member });
 });

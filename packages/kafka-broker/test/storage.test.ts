@@ -1,10 +1,11 @@
 /** What the embedded broker keeps over kills, torn writes, restarts; and when it refuses to start. */
 import { Database } from 'bun:sqlite';
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { appendFile, open, stat, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, open, rename, rm, stat, truncate } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { startBroker } from '../src/broker.ts';
 import { startBrokerThread } from '../src/thread.ts';
+import { errorCode } from '../src/wire.ts';
 import {
   batchOf,
   clientsOf,
@@ -43,7 +44,7 @@ const storedLog = async () => {
   const producer = await clients.producer();
   for (const value of ['0', '1', '2', '3']) await producer.send({ topic: 't', messages: [{ value }] });
   await broker.stop();
-  const path = join(directory.path, 'topics', 't.1', '0.log');
+  const path = join(directory.path, 'topics', 't.1', '0', '00000000000000000000.log');
   return {
     path,
     size: (await stat(path)).size,
@@ -134,20 +135,21 @@ test('a producer and a group of consumers go on when the broker comes back after
   await clients[Symbol.asyncDispose]();
 });
 
-test('a torn tail is cut off and said so, wherever the write stopped', async () => {
+test('a torn tail is moved to the side file and logged, wherever the write stopped', async () => {
   for (const lost of [1, 20, 60, 67]) {
     await using log = await storedLog();
     await truncate(log.path, log.size - lost);
     await (await log.start()).stop();
     expect((await stat(log.path)).size).toBe((3 * log.size) / 4);
     expect(await log.read(3)).toEqual(['0', '1', '2', 'new']);
-    const cut = log.lines.filter((line) => line.includes('cut off'));
-    expect(cut).toHaveLength(1);
-    expect(cut[0]).toContain(`"partition":0,"bytes":${log.size / 4 - lost}`);
+    const logged = log.lines.filter((line) => line.includes('damaged'));
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toContain(`"bytes":${log.size / 4 - lost},"ranges":1`);
+    expect((await stat(`${log.path}.damaged`)).size).toBe(log.size / 4 - lost);
   }
 });
 
-test('a last batch whose bytes are not what was sent, or that is all zeros, is cut off', async () => {
+test('a last batch whose bytes are not what was sent, or that is all zeros, is set aside', async () => {
   await using damaged = await storedLog();
   const file = await open(damaged.path, 'r+');
   await file.write('?', damaged.size - 2);
@@ -159,15 +161,48 @@ test('a last batch whose bytes are not what was sent, or that is all zeros, is c
   expect(await zeros.read(4)).toEqual(['0', '1', '2', '3', 'new']);
 });
 
-test('a log that is damaged before its end stops the start, and is left as it is', async () => {
+test('a flipped bit in the length, the offset or the records of a batch costs that batch and no other', async () => {
+  const [magic, size, offset, records] = [16, 8, 7, 65];
+  for (const at of [magic, size, size + 3, offset, records]) {
+    await using log = await storedLog();
+    const file = await open(log.path, 'r+');
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, log.size / 4 + at);
+    await file.write(Buffer.from([(buffer[0] as number) ^ 0x40]), 0, 1, log.size / 4 + at);
+    await file.close();
+    expect(await log.read(3)).toEqual(['0', '2', '3', 'new']);
+    expect((await stat(`${log.path}.damaged`)).size).toBe(log.size / 4);
+    const logged = log.lines.filter((line) => line.includes('damaged'));
+    expect(logged).toHaveLength(1);
+  }
+});
+
+test('a log of the former format, one file for a partition, is taken over', async () => {
   await using log = await storedLog();
+  const directory = dirname(log.path);
+  await rename(log.path, `${directory}.old`);
+  await rm(directory, { recursive: true });
+  await rename(`${directory}.old`, `${directory}.log`);
+  expect(await log.read(4)).toEqual(['0', '1', '2', '3', 'new']);
+});
+
+test('damage while it runs is answered with CORRUPT_MESSAGE; nothing hangs, and a restart gets over it', async () => {
+  await using log = await storedLog();
+  const broker = await log.start();
+  using client = await rawClient(broker.port);
   const file = await open(log.path, 'r+');
-  await file.write('?', log.size / 4 + 65);
+  await file.write(Buffer.from([0, 0, 0, 0]), 0, 4, log.size / 4 + 8);
   await file.close();
-  await expect(log.start()).rejects.toThrow(
-    /^\S+ is corrupt \(\S+0.log is damaged at byte 69\)\. Move it away/,
-  );
-  expect((await stat(log.path)).size).toBe(log.size);
+  const errorOf = async (offset: number) => (await client.fetch('t', offset)).error;
+  expect(await errorOf(1)).toBe(errorCode('CORRUPT_MESSAGE'));
+  const found = await client.listOffsets('t', Date.now() - 60_000);
+  expect(found).toEqual({ error: 0, offset: 0 });
+  await broker.stop();
+
+  const again = await log.start();
+  using other = await rawClient(again.port);
+  expect(await other.listOffsets('t', 0)).toEqual({ error: 0, offset: 0 });
+  expect((await other.fetch('t', 1)).error).toBe(0);
+  await again.stop();
 });
 
 test('duplicates of an idempotent producer are known again after a restart', async () => {

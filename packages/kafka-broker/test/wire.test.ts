@@ -1,5 +1,6 @@
 /** The embedded broker byte by byte: what it answers to requests that no well-behaved client sends. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
 import { errorCode, Reader, readRecordsBatch, type Writer, writeText } from '../src/wire.ts';
 import { batchOf, rawClient, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
@@ -24,6 +25,9 @@ const fetchFrom =
       .appendInt32(1);
     writeText(w, topic).appendInt32(1).appendInt32(0).appendInt64(BigInt(offset)).appendInt32(maxBytes);
   };
+
+/** What this process has read from files so far. */
+const bytesRead = () => Number(/rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 
 const readFetch = (reader: Reader) => {
   reader.readInt32();
@@ -108,6 +112,29 @@ test('a long poll is answered as soon as there is enough, and no later than it a
   expect(three.took).toBeLessThan(1000);
   const tooFew = await timed({ maxWait: 100, minBytes: 100_000 });
   expect(tooFew.values).toHaveLength(3);
+});
+
+test('a consumer that waits for many bytes does not have the log read again at each append', async () => {
+  await using broker = await withTopic();
+  using producer = await rawClient(broker.port);
+  using consumer = await rawClient(broker.port);
+  const reads: number[] = [];
+  const waiting = consumer.request('Fetch', 4, fetchFrom(0, { maxWait: 20_000, minBytes: 60_000 }));
+  for (let i = 0; i < 60; i++) {
+    const before = bytesRead();
+    await producer.produce('t', 0, batchOf(['x'.repeat(1000)]));
+    reads.push(bytesRead() - before);
+  }
+  expect(readFetch(await waiting).values.length).toBeGreaterThan(55);
+  // Once for what there is at first, once for the answer.
+  expect(reads.filter((bytes) => bytes > 2000).length).toBeLessThan(3);
+});
+
+test('the records of an error are empty, not null', async () => {
+  await using broker = await withTopic();
+  using client = await rawClient(broker.port);
+  const { error, lengthOfRecords } = await client.fetch('t', 99);
+  expect({ error, lengthOfRecords }).toEqual({ error: errorCode('OFFSET_OUT_OF_RANGE'), lengthOfRecords: 0 });
 });
 
 test('a batch that is damaged, cut short, doubled or of an old format is refused, and nothing is stored', async () => {

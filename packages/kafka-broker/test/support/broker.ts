@@ -58,6 +58,8 @@ export const testBroker = async (options: Partial<BrokerOptions> = {}) => {
     dataDir: directory.path,
     port: 0,
     minSessionTimeout: 300,
+    // Tests send messages of 1970.
+    topicDefaults: { 'retention.ms': '-1' },
     log,
     ...options,
   });
@@ -116,7 +118,7 @@ export const batchOf = (
 };
 
 /** A client that sends what it is told, byte by byte if need be. */
-export const rawClient = async (port: number) => {
+export const rawClient = async (port: number, hostname = '127.0.0.1') => {
   let received = Buffer.alloc(0);
   let isClosed = false;
   let event = Promise.withResolvers<void>();
@@ -133,7 +135,7 @@ export const rawClient = async (port: number) => {
     happened();
   };
   const socket = await Bun.connect({
-    hostname: '127.0.0.1',
+    hostname,
     port,
     socket: { data, close: closed, error: closed },
   });
@@ -177,6 +179,35 @@ export const rawClient = async (port: number) => {
       reader.readInt32();
       reader.readInt32();
       return { error: reader.readInt16(), offset: Number(reader.readInt64()) };
+    },
+    /** Fetches from partition 0 without waiting; resolves with the error and the records' bytes. */
+    async fetch(topic: string, offset: number) {
+      const reader = await this.request('Fetch', 4, (w) => {
+        w.appendInt32(-1).appendInt32(0).appendInt32(1).appendInt32(1e7).appendInt8(0).appendInt32(1);
+        writeText(w, topic).appendInt32(1).appendInt32(0).appendInt64(BigInt(offset)).appendInt32(1e6);
+      });
+      for (let skipped = 0; skipped < 2; skipped++) reader.readInt32();
+      reader.readString(false);
+      for (let skipped = 0; skipped < 2; skipped++) reader.readInt32();
+      const error = reader.readInt16();
+      reader.readInt64();
+      reader.readInt64();
+      reader.readInt32();
+      return { error, lengthOfRecords: reader.peekInt32(), bytes: Buffer.from(reader.readBytes(false)) };
+    },
+    /** Asks for the first offset at a time, in partition 0. */
+    async listOffsets(topic: string, timestamp: number) {
+      const reader = await this.request('ListOffsets', 1, (w) => {
+        w.appendInt32(-1).appendInt32(1);
+        writeText(w, topic).appendInt32(1).appendInt32(0).appendInt64(BigInt(timestamp));
+      });
+      reader.readInt32();
+      reader.readString(false);
+      reader.readInt32();
+      reader.readInt32();
+      const error = reader.readInt16();
+      reader.readInt64();
+      return { error, offset: Number(reader.readInt64()) };
     },
     isClosed: () => isClosed,
     [Symbol.dispose]: () => void socket.end(),
