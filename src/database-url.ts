@@ -8,9 +8,14 @@ const tlsOf = {
   'verify-full': {},
 } as const;
 
+/** Which of several servers is connected to, as libpq names it. */
+const targets = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
+export type Target = (typeof targets)[number];
+
 export type DatabaseAddress = {
-  host: string | undefined;
-  port: number | undefined;
+  /** Tried in this order. One without a host is on this machine. */
+  servers: { host: string | undefined; port: number | undefined }[];
+  target: Target | undefined;
   username: string | undefined;
   password: string | undefined;
   database: string | undefined;
@@ -20,21 +25,38 @@ export type DatabaseAddress = {
   session: Record<string, string>;
 };
 
+/** Scheme and login; hosts; path, parameters and fragment. A password may hold a comma, and hosts stand after the last @. */
+const parts = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/;
+
 /**
- * Of a URL as libpq has it, with one host. Undefined if it is none, or if anything of it would not be heeded: who asks for a
- * connection that is verified must not get another one.
+ * Of a URL as libpq has it, with one host or several. Undefined if it is none, or if anything of it is not supported: who asks
+ * for a connection that is verified must not get another one.
  */
 export const parseDatabaseUrl = (text: string): DatabaseAddress | undefined => {
-  const url = URL.parse(text);
-  if (!url || !/^postgres(ql)?:$/.test(url.protocol) || url.hash) return undefined;
-  const { sslmode = 'disable', application_name, options, ...rest } = Object.fromEntries(url.searchParams);
-  if (!Object.hasOwn(tlsOf, sslmode) || Object.keys(rest).length > 0) return undefined;
-  if (url.hostname.includes(',')) return undefined;
+  const [, login, hosts = '', rest] = parts.exec(text) ?? [];
+  const urls = hosts.split(',').map((host) => URL.parse(`${login}${host}${rest}`));
+  const [url] = urls;
+  if (!login || !url || url.hash) return undefined;
+  const {
+    sslmode = 'disable',
+    target_session_attrs,
+    application_name,
+    options,
+    ...unsupported
+  } = Object.fromEntries(url.searchParams);
+  if (!Object.hasOwn(tlsOf, sslmode) || Object.keys(unsupported).length > 0) return undefined;
+  const target = targets.find((name) => name === target_session_attrs);
+  if (target_session_attrs !== undefined && !target) return undefined;
   try {
     const decoded = (part: string) => decodeURIComponent(part) || undefined;
+    const servers = urls.map((server) => ({
+      host: decoded(server?.hostname.replace(/^\[|\]$/g, '') ?? ''),
+      port: Number(server?.port) || undefined,
+    }));
+    if (servers.length > 1 && servers.some(({ host }) => host === undefined)) return undefined;
     return {
-      host: decoded(url.hostname.replace(/^\[|\]$/g, '')),
-      port: Number(url.port) || undefined,
+      servers,
+      target,
       username: decoded(url.username),
       password: decoded(url.password),
       database: decoded(url.pathname.slice(1)),

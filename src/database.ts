@@ -1,5 +1,5 @@
 import postgres, { type Sql } from 'postgres';
-import { parseDatabaseUrl } from './database-url.ts';
+import { parseDatabaseUrl, type Target } from './database-url.ts';
 
 const quoted = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
@@ -27,24 +27,34 @@ type Options = {
   connections: number;
   /** What `pg_stat_activity` shows. */
   name: string;
-  /** A connection that owes an answer and has been silent for so long is given up, in s; unset: never. */
+  /** A connection that owes an answer and has been silent for so long is given up, and its query cancelled, in s; unset: never. */
   silenceAtMost?: number;
+  /** Which of several servers is taken, where the URL does not say; unset: the one that can be written to. */
+  severalServers?: Target;
 };
 
 /**
  * A pool of connections to PostgreSQL, opened as they are needed. A server that is away is tried again at most a
- * second later, so that its return is noticed at once.
+ * second later, so that its return is noticed at once. A connection that turns out to be read-only is left.
  */
-export const openDatabase = ({ url, connections, name, silenceAtMost = 0 }: Options): Sql => {
+export const openDatabase = (options: Options): Sql => {
+  const { url, connections, name, silenceAtMost = 0, severalServers = 'read-write' } = options;
   const address = parseDatabaseUrl(url);
   if (!address) throw new Error('not the URL of a PostgreSQL');
-  const { host, port, session, ...login } = address;
+  const { servers, target = servers.length > 1 ? severalServers : 'any', session, ...login } = address;
+  const [{ host, port } = {}] = servers;
   // In parts, as the library reads a URL in its own way; and as lists, or it would take an IPv6 address apart.
-  const place: object = host === undefined ? { port } : { host: [host], port: [port ?? 5432] };
+  const place: object =
+    host === undefined
+      ? { port }
+      : { host: servers.map((server) => server.host), port: servers.map((server) => server.port ?? 5432) };
   return postgres({
     ...place,
     ...login,
+    ...(target !== 'any' && { target_session_attrs: target }),
     max: connections,
+    // One query at a time on a connection: a cancel frees only the one that runs, and those sent behind it would wait for the same lock.
+    max_pipeline: 0,
     connect_timeout: 3,
     // Ours, by a patch: without it a connection to a host that is gone, or frozen, is waited for without end.
     answer_timeout: silenceAtMost,

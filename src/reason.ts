@@ -1,3 +1,6 @@
+/** A PostgreSQL that has become a standby, or was told to take no writes. */
+export const readOnly = 'it is read-only';
+
 /** What drivers and systems call the same thing, and our word for it: the first that fits is taken. */
 const reasons: [RegExp, string][] = [
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host name'],
@@ -12,6 +15,8 @@ const reasons: [RegExp, string][] = [
   [/^3D000$/, 'it has no such database'],
   [/^42P01$/, 'the tables are not there'],
   [/^53300$/, 'it has too many connections'],
+  [/^25006$/, readOnly],
+  [/^TARGET_SESSION_ATTRS$/, 'no server is what target_session_attrs asks for'],
   [/^57P0[123]$|^LOADING$/, 'it is starting or stopping'],
   [/^ECONNREFUSED$/, 'connection refused'],
   [/^ENOTFOUND$|^EAI_/, 'its host name is not known'],

@@ -83,7 +83,7 @@ export const url = (...protocols: string[]) => ({
 
 export const databaseUrl = {
   allowed:
-    'postgres://user:password@host:port/database, and after a ? sslmode (disable, require, verify-ca or verify-full), application_name and options',
+    'postgres://user:password@host:port/database with one host or several with commas between, and after a ? sslmode (disable, require, verify-ca or verify-full), target_session_attrs (any, read-write, read-only, primary, standby or prefer-standby), application_name and options',
   read: (value: string) => (parseDatabaseUrl(value) ? value : undefined),
 };
 

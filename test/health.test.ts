@@ -2,7 +2,9 @@ import { expect, test } from 'bun:test';
 import type { ConsumerState } from '../src/consumer/messages.ts';
 import { openDatabase } from '../src/database.ts';
 import { createHealth } from '../src/http/health.ts';
+import { reasonOf } from '../src/reason.ts';
 import { createStore } from '../src/store.ts';
+import { buildOrder } from './build-order.ts';
 import { testDatabase, until } from './services.ts';
 
 const ok = { ping: async () => {} };
@@ -109,6 +111,24 @@ test('a consumer whose thread has ended, or that cannot store, is degraded, and 
       parts: { consumers: { state: 'away', reason } },
     });
   }
+});
+
+test('a process that has to store orders is unready while PostgreSQL is read-only; one that only answers lookups is not', async () => {
+  await using database = await testDatabase({ connections: 1 });
+  await database.sql`set default_transaction_read_only = on`;
+  const store = createStore(database.sql);
+  const readOnly = await store.save([buildOrder()]).then(() => undefined, reasonOf);
+  const consumers = () => [fine, { ...fine, name: 'consumer-2', postgres: readOnly }];
+  const health = createHealth({ store, redis: undefined, consumers, isWarm });
+  expect(await health()).toMatchObject({
+    status: 'unready',
+    parts: {
+      postgres: works,
+      consumers: { state: 'away', reason: 'consumer-2 waits for PostgreSQL: it is read-only (25006)' },
+    },
+  });
+  const reading = createHealth({ store, redis: undefined, consumers: undefined, isWarm });
+  expect((await reading()).status).toBe('ready');
 });
 
 test('a process that answers no lookups is unready while Kafka is away, as it then does nothing', async () => {

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { ConsumerState } from '../consumer/messages.ts';
-import { reasonOf } from '../reason.ts';
+import { readOnly, reasonOf } from '../reason.ts';
 import { within } from '../retry.ts';
 import type { Store } from '../store.ts';
 
@@ -24,8 +24,9 @@ export type PartState = Static<typeof Part>;
 
 /**
  * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
- * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; `degraded` when something else does not work,
- * or does not work as it should;
+ * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; also while it has to store orders and finds
+ * PostgreSQL read-only, as another process may find the primary; `degraded` when something else does not work, or does not
+ * work as it should;
  * `stopping` when it still does all that, but not for long.
  */
 export type Health = Static<typeof HealthSchema>;
@@ -66,7 +67,8 @@ export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Opti
     const needed = isWarm ? [postgres] : [postgres, kafka, threads];
     const isAway = (part: PartState) => part.state === 'away';
     const isDegraded = kafka.state === 'degraded' || [redisPart, kafka, threads].some(isAway);
-    const works = needed.some(isAway) ? 'unready' : isDegraded ? 'degraded' : 'ready';
+    const cannotStore = consumers?.().some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
+    const works = needed.some(isAway) || cannotStore ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const status = stopping?.aborted ? 'stopping' : works;
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
     return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, cache } };
