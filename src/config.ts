@@ -146,7 +146,8 @@ export const settings = {
     variable: 'REDIS_URL',
     ...optional(redisUrl),
     secret: true,
-    meaning: 'Redis or a Redis Cluster, the cache shared by replicas; unset: memory is the cache',
+    meaning:
+      'Redis, a Redis Cluster, or Redis with Sentinels, the cache shared by replicas; unset: memory is the cache',
   }),
   cacheLimit: define({
     variable: 'CACHE_LIMIT',

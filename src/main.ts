@@ -67,7 +67,10 @@ const start = async (run: Run) => {
   open.defer(() => sql.end({ timeout: 1 }));
   const traced = tracedBy(tracing);
   const store = traced(traceStore, createStore(sql));
-  const postgres = createServiceState('PostgreSQL', log);
+  const postgres = createServiceState('PostgreSQL', log, {
+    ask: () => store.ping().then(postgres.works, postgres.fails),
+  });
+  open.defer(postgres.close);
   const forever = { signal: stopping, failed: postgres.fails };
 
   const memory = createMemoryCache(config.cacheLimit);

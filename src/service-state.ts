@@ -4,16 +4,34 @@ import { reasonOf } from './reason.ts';
 /** What is known of a service that is needed: it works, or why it does not. */
 export type ServiceState = ReturnType<typeof createServiceState>;
 
+type Options = {
+  changed?: () => void;
+  /** Asked every second while the service does not work, so that its return is known when it returns, and not when it is next needed. */
+  ask?: () => Promise<unknown>;
+};
+
+const askEvery = 1_000;
+
 /**
  * Follows a service, and logs when its state changes, and each new reason once. The log has the driver's own words as well;
- * the reason is for anybody.
+ * the reason is for anybody. What `ask` resolves with says nothing: whoever answers it calls `works`.
  */
-export const createServiceState = (name: string, log: Log, changed: () => void = () => {}) => {
+export const createServiceState = (name: string, log: Log, { changed = () => {}, ask }: Options = {}) => {
   let works: boolean | undefined;
   let reason: string | undefined;
   let since = Date.now();
   /** Reasons of this time of being away. */
   const said = new Set<string>();
+  let asking: Timer | undefined;
+  let closed = false;
+  const askAgain = () => {
+    if (!ask || asking || closed) return;
+    asking = setTimeout(async () => {
+      await ask().catch(() => {}); // Whoever is asked reports the failure.
+      asking = undefined;
+      if (works === false) askAgain();
+    }, askEvery);
+  };
   return {
     works() {
       if (works) return;
@@ -32,11 +50,17 @@ export const createServiceState = (name: string, log: Log, changed: () => void =
       else if (!said.has(reason)) log.info(details, `${name} still does not work`);
       if (works !== false) since = Date.now();
       works = false;
+      askAgain();
       said.add(reason);
       if (reason !== before) changed();
     },
     /** Why it does not work, for anybody to read; undefined while it does. */
     reason: () => reason,
+    /** Asks no more. */
+    close() {
+      closed = true;
+      clearTimeout(asking);
+    },
   };
 };
 

@@ -89,7 +89,7 @@ export const databaseUrl = {
 
 export const redisUrl = {
   allowed:
-    'redis://user:password@host:port/database, or redis-cluster://user:password@host:port with one host or several with commas between; rediss instead of redis for TLS',
+    'redis://user:password@host:port/database, redis-cluster://user:password@host:port with one host or several with commas between, or redis-sentinel://user:password@host:port/name/database with the hosts of Sentinels and the name of what they watch, and after a ? sentinel_username and sentinel_password; rediss instead of redis for TLS',
   read: (value: string) => (parseRedisUrl(value) ? value : undefined),
 };
 

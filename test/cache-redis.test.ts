@@ -478,7 +478,8 @@ if (hasRedisServer)
         server.thaw();
       });
 
-      const refusals: Record<string, { begin: () => unknown; end: () => unknown; reason: RegExp }> = {
+      type Refusal = Fault & { isLeft?: true };
+      const refusals: Record<string, Refusal> = {
         'full (maxmemory with noeviction)': {
           begin: async () => {
             await admin.config('SET', 'maxmemory-policy', 'noeviction');
@@ -495,9 +496,11 @@ if (hasRedisServer)
           },
           end: () => admin.replicaof('NO', 'ONE'),
           reason: /READONLY/,
+          // It is connected to anew now and then, as its name may lead to the primary by then.
+          isLeft: true,
         },
       };
-      for (const [name, { begin, end, reason }] of Object.entries(refusals))
+      for (const [name, { begin, end, reason, isLeft = false }] of Object.entries(refusals))
         test(`${name}: what it holds is answered from it, what it refuses is found all the same, and said once`, async () => {
           const { log, lines } = keepingLog();
           using cache = await open(1000, { log });
@@ -515,7 +518,7 @@ if (hasRedisServer)
             await lookUp(
               lookup,
               (isBypassed, isHit) => {
-                expect(isBypassed).toBe(false);
+                expect(isBypassed && !isLeft).toBe(false);
                 if (isHit) hits++;
                 return Date.now() - begun > 3_000;
               },

@@ -51,7 +51,7 @@ test('a state is logged when it changes, and each new reason once; the words of 
   const say = (level: string) => (fields: object, text: string) => lines.push([level, text, fields]);
   const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
   let changes = 0;
-  const state = createServiceState('Kafka', log as never, () => changes++);
+  const state = createServiceState('Kafka', log as never, { changed: () => changes++ });
   state.works();
   const refused = failure({ code: 'ECONNREFUSED' }, 'connect ECONNREFUSED kafka:9092');
   const login = failure({ name: 'KafkaJSSASLAuthenticationError' }, 'no such user');

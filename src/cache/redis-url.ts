@@ -1,50 +1,61 @@
 export type RedisAddress = {
-  /** The first servers to ask; the others of a cluster are learnt from them. */
+  /** The first servers to ask: Redis itself, some of a cluster, or Sentinels. */
   nodes: { host: string; port: number }[];
   isCluster: boolean;
+  /** Set when the nodes are Sentinels: the name they know the primary by, and how to log in to them. */
+  sentinel: { name: string; username: string | undefined; password: string | undefined } | undefined;
   tls: boolean;
   username: string | undefined;
   password: string | undefined;
   database: number;
 };
 
-const pattern = /^(redis|rediss)(-cluster)?:\/\/(.+)$/;
+const pattern = /^(rediss?)(?:-(cluster|sentinel))?:\/\/(.+)$/;
+const ports = { redis: 6379, sentinel: 26379 };
 
-/** Of `redis://…`, or `redis-cluster://…` with one host or several; undefined if it is neither. `rediss` is TLS. */
+/**
+ * Of `redis://…`, or `redis-cluster://…` with one host or several, or `redis-sentinel://…/name/database` with the hosts of
+ * Sentinels; undefined if it is none of them. `rediss` is TLS. Username and password are those of Redis.
+ */
 export const parseRedisUrl = (url: string): RedisAddress | undefined => {
-  const [, scheme, cluster, rest = ''] = pattern.exec(url) ?? [];
+  const [, scheme, kind, rest = ''] = pattern.exec(url) ?? [];
   if (!scheme) return undefined;
   // The password may hold a comma; what stands after the last @ are hosts.
   const at = rest.lastIndexOf('@') + 1;
-  const [first = '', ...more] = rest.slice(at).split(',');
-  const main = URL.parse(`redis://${rest.slice(0, at)}${first}`);
-  const others = more.map((host) => URL.parse(`redis://${host}`));
-  const nodes = [main, ...others]
-    .filter((node) => node !== null)
-    // What follows a ? or # would not be heeded, such as an option of TLS; or it is half of a password.
-    .filter(({ hostname, search, hash }) => hostname !== '' && search === '' && hash === '');
-  const database = Number(main?.pathname.slice(1));
-  if (!main || nodes.length <= more.length || !Number.isInteger(database)) return undefined;
-  if (!cluster && nodes.length > 1) return undefined;
-  const username = decode(main.username);
-  const password = decode(main.password);
-  if (username === undefined || password === undefined) return undefined;
-  return {
-    nodes: nodes.map(({ hostname, port }) => ({
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: Number(port || 6379),
-    })),
-    isCluster: cluster !== undefined,
-    tls: scheme === 'rediss',
-    username: username || undefined,
-    password: password || undefined,
-    database,
-  };
-};
-
-const decode = (text: string): string | undefined => {
+  // Of several hosts the path stands behind the last one.
+  const [, hosts = '', tail = ''] = /^([^/?#]*)(.*)$/.exec(rest.slice(at)) ?? [];
+  const [first = '', ...more] = hosts.split(',');
+  const main = URL.parse(`redis://${rest.slice(0, at)}${first}${tail}`);
+  const nodes = [main, ...more.map((host) => URL.parse(`redis://${host}`))].filter(
+    (node) => node !== null && node.hostname !== '',
+  ) as URL[];
+  if (!main || nodes.length <= more.length || main.hash || (kind === undefined && more.length > 0))
+    return undefined;
   try {
-    return decodeURIComponent(text);
+    const decoded = (text: string) => decodeURIComponent(text) || undefined;
+    const isSentinel = kind === 'sentinel';
+    const path = main.pathname.split('/').slice(1).map(decoded);
+    const name = isSentinel ? path.shift() : undefined;
+    if (isSentinel && !name) return undefined;
+    const { sentinel_username, sentinel_password, ...unsupported } = Object.fromEntries(main.searchParams);
+    if (Object.keys(unsupported).length > 0) return undefined;
+    if (!isSentinel && main.search !== '') return undefined;
+    const [index = '0', ...beyond] = path;
+    if (!/^\d+$/.test(index) || beyond.length > 0) return undefined;
+    if (kind === 'cluster' && index !== '0') return undefined;
+    return {
+      nodes: nodes.map(({ hostname, port }) => ({
+        host: hostname.replace(/^\[|\]$/g, ''),
+        port: Number(port || (isSentinel ? ports.sentinel : ports.redis)),
+      })),
+      isCluster: kind === 'cluster',
+      sentinel:
+        name === undefined ? undefined : { name, username: sentinel_username, password: sentinel_password },
+      tls: scheme === 'rediss',
+      username: decoded(main.username),
+      password: decoded(main.password),
+      database: Number(index),
+    };
   } catch {
     return undefined;
   }

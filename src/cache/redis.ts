@@ -5,6 +5,7 @@ import { createServiceState } from '../service-state.ts';
 import { createBreaker } from './breaker.ts';
 import type { OrderCache } from './cache.ts';
 import { openRedis } from './redis-client.ts';
+import { refusalOf } from './redis-greeting.ts';
 
 /** Both keys carry one hash tag, so that a Redis Cluster keeps them in one place, where a script may change both. */
 const documentsKey = '{orders}:documents';
@@ -46,6 +47,8 @@ return 1`;
 const answerWithin = 50;
 /** Nobody waits for an order to enter; a full warm-up sends a thousand of them at once. In ms. */
 const enterWithin = 900;
+/** A replica is left no more often, in ms: so a new primary behind the same name is found as soon. */
+const leaveEvery = 2_000;
 
 type Options = {
   url: string;
@@ -62,22 +65,51 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
  */
 export const createRedisCache = ({ url, limit, log }: Options) => {
   const redis = openRedis(url, enterScript);
-  const state = createServiceState('Redis', log);
+  const state = createServiceState('Redis', log, { ask: () => cache.size() });
+  /** Since it has answered that it takes no writes: it is a replica now, and the primary is elsewhere. */
+  let isReplica = false;
+  let leftAt = Number.NEGATIVE_INFINITY;
+  let leaving: Timer | undefined;
   const answered = () => {
-    if (reads.isWell() && entries.isWell()) state.works();
+    if (reads.isWell() && entries.isWell() && !isReplica) state.works();
   };
   const reads = createBreaker({ within: answerWithin, opened: state.fails, answered });
   const entries = createBreaker({ within: enterWithin, opened: state.fails, answered });
   const counts = { hits: 0, misses: 0 };
   let reached = () => {};
 
-  redis.on('error', state.fails);
-  redis.on('ready', () => {
+  redis.on('error', async (error) => {
+    const isCut = ['ECONNRESET', 'EPIPE'].includes((error as { code?: string }).code ?? '');
+    const refusal = isCut ? await refusalOf(url) : undefined;
+    // It may have been reached meanwhile.
+    if (isCut && redis.status === 'ready') return;
+    state.fails(refusal ?? error);
+  });
+  redis.on('ready', async () => {
     reads.reset();
+    if (isReplica) {
+      const replication = await redis.info('replication').catch(() => 'unknown');
+      if (/role:slave|unknown/.test(replication)) return leave();
+    }
+    isReplica = false;
     entries.reset();
     state.works();
     reached();
   });
+  /** Connects anew, as the name of the server may lead to the primary by now. Until it does lookups are still answered from here, but for moments. */
+  const leave = () => {
+    isReplica = true;
+    if (leaving) return;
+    leaving = setTimeout(
+      () => {
+        leaving = undefined;
+        if (redis.status !== 'ready') return;
+        leftAt = performance.now();
+        redis.disconnect(true);
+      },
+      Math.max(0, leftAt + leaveEvery - performance.now()),
+    );
+  };
   redis.connect().catch(() => {}); // Its error event has told.
 
   const isConnected = () => redis.status === 'ready';
@@ -96,9 +128,17 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
       );
     },
     async put(uid: OrderUid, { body }: Document) {
-      if (!isConnected()) return;
+      if (!isConnected() || isReplica) return;
       const document = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-      await entries.ask(() => redis.enterOrder(documentsKey, queueKey, uid, document, limit));
+      await entries.ask(() =>
+        redis.enterOrder(documentsKey, queueKey, uid, document, limit).catch((error) => {
+          if (isReadOnly(error)) {
+            state.fails(error);
+            leave();
+          }
+          throw error;
+        }),
+      );
     },
     size: async () => (isConnected() ? reads.ask(() => redis.hlen(documentsKey)) : undefined),
   } satisfies OrderCache;
@@ -115,9 +155,16 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     counts: () => ({ ...counts, failedReads: reads.failures(), failedEntries: entries.failures() }),
     /** Why Redis does not work; undefined while it does. */
     reason: () => state.reason() ?? (isConnected() ? undefined : 'not connected'),
-    close: () => redis.disconnect(),
+    close() {
+      clearTimeout(leaving);
+      state.close();
+      redis.disconnect();
+    },
   };
 };
+
+/** Redis 7 begins with it, also from within a script; before, the script's error quotes it. */
+const isReadOnly = (error: unknown) => /\bREADONLY\b/.test((error as Error).message);
 
 /** Somebody else may have written the value: it must at least begin as this order's document and end as one. */
 const isDocumentOf = (uid: OrderUid, json: Buffer) => {

@@ -65,8 +65,8 @@ const start = async (settings: ConsumerSettings) => {
         kafkaDegraded: commits.reason() ?? (brokers.isInTrouble() ? 'a broker does not answer' : undefined),
       },
     });
-  const kafkaState = createServiceState('Kafka', log, tellState);
-  const postgresState = createServiceState('PostgreSQL', log, tellState);
+  const kafkaState = createServiceState('Kafka', log, { changed: tellState });
+  const postgresState = createServiceState('PostgreSQL', log, { changed: tellState });
   const commits = createCommitState(log, tellState);
 
   const registry = new Registry();
