@@ -13,6 +13,7 @@ import { safeLine } from '../src/dead-letters/safe-text.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
 import { createKafka, kafkaAddress, type Patiently, patientFor } from '../src/kafka.ts';
 import { createLog } from '../src/log.ts';
+import { limitBatches } from '../src/record-batches.ts';
 import { oneLine } from '../src/service-state.ts';
 import { interruptedStatus, stopOnSignals } from '../src/stop-on-signals.ts';
 
@@ -105,6 +106,7 @@ const execute = async (command: Command, config: Config): Promise<number> => {
   // What kafkajs has to say is said by `patiently`.
   const log = createLog('silent', 'dead-letters');
   const kafka = createKafka(kafkaAddress(config, brokers), 'order-dead-letters', log);
+  limitBatches(config.maxBatchBytes);
   const output = createOutput();
   const progress = createProgress();
   const stopping = () => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.');

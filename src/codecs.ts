@@ -1,37 +1,44 @@
-import { lz4Compress, lz4Decompress, snappyCompress, snappyDecompress } from '@platformatic/wasm-utils';
+import { promisify } from 'node:util';
+import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
 import { CompressionCodecs, CompressionTypes } from 'kafkajs';
+import { decompressLz4 } from './lz4.ts';
+import { decompressSnappy } from './snappy.ts';
 
-/**
- * What producers in other languages compress with; kafkajs itself knows gzip only, and ends at a batch of another kind.
- * kafkajs keeps its codecs for the whole thread.
- */
-export const registerCodecs = () => {
-  CompressionCodecs[CompressionTypes.Snappy] = codec(snappyCompress, decompressSnappy);
-  CompressionCodecs[CompressionTypes.LZ4] = codec(lz4Compress, lz4Decompress);
-  CompressionCodecs[CompressionTypes.ZSTD] = codec(
-    (bytes) => Bun.zstdCompressSync(bytes),
-    (bytes) => Bun.zstdDecompressSync(bytes),
-  );
+type Codec = {
+  name: string;
+  compress(bytes: Buffer): Buffer | Promise<Buffer>;
+  /** Allocates no more than about `limit` bytes. Rejects what is not of this codec, and with `tooLargeCode` what is longer. */
+  decompress(bytes: Buffer, limit: number): Buffer | Promise<Buffer>;
 };
 
-type Transform = (bytes: Buffer) => Buffer;
+/** Zlib allocates by the piece: few for what is large, and little for what is small. */
+const pieceOf = ({ length }: Buffer) => Math.min(1_048_576, Math.max(16_384, 4 * length));
 
-const codec = (compress: Transform, decompress: Transform) => () => ({
-  compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
-  decompress: async (bytes: Buffer) => decompress(bytes),
-});
+const options = (bytes: Buffer, limit: number) => ({ chunkSize: pieceOf(bytes), maxOutputLength: limit });
 
-const xerialMagic = Buffer.from('\x82SNAPPY\0', 'latin1');
-const xerialHeaderBytes = 16;
+/** What producers in other languages compress with, by its number in a record batch; kafkajs itself knows gzip only. */
+export const codecs: Record<number, Codec> = {
+  [CompressionTypes.GZIP]: {
+    name: 'gzip',
+    compress: promisify<Buffer, Buffer>(gzip),
+    decompress: (bytes, limit) => promisify(gunzip)(bytes, options(bytes, limit)),
+  },
+  [CompressionTypes.Snappy]: { name: 'snappy', compress: snappyCompress, decompress: decompressSnappy },
+  [CompressionTypes.LZ4]: { name: 'lz4', compress: lz4Compress, decompress: decompressLz4 },
+  [CompressionTypes.ZSTD]: {
+    name: 'zstd',
+    compress: promisify<Buffer, Buffer>(zstdCompress),
+    decompress: (bytes, limit) => promisify(zstdDecompress)(bytes, options(bytes, limit)),
+  },
+};
 
-/** librdkafka sends plain snappy; the Java clients frame it in blocks, each under its length, as the xerial library does. */
-const decompressSnappy = (bytes: Buffer): Buffer => {
-  if (!bytes.subarray(0, xerialMagic.length).equals(xerialMagic)) return snappyDecompress(bytes);
-  const blocks: Buffer[] = [];
-  for (let at = xerialHeaderBytes; at < bytes.length; ) {
-    const end = at + 4 + bytes.readUInt32BE(at);
-    blocks.push(snappyDecompress(bytes.subarray(at + 4, end)));
-    at = end;
-  }
-  return Buffer.concat(blocks);
+/** Gives kafkajs the codecs, for the whole thread. `limit` is asked for each batch. */
+export const registerCodecs = (limit: (compressed: number) => number) => {
+  const known: Record<string, unknown> = CompressionCodecs;
+  for (const [type, { compress, decompress }] of Object.entries(codecs))
+    known[type] = () => ({
+      compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
+      decompress: async (bytes: Buffer) => decompress(bytes, limit(bytes.length)),
+    });
 };

@@ -95,6 +95,12 @@ export const settings = {
     ...integer(1, 10_000),
     meaning: 'partitions of a topic that has to be made',
   }),
+  maxBatchBytes: define({
+    variable: 'KAFKA_MAX_BATCH_BYTES',
+    ...optional(integer(1_048_576, 1_073_741_824)),
+    meaning:
+      'what a compressed batch of messages may hold, in bytes; one that holds more becomes a dead letter without a value; unset: 16 times what the topic takes',
+  }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', preset: 'false', ...flag, meaning: 'TLS to Kafka' }),
   kafkaCertificate: define({
     variable: 'KAFKA_SSL_CERT',

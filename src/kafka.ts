@@ -8,9 +8,9 @@ import {
   type SASLOptions,
 } from 'kafkajs';
 import { type Brokers, createBrokers } from './brokers.ts';
-import { registerCodecs } from './codecs.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
+import { installDecoder } from './record-batches.ts';
 import { unlessAborted, untilDone } from './retry.ts';
 import { oneLine } from './service-state.ts';
 
@@ -47,7 +47,7 @@ export const createKafka = (
   log: Log,
   brokers: Brokers = createBrokers(configured, log),
 ): Kafka => {
-  registerCodecs();
+  installDecoder();
   const config: KafkaConfig = {
     clientId,
     // kafkajs itself begins each client with the first of the list, and forgets what it has learned of the cluster.
@@ -108,13 +108,13 @@ type Topics = {
 /**
  * Makes the topics that are missing. The dead-letter topic takes whatever `topic` takes, and headers; letters are kept
  * until somebody deletes them. A dead-letter topic that is there already has its `max.message.bytes` raised if need be.
- * Rejects with the client's error.
+ * Resolves with the limit of `topic` for a batch, in bytes. Rejects with the client's error.
  */
 export const ensureTopics = async (
   kafka: Kafka,
   { letterBytes = 0, ...topics }: Topics,
   log: Log,
-): Promise<void> => {
+): Promise<number> => {
   const admin = kafka.admin();
   await admin.connect();
   try {
@@ -133,6 +133,7 @@ export const ensureTopics = async (
     };
     await createTopic(admin, existing, deadLetters, log);
     await raiseMessageLimit(admin, topics.deadLetterTopic, room, log);
+    return bytes;
   } finally {
     await admin.disconnect();
   }

@@ -179,6 +179,7 @@ const consumerSettings = (config: Config, services: Services, number: number) =>
   deadLetterTopic: config.deadLetterTopic,
   groupId: config.groupId,
   partitions: config.partitions,
+  maxBatchBytes: config.maxBatchBytes,
   databaseUrl: services.databaseUrl,
   databasePool: config.databasePool,
   logLevel: config.logLevel,

@@ -137,6 +137,9 @@ const checker = TypeCompiler.Compile(Order);
 const uidChecker = TypeCompiler.Compile(OrderUid);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** More than the longest order takes, however it is escaped; some JSON takes fifty times its length in memory. */
+const bytesAtMost = 4_194_304;
+
 /** What nearly all are; the general check counts characters. */
 const plainUid = /^[\w-]{10,50}$/;
 export const isOrderUid = (value: unknown): value is OrderUid =>
@@ -149,6 +152,8 @@ export const isOrderUid = (value: unknown): value is OrderUid =>
 export const parseOrder = (value: Uint8Array | null): { order: Order } | Refusal => {
   if (value === null) return { stage: 'parse', reason: 'the message has no value' };
   if (value.length === 0) return { stage: 'parse', reason: 'the message is empty' };
+  if (value.length > bytesAtMost)
+    return { stage: 'parse', reason: `the message has ${value.length} bytes, more than ${bytesAtMost}` };
   let json: string;
   try {
     json = utf8.decode(value);

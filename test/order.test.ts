@@ -272,6 +272,10 @@ test('what is no JSON text in UTF-8 is refused as such', () => {
   const json = JSON.stringify(buildOrder());
   expect(reasonOf(null)).toEqual({ stage: 'parse', reason: 'the message has no value' });
   expect(reasonOf(Buffer.alloc(0))).toEqual({ stage: 'parse', reason: 'the message is empty' });
+  expect(reasonOf(Buffer.alloc(4_194_305, 32))).toEqual({
+    stage: 'parse',
+    reason: 'the message has 4194305 bytes, more than 4194304',
+  });
   for (const bad of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc0, 0x80]])
     expect(reasonOf(Buffer.concat([Buffer.from('{"a":"'), Buffer.from(bad), Buffer.from('"}')]))).toEqual({
       stage: 'parse',

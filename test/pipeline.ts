@@ -15,8 +15,8 @@ export const kafkaClient = async (addresses?: string[]) =>
 export type Letter = Pick<KafkaMessage, 'key' | 'value' | 'timestamp'> & { headers: IHeaders };
 
 /** All that is in a topic, partition after partition, in order. */
-export const readTopic = async (topic: string): Promise<Letter[]> => {
-  const kafka = await kafkaClient();
+export const readTopic = async (topic: string, addresses?: string[]): Promise<Letter[]> => {
+  const kafka = await kafkaClient(addresses);
   const admin = kafka.admin();
   await admin.connect();
   const ends = (await admin.fetchTopicOffsets(topic)).filter(({ low, high }) => low !== high);
@@ -95,7 +95,7 @@ export const openPipeline = async ({
         await producer.send({ topic, messages: messages.slice(at, at + 100), ...more });
       return true;
     },
-    letters: () => readTopic(deadLetterTopic),
+    letters: () => readTopic(deadLetterTopic, addresses),
     async setLimit(bytes: number) {
       const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
       await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });

@@ -1,11 +1,14 @@
 import type { IHeaders, Kafka, KafkaMessage } from 'kafkajs';
 import { header } from '../dead-letters/headers.ts';
+import type { Unreadable } from '../record-batches.ts';
 import { createSender } from '../sender.ts';
 
 /** A message as it came, with its place. */
 export type Message = Pick<KafkaMessage, 'key' | 'value' | 'headers' | 'timestamp' | 'offset'> & {
   topic: string;
   partition: number;
+  /** In place of the messages of a batch that cannot be read; then there is no value. */
+  unreadable?: Unreadable;
 };
 
 /** Why a message is not an order that could be stored. `error` is the class of the reason, `reason` one line. */
@@ -20,7 +23,7 @@ type Options = {
   kafka: Kafka;
   topic: string;
   /** Lets the topic take a batch of so many bytes. */
-  makeRoom: (bytes: number) => Promise<void>;
+  makeRoom: (bytes: number) => Promise<unknown>;
 };
 
 /**
@@ -46,12 +49,12 @@ export const createDeadLetters = ({ kafka, topic, makeRoom }: Options) =>
 export type DeadLetters = Pick<ReturnType<typeof createDeadLetters>, 'send'>;
 
 const reasonHeaders = (
-  { topic, partition, offset }: Message,
+  { topic, partition, offset, unreadable }: Message,
   { stage, error, reason }: Omit<DeadLetter, 'message'>,
 ): IHeaders => ({
   [header.topic]: topic,
   [header.partition]: String(partition),
-  [header.offset]: offset,
+  [header.offset]: unreadable?.firstOffset ?? offset,
   [header.stage]: stage,
   [header.error]: error,
   [header.reason]: reason,

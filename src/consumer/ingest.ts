@@ -1,3 +1,4 @@
+import { unreadableBatch } from '../dead-letters/headers.ts';
 import { type Order, parseOrder, toOrder } from '../order.ts';
 import { untilDone } from '../retry.ts';
 import { oneLine, type ServiceState } from '../service-state.ts';
@@ -101,6 +102,11 @@ export const createIngest =
 
     const entries: Entry[] = [];
     for (const message of messages) {
+      if (message.unreadable) {
+        const { reason } = message.unreadable;
+        outcome.letters.push({ message, stage: 'parse', error: unreadableBatch, reason });
+        continue;
+      }
       const parsed = parseOrder(message.value);
       if ('order' in parsed) entries.push({ message, order: parsed.order });
       else outcome.letters.push({ message, error: errorNames[parsed.stage], ...parsed });

@@ -12,6 +12,8 @@ export type ConsumerSettings = {
   deadLetterTopic: string;
   groupId: string;
   partitions: number;
+  /** What a batch may hold when it is decompressed, in bytes; otherwise it is by what the topic takes. */
+  maxBatchBytes?: number | null;
   databaseUrl: string;
   databasePool: number;
   logLevel: string;

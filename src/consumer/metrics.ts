@@ -28,6 +28,11 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   });
   // Shown before the first: Prometheus takes no notice of a counter that begins at 1.
   for (const stage of stages) letters.inc({ stage }, 0);
+  const unreadable = new Counter({
+    name: 'orders_unreadable_batches_total',
+    help: 'Record batches that cannot be read, each of which became one dead letter without a value',
+    registers,
+  });
   const chunkMessages = new Histogram({
     name: 'orders_chunk_messages',
     help: 'Messages of a chunk, which is stored in one round trip',
@@ -102,7 +107,10 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
     chunk(messages: readonly Message[], outcome: Outcome, seconds: number) {
       stored.inc(outcome.stored.length);
       duplicates.inc(outcome.duplicates);
-      for (const { stage } of outcome.letters) letters.inc({ stage });
+      for (const { stage, message } of outcome.letters) {
+        letters.inc({ stage });
+        if (message.unreadable) unreadable.inc();
+      }
       chunkMessages.observe(messages.length);
       chunkSeconds.observe(seconds);
       const now = Date.now();

@@ -5,6 +5,7 @@ import { createKafka, ensureTopics } from '../kafka.ts';
 import { createLog } from '../log.ts';
 import { addThreadMetrics } from '../metrics/thread.ts';
 import type { Order } from '../order.ts';
+import { limitBatches } from '../record-batches.ts';
 import { createServiceState } from '../service-state.ts';
 import { createStore } from '../store.ts';
 import { summarize } from '../summary.ts';
@@ -103,17 +104,28 @@ const start = async (settings: ConsumerSettings) => {
     uncollected = 0;
     Bun.gc(true);
   };
+  /** One line for each chunk, as there may be a thousand of them. */
+  const reportUnreadable = (chunk: readonly Message[]) => {
+    const batches = chunk.filter((message) => message.unreadable);
+    const [first] = batches;
+    if (!first?.unreadable) return;
+    const { partition, unreadable } = first;
+    const fields = { partition, batches: batches.length, reason: unreadable.reason };
+    log.warn(fields, 'record batches that cannot be read became dead letters without values');
+  };
   const take = async (chunk: Message[], signal: AbortSignal) => {
     const begun = performance.now();
     taking++;
     const outcome = await ingest(chunk, signal).finally(() => taking--);
     metrics.chunk(chunk, outcome, (performance.now() - begun) / 1000);
     if (outcome.stored.length > 0) tellStored(outcome.stored);
+    reportUnreadable(chunk);
     collect(chunk.length);
   };
 
   const prepare = async () => {
-    await ensureTopics(kafka, topics, log);
+    const topicBytes = await ensureTopics(kafka, topics, log);
+    limitBatches(settings.maxBatchBytes ?? null, topicBytes);
     await deadLetters.connect();
   };
   const consumer = createConsumer({

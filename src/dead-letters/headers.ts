@@ -16,6 +16,9 @@ export const header = {
   marks: '__redrive.marks',
 } as const;
 
+/** The class of the reason where a letter stands for a whole batch that cannot be read, and holds no message. */
+export const unreadableBatch = 'UnreadableBatch';
+
 /** The header's value as text, the last one if there are several; undefined if there is none. */
 export const textOf = (headers: IHeaders | undefined, name: string): string | undefined => {
   if (!headers || !Object.hasOwn(headers, name)) return undefined;

@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import { header, textOf } from './headers.ts';
+import { header, textOf, unreadableBatch } from './headers.ts';
 import type { Stored } from './reader.ts';
 
 /** A dead letter. What it tells of itself is undefined where it does not: somebody else wrote it. */
@@ -23,7 +23,7 @@ export type Letter = {
 };
 
 export const toLetter = (partition: number, message: Stored): Omit<Letter, 'isRedriven'> => {
-  const { offset, timestamp, key, value, headers } = message;
+  const { offset, timestamp, key, value, headers, unreadable } = message;
   const text = (name: string) => textOf(headers, name);
   const topic = text(header.topic);
   return {
@@ -38,8 +38,8 @@ export const toLetter = (partition: number, message: Stored): Omit<Letter, 'isRe
         ? undefined
         : { topic, partition: text(header.partition) ?? '', offset: text(header.offset) ?? '' },
     stage: text(header.stage),
-    error: text(header.error),
-    reason: text(header.reason),
+    error: unreadable ? unreadableBatch : text(header.error),
+    reason: unreadable?.reason ?? text(header.reason),
     redrives: redrivesOf(headers),
   };
 };

@@ -1,17 +1,21 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import type { Patiently } from '../kafka.ts';
+import type { Unreadable } from '../record-batches.ts';
 import { pause } from '../retry.ts';
 
 /** A stretch of a partition: from the offset `from` on, up to `to`, which is not in it any more. */
 export type Stretch = { partition: number; from: bigint; to: bigint };
 export type Stored = Pick<KafkaMessage, 'key' | 'value' | 'timestamp' | 'offset'> & {
   headers: NonNullable<KafkaMessage['headers']>;
+  unreadable?: Unreadable;
 };
 
 /** Read at once, in bytes; a larger batch comes alone. */
 const fetchBytes = 1_048_576;
 /** Kafka answers at once, as what is asked for is there; but a stretch may be empty. In ms. */
 const waitAtMost = 100;
+/** Answers without a message, one after another, until a stretch is taken for read. */
+const emptyAtMost = 4;
 /** Also what a transaction took back, as nobody sends letters in transactions, and none must stay unseen. */
 const readUncommitted = 0;
 
@@ -60,12 +64,14 @@ export const createReader = (kafka: Kafka, patiently: Patiently) => {
     /** The messages of a stretch in order, by the fetch. Offsets may be missing: deleted, compacted, or not for us. */
     async *read(topic: string, { partition, from, to }: Stretch): AsyncGenerator<Stored[]> {
       let next = from;
+      let empty = 0;
       while (next < to) {
         const answer = await patiently(() => fetch(topic, partition, next));
         const messages = answer.responses[0]?.partitions[0]?.messages ?? [];
         const last = messages.at(-1);
         const throttled = answer.clientSideThrottleTime ?? answer.throttleTime;
         if (last) {
+          empty = 0;
           // A batch comes whole, even if it begins before the offset that was asked for.
           const asked = ({ offset, isControlRecord }: Fetched) =>
             !isControlRecord && BigInt(offset) >= next && BigInt(offset) < to;
@@ -73,8 +79,8 @@ export const createReader = (kafka: Kafka, patiently: Patiently) => {
           next = BigInt(last.offset) < next ? next + 1n : BigInt(last.offset) + 1n;
           if (found.length > 0) yield found;
         } else if (throttled > 0) await pause(throttled);
-        // Nothing is left before the end of what was there: compaction took it.
-        else return;
+        // Nothing is left before the end of what was there: compaction took it. A batch with a wrong checksum comes at last.
+        else if (++empty > emptyAtMost) return;
       }
     },
     async close() {

@@ -3,7 +3,7 @@ import type { Patiently } from '../kafka.ts';
 import { parseOrder } from '../order.ts';
 import { createSender } from '../sender.ts';
 import { applyFix, type Fix } from './fix.ts';
-import { header, reasonPrefix } from './headers.ts';
+import { header, reasonPrefix, unreadableBatch } from './headers.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { toMarks } from './marks.ts';
 
@@ -41,6 +41,8 @@ export const redrive = async (
   const prepare = (letter: Letter): Ready | { letter: Letter; reason: string } => {
     if (letter.from && letter.from.topic !== (from ?? topic))
       return { letter, reason: `it came from the topic ${letter.from.topic}: --from ${letter.from.topic}` };
+    if (letter.error === unreadableBatch)
+      return { letter, reason: 'it holds no message: its batch could not be read' };
     const { key, value } = letter;
     const patched = fix ? applyFix(value, fix) : { fixed: value };
     if ('reason' in patched) return { letter, reason: patched.reason };

@@ -1,0 +1,26 @@
+// What kafkajs 2.2.4 does not publish, as far as `record-batches.ts` uses it.
+
+declare module 'kafkajs/src/protocol/decoder.js' {
+  export default class Decoder {
+    constructor(bytes: Buffer);
+    readInt32(): number;
+    canReadBytes(count: number): boolean;
+    readBytes(count: number): Buffer;
+  }
+}
+
+declare module 'kafkajs/src/protocol/messageSet/decoder.js' {
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+
+  type Message = { offset: string; key: Buffer | null; value: Buffer | null; timestamp?: string };
+  const decode: (decoder: Decoder, bytes: number) => Promise<Message[]>;
+  export default decode;
+}
+
+declare module 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js' {
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+
+  /** `decode`, where it is set, does the work; `patches/` adds it. */
+  const decodeMessages: { decode?: (decoder: Decoder) => Promise<object[]> };
+  export default decodeMessages;
+}
