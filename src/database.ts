@@ -62,7 +62,8 @@ export const openDatabase = (options: Options): Sql => {
     types: arrays,
     backoff: (attempt) => Math.min(0.1 * 2 ** attempt, 1),
     onnotice: () => {},
-    connection: { application_name: `order-lookup ${name}`, ...session },
+    // The pool's name always, as going down with the tables looks for consumers by it.
+    connection: { ...session, application_name: `${session.application_name ?? 'order-lookup'} ${name}` },
   } as postgres.Options<typeof arrays>);
 };
 

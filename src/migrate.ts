@@ -22,6 +22,15 @@ const readMigrations = async (): Promise<Migration[]> => {
   );
 };
 
+/** The names of the migrations above a version that are applied, the newest first. Rejects with the driver's error. */
+export const migrationsAbove = async (sql: Sql, version: number): Promise<string[]> => {
+  const [table] = await sql<{ there: boolean }[]>`select to_regclass('migrations') is not null as there`;
+  if (!table?.there) return [];
+  const rows = await sql<{ name: string }[]>`
+    select name from migrations where version > ${version} order by version desc`;
+  return rows.map(({ name }) => name);
+};
+
 /**
  * Brings the database to `target`, by default the newest version, upwards or downwards: one transaction for all steps,
  * so a failure leaves everything as it was. Processes that start at once wait for the first, then find nothing to do.

@@ -126,18 +126,65 @@ test('a database that is newer than the program is left alone', async () => {
   expect(await shapeOf(sql)).toBe(shape);
   expect(await sql`select version from migrations order by 1`).toHaveLength(2);
   expect((await command({ DATABASE_URL: url })).code).toBe(0);
-  const down = await command({ DATABASE_URL: url }, '0');
+  const down = await command({ DATABASE_URL: url }, '0', '--yes');
   expect(down.code).toBe(1);
   expect(down.errors).toMatch(/^Not migrated: [^\n]*9001\n$/);
 });
 
 test('the command goes to the version that it is given', async () => {
   await using database = await testDatabase();
-  expect(await command({ DATABASE_URL: database.url }, '0')).toMatchObject({ code: 0, errors: '' });
+  expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
   expect(await tablesOf(database.sql)).toEqual(['migrations']);
   expect((await command({ DATABASE_URL: database.url }, '1')).code).toBe(0);
   expect(await tablesOf(database.sql)).toEqual(ours);
 });
+
+test('the way down names the database and its orders, and is refused without a terminal, and while consumers are connected', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const url = Object.assign(new URL(database.url), { search: '?application_name=shop' }).href;
+  const name = new URL(url).pathname.slice(1);
+  await createStore(sql).save([buildOrder(), buildOrder({ order_uid: 'another-order' })]);
+  const refused = await command({ DATABASE_URL: url }, '0');
+  expect(refused).toMatchObject({ code: 1, output: '' });
+  expect(refused.errors).toStartWith(`Not migrated: database "${name}" on ${new URL(url).host}: undoes `);
+  expect(refused.errors).toEndWith('deletes 2 orders; there is no terminal to ask at, so it wants --yes\n');
+  expect(refused.errors).not.toContain(new URL(url).password || 'pa55');
+
+  const consumer = openDatabase({ url, connections: 1, name: 'consumer-2' });
+  await consumer`select 1`;
+  const busy = await command({ DATABASE_URL: url }, '0', '--yes');
+  expect(busy.errors).toEndWith('deletes 2 orders; stop its consumers first: shop consumer-2\n');
+  expect(await createStore(sql).newest(9)).toHaveLength(2);
+  await consumer.end();
+  expect((await command({ DATABASE_URL: url }, '0', '--yes')).code).toBe(0);
+  expect(await tablesOf(sql)).toEqual(['migrations']);
+  // There is nothing left that anybody would have to be asked for.
+  expect((await command({ DATABASE_URL: url }, '0')).code).toBe(0);
+});
+
+if (Bun.which('script'))
+  test.each([
+    ['another name', 'nonsense', 1],
+    ['the name of the database', undefined, 0],
+  ])('at a terminal the way down is asked for, and %s decides', async (_, typed, code) => {
+    await using database = await testDatabase();
+    const name = new URL(database.url).pathname.slice(1);
+    const child = Bun.spawn(['script', '-qec', `'${process.execPath}' scripts/migrate.ts 0`, '/dev/null'], {
+      cwd: root,
+      env: { PATH: process.env.PATH ?? '', SHELL: '/bin/sh', DATABASE_URL: database.url },
+      stdin: 'pipe',
+      stdout: 'pipe',
+    });
+    child.stdin.write(`${typed ?? name}\n`);
+    child.stdin.flush();
+    const output = await new Response(child.stdout).text();
+    child.stdin.end();
+    expect(output).toContain(`Database "${name}" on `);
+    expect(output).toContain('deletes 0 orders');
+    expect(await child.exited).toBe(code);
+    expect(await tablesOf(database.sql)).toEqual(code === 0 ? ['migrations'] : ours);
+  });
 
 test.each([
   ['a version that is none', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['newest']],
