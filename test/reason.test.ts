@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { reasonOf } from '../src/reason.ts';
 import { createServiceState } from '../src/service-state.ts';
+import { until } from './until.ts';
 
 const failure = (fields: object, message = 'user "anna" of db.internal with pa55') =>
   Object.assign(new Error(message), fields);
@@ -29,6 +30,10 @@ test.each([
     'the connection was closed (ECONNRESET)',
   ],
   [{ name: 'anna' }, 'an error'],
+  [{ name: 'PostgresError', code: '57014' }, 'no answer in time (57014)'],
+  [{ name: 'PostgresError', code: '25006' }, 'it is read-only (25006)'],
+  [{ code: 'CONNECTION_CLOSED' }, 'the connection was closed (CONNECTION_CLOSED)'],
+  [{ code: 'ANSWER_TIMEOUT' }, 'no answer in time (ANSWER_TIMEOUT)'],
 ])('%j is told in our own words, and quotes nothing', (fields, reason) => {
   expect(reasonOf(failure(fields))).toBe(reason);
 });
@@ -38,6 +43,43 @@ test.each([
   ['MOVED 5798 10.0.0.7:6379', 'an error (MOVED)'],
 ])('of what Redis replies only the code is told: %s', (message, reason) => {
   expect(reasonOf(failure({ name: 'ReplyError', command: { args: ['pa55'] } }, message))).toBe(reason);
+});
+
+test.each([
+  [
+    { name: 'PostgresError', code: '22P02' },
+    'invalid input syntax: "statement_timeout is closed"',
+    'an error (22P02)',
+  ],
+  [{ name: 'PostgresError', code: '23514' }, 'the city "Timed Out" is refused', 'an error (23514)'],
+  [{ name: 'ReplyError' }, 'ERR the key "timeout" is closed', 'an error (ERR)'],
+  [{}, 'no answer within 1500 ms', 'no answer in time'],
+  [{}, 'Command timed out', 'no answer in time'],
+  [{}, 'Connection is closed.', 'the connection was closed'],
+])('what an error with a code quotes is not its reason: %j %s', (fields, message, reason) => {
+  expect(reasonOf(failure(fields, message))).toBe(reason);
+});
+
+test('a service that does not work is asked every second, and is known to work again as soon as it answers', async () => {
+  const lines: string[] = [];
+  const log = { info: (_: object, text: string) => lines.push(text), warn() {} };
+  let isAway = true;
+  let asked = 0;
+  const state = createServiceState('PostgreSQL', log as never, {
+    ask: async () => {
+      asked++;
+      if (isAway) state.fails(failure({ code: 'ECONNREFUSED' }));
+      else state.works();
+    },
+  });
+  state.fails(failure({ code: 'ECONNREFUSED' }));
+  await until(() => asked === 2);
+  expect(state.reason()).toBeString();
+  isAway = false;
+  await until(() => state.reason() === undefined);
+  expect(lines).toEqual(['PostgreSQL works again']);
+  expect(asked).toBe(3);
+  state.close();
 });
 
 test('whatever is thrown has a reason', () => {
