@@ -17,7 +17,7 @@ const produce = async (options: Options, config: Config) => {
   const brokers = config.brokers ?? ['127.0.0.1:9092'];
   const progress = createProgress({
     noun: options.file ? 'message' : 'order',
-    notYet: `No Kafka at ${brokers} yet: start the service with \`bun start\`, or set KAFKA_BROKERS. Still trying.`,
+    notYet: `No Kafka at ${brokers} yet${config.brokers ? '' : ': start Order Lookup, or set KAFKA_BROKERS'}. Still trying.`,
     away: `Kafka at ${brokers} does not answer. Still trying.`,
     quiet: options.quiet ?? false,
   });

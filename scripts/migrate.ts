@@ -40,7 +40,7 @@ const run = async (args: string[]) => {
   if (rest.length > 0 || (target !== undefined && !/^\d{1,9}$/.test(target)))
     throw new Error(`${usage}; it got: ${args.join(' ')}`);
   const { databaseUrl: url, logLevel } = readConfig(process.env);
-  if (url === null) throw new Error('set DATABASE_URL; the embedded PostgreSQL is migrated at every start');
+  if (url === null) throw new Error('DATABASE_URL is not set');
   const sql = openDatabase({ url, connections: 1, name: 'migrate' });
   try {
     if (target !== undefined) await allowUndo(sql, url, Number(target), isAllowed);

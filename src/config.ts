@@ -1,3 +1,4 @@
+import { withPassword } from './database-url.ts';
 import {
   brokers,
   databaseUrl,
@@ -8,6 +9,7 @@ import {
   kafkaName,
   oneOf,
   optional,
+  path,
   redisUrl,
   share,
   text,
@@ -49,6 +51,17 @@ export const settings = {
     ...optional(hostNames),
     meaning:
       'names that clients may call this server by, besides localhost and IP addresses; unset: any, but only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
+  }),
+  basePath: define({
+    variable: 'BASE_PATH',
+    preset: '',
+    ...path,
+    meaning: 'path below which a reverse proxy serves the page and the API; unset: the root',
+  }),
+  publicUrl: define({
+    variable: 'PUBLIC_URL',
+    ...optional(url('http:', 'https:')),
+    meaning: 'where people reach the page, for the log at the start; unset: where HTTP listens',
   }),
   metricsPort: define({
     variable: 'METRICS_PORT',
@@ -141,6 +154,13 @@ export const settings = {
     ...optional(databaseUrl),
     secret: true,
     meaning: 'PostgreSQL; unset: one inside the data directory',
+  }),
+  databasePassword: define({
+    variable: 'DATABASE_PASSWORD',
+    preset: '',
+    ...text,
+    secret: true,
+    meaning: 'password for a DATABASE_URL without one; it is taken as it stands, with no percent-encoding',
   }),
   databasePool: define({
     variable: 'DATABASE_POOL',
@@ -260,7 +280,12 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
   }
   const contradiction = contradictionIn(config as Config, environment);
   if (contradiction) throw new Error(contradiction);
-  return config as Config;
+  const { databaseUrl, databasePassword } = config as Config;
+  if (databasePassword === '') return config as Config;
+  const withBoth = databaseUrl === null ? undefined : withPassword(databaseUrl, databasePassword);
+  if (withBoth === undefined)
+    throw new Error('DATABASE_PASSWORD is set; it needs a DATABASE_URL with a user and without a password');
+  return { ...(config as Config), databaseUrl: withBoth };
 };
 
 /** What each setting alone may hold, but not together. */
@@ -281,7 +306,7 @@ const contradictionIn = (config: Config, environment: Record<string, string | un
   if (lacking) return lacking;
   if (kafkaCertificate && !kafkaSsl) return 'KAFKA_SSL holds "false"; KAFKA_SSL_CERT needs true';
   if (config.brokers === null && (kafkaSsl || config.saslMechanism))
-    return 'KAFKA_BROKERS is not set; the embedded broker has neither TLS nor logins, which KAFKA_SSL and KAFKA_SASL_MECHANISM ask for';
+    return 'KAFKA_BROKERS is not set; KAFKA_SSL and KAFKA_SASL_MECHANISM need it';
   if (environment.NODE_TLS_REJECT_UNAUTHORIZED === '0')
     return 'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; it may hold: nothing, as certificates are verified (NODE_EXTRA_CA_CERTS adds authorities)';
   return undefined;

@@ -25,6 +25,13 @@ export type DatabaseAddress = {
   session: Record<string, string>;
 };
 
+/** The URL with a password that may hold any character. Undefined where it names no user, or has a password already. */
+export const withPassword = (databaseUrl: string, password: string): string | undefined => {
+  const [all, beforePassword] = /^(postgres(?:ql)?:\/\/[^:@/?#]+)@/.exec(databaseUrl) ?? [];
+  if (all === undefined) return undefined;
+  return `${beforePassword}:${encodeURIComponent(password)}@${databaseUrl.slice(all.length)}`;
+};
+
 /** Scheme and login; hosts; path, parameters and fragment. A password may hold a comma, and hosts stand after the last @. */
 const parts = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/;
 

@@ -10,6 +10,7 @@ import { openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
 import { isLoopback } from './http/address.ts';
 import { createApp } from './http/app.ts';
+import { underBasePath } from './http/base-path.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createHostCheck } from './http/host.ts';
@@ -111,7 +112,7 @@ const start = async (run: Run) => {
   });
   open.defer(metrics.stop);
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
-  const { metricsPort, trustedProxies } = config;
+  const { basePath, metricsPort, trustedProxies } = config;
   const checkHost = createHostCheck({
     names: config.allowedHosts,
     loopbackOnly: services.embedded.length > 0 && isLoopback(config.host),
@@ -120,7 +121,10 @@ const start = async (run: Run) => {
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const front = { checkHost, trustedProxies, log };
   const app = answers
-    ? traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, ...front }))
+    ? underBasePath(
+        basePath,
+        traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, basePath, ...front })),
+      )
     : createOperationsApp(operationRoutes(operations), front);
   const server = listen(app, config);
   open.defer(server.stop);
@@ -137,12 +141,14 @@ const start = async (run: Run) => {
   }
   stopping.addEventListener('abort', server.drain);
   if (answers) open.defer(() => drained);
-  if (answers && services.embedded.length > 0) void welcome({ url: server.url, services, store, stopping });
+  if (answers && services.embedded.length > 0)
+    void welcome({ url: server.url + basePath, services, store, stopping });
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
   const migrating = untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
   await unlessAborted(stopping, migrating);
   postgres.works();
+  if (answers) log.info({ page: config.publicUrl ?? `${server.url}${basePath}/` }, 'ready');
 
   if (config.serve.has('consumer')) {
     const stored: Parameters<typeof startConsumerThread>[0]['stored'] = ({ uids, newest }) => {

@@ -28,6 +28,12 @@ export const share = {
 
 export const text = { allowed: 'any text', read: (value: string) => value };
 
+/** Of a URL; no segment of it leads back. */
+export const path = {
+  allowed: 'a path such as /lookup: a-z, A-Z, 0-9, ".", "_", "~", "-" and "/", without "/" at the end',
+  read: (value: string) => (/^(\/(?!\.{1,2}(\/|$))[\w.~-]+)*$/.test(value) ? value : undefined),
+};
+
 const tokenLength = 16;
 /** A secret that nobody guesses, of what a header can carry as it is. */
 export const token = {

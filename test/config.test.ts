@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { readConfig, settings } from '../src/config.ts';
+import { type DatabaseAddress, parseDatabaseUrl } from '../src/database-url.ts';
 import { kafkaAddress } from '../src/kafka.ts';
 import { makeCertificates } from './certificates.ts';
 
@@ -215,6 +216,7 @@ test('a secret is in no message', () => {
     expect(errorOf({ [variable]: value })).not.toContain('secret');
   const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
   expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+    'DATABASE_PASSWORD',
     'DATABASE_URL',
     'KAFKA_SASL_PASSWORD',
     'METRICS_TOKEN',
@@ -230,4 +232,28 @@ test('each setting has a variable of its own, and says what it means and what it
     expect(meaning).toMatch(/^[^\n]{5,}$/);
     expect(allowed).toMatch(/^[^\n]{5,}$/);
   }
+});
+
+test('DATABASE_PASSWORD may hold any character, and completes a DATABASE_URL with a user and no password', () => {
+  const password = 'p@ss:w/rd?#%41 &"\'ü';
+  for (const url of ['postgres://orders@host:5432/db?sslmode=require', 'postgresql://orders@host/db']) {
+    const { databaseUrl } = readConfig({ DATABASE_URL: url, DATABASE_PASSWORD: password });
+    expect(parseDatabaseUrl(databaseUrl ?? '')).toEqual({
+      ...(parseDatabaseUrl(url) as DatabaseAddress),
+      password,
+    });
+  }
+  for (const url of ['', 'postgres://host/db', 'postgres://u:p@host/db'])
+    expect(errorOf({ DATABASE_URL: url, DATABASE_PASSWORD: 'secret' })).toBe(
+      'DATABASE_PASSWORD is set; it needs a DATABASE_URL with a user and without a password',
+    );
+});
+
+test('BASE_PATH is a path without a slash at its end, and no segment of it leads back', () => {
+  for (const path of ['', '/lookup', '/a/b.c_d~e-f'])
+    expect(readConfig({ BASE_PATH: path }).basePath).toBe(path);
+  for (const path of ['lookup', '/', '/lookup/', '//x', '/a/../b', '/.', '/a b', '/a?b', '/ü'])
+    expect(errorOf({ BASE_PATH: path })).toStartWith(
+      `BASE_PATH holds "${path}"; it may hold: a path such as /lookup`,
+    );
 });

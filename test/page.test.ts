@@ -19,6 +19,8 @@ const createSite = () => {
 
 const part = { 'hx-request': 'true', 'hx-request-type': 'partial' };
 const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
+/** As the page has it: it may lie below a path. */
+const relative = (uid: string) => `.${linkTo(uid)}`;
 
 test('htmx gets the part that changes, with its title and its address; anyone else the whole page', async () => {
   const { get } = createSite();
@@ -31,7 +33,7 @@ test('htmx gets the part that changes, with its title and its address; anyone el
   expect(html).toStartWith(`<title>${order.order_uid}`);
   expect(html).toContain('data-state="found"');
   expect(html).not.toContain('<form');
-  expect(fragment.headers.get('hx-push-url')).toBe(linkTo(order.order_uid));
+  expect(fragment.headers.get('hx-push-url')).toBe(relative(order.order_uid));
 
   const restored = await get(linkTo(order.order_uid), { ...part, 'hx-request-type': 'full' });
   expect(await restored.text()).toStartWith('<!doctype html>');
@@ -42,12 +44,12 @@ test('at an order’s address already, the address is replaced rather than pushe
   const { get } = createSite();
   const path = linkTo(quoted.order_uid);
   const there = { ...part, 'hx-current-url': `http://localhost${path}` };
-  expect((await get(path, there)).headers.get('hx-replace-url')).toBe(path);
+  expect((await get(path, there)).headers.get('hx-replace-url')).toBe(`.${path}`);
   expect((await get(linkTo(order.order_uid), there)).headers.get('hx-push-url')).toBe(
-    linkTo(order.order_uid),
+    relative(order.order_uid),
   );
   const broken = { ...part, 'hx-current-url': 'no address' };
-  expect((await get(path, broken)).headers.get('hx-push-url')).toBe(path);
+  expect((await get(path, broken)).headers.get('hx-push-url')).toBe(`.${path}`);
 });
 
 test('each state has its status, as a page and as a part', async () => {
@@ -82,8 +84,8 @@ test('an address with spaces or quotes around the number moves to the one withou
   const { get } = createSite();
   for (const around of [` ${order.order_uid}`, `"${order.order_uid}"`, `«${order.order_uid}»\u00a0`]) {
     const answer = await get(linkTo(around));
-    expect([answer.status, answer.headers.get('location')]).toEqual([303, linkTo(order.order_uid)]);
-    expect((await get(linkTo(around), part)).headers.get('hx-push-url')).toBe(linkTo(order.order_uid));
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, relative(order.order_uid)]);
+    expect((await get(linkTo(around), part)).headers.get('hx-push-url')).toBe(relative(order.order_uid));
   }
 });
 
@@ -146,7 +148,7 @@ test('the security headers are strict, and nothing is inline', async () => {
 
 const assetPaths = async (get: ReturnType<typeof createSite>['get']) => {
   const html = await (await get('/')).text();
-  return [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path as string);
+  return [...html.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, path]) => `/${path}`);
 };
 
 test('the files of the page are kept for ever under names that change with them, and compressed if wanted', async () => {

@@ -54,13 +54,13 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
           </a>
           <header class="top">
             <h1>
-              <a href="/">
+              <a href="./">
                 <Mark />
                 <span safe>{text.title}</span>
               </a>
             </h1>
             <nav aria-label={text.settings}>
-              <a href="/swagger" safe>
+              <a href="swagger" safe>
                 {text.apiDocs}
               </a>
               <Languages view={view} uid={uid} />
@@ -75,7 +75,7 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
 };
 
 const setting = (name: string, value: string, uid: string) =>
-  uid === '' ? `/?${name}=${value}` : `${linkTo(uid)}&${name}=${value}`;
+  uid === '' ? `./?${name}=${value}` : `${linkTo(uid)}&${name}=${value}`;
 
 const Languages = ({ view, uid }: { view: View; uid: string }) => (
   <ul class="languages" aria-label={view.text.language}>

@@ -13,7 +13,7 @@ export const Live = ({ view: { text } }: { view: View }) => (
     class="needs-script"
     aria-labelledby="live-title"
     data-state="connecting"
-    hx-sse:connect="/events"
+    hx-sse:connect="events"
     hx-trigger="load, reconnect"
     hx-swap="none"
   >
@@ -34,7 +34,7 @@ export const Live = ({ view: { text } }: { view: View }) => (
     <ol>
       {Array.from({ length: rows }, () => (
         <li>
-          <a href="/" hidden>
+          <a href="./" hidden>
             <span class="code"></span>
             <span class="count"></span>
             <span class="money"></span>

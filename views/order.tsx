@@ -51,11 +51,11 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
         <button
           type="button"
           class="quiet needs-script"
-          data-copy-from={`/order/${encodeURIComponent(order.order_uid)}`}
+          data-copy-from={`order/${encodeURIComponent(order.order_uid)}`}
         >
           <span safe>{text.copyJson}</span>
         </button>
-        <a class="quiet" href={`/order/${encodeURIComponent(order.order_uid)}`} safe>
+        <a class="quiet" href={`order/${encodeURIComponent(order.order_uid)}`} safe>
           {text.openJson}
         </a>
       </footer>

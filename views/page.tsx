@@ -15,9 +15,9 @@ export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
       <search>
         <form
           id="lookup"
-          action="/"
+          action="./"
           method="get"
-          hx-get="/"
+          hx-get="./"
           hx-target="#result"
           hx-sync="this:replace"
           autocomplete="off"

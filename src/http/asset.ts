@@ -5,6 +5,7 @@ export const createAsset = (name: string, type: string, text: string) => {
   const plain = new TextEncoder().encode(text);
   const gzipped = Bun.gzipSync(plain, { level: 9 });
   const hash = new Bun.CryptoHasher('sha256').update(plain).digest('hex').slice(0, 12);
+  const link = `assets/${name.replace('.', `-${hash}.`)}`;
   const headers = {
     ...securityHeaders(),
     'content-type': `${type}; charset=utf-8`,
@@ -12,7 +13,9 @@ export const createAsset = (name: string, type: string, text: string) => {
     vary: 'accept-encoding',
   };
   return {
-    path: `/assets/${name.replace('.', `-${hash}.`)}`,
+    path: `/${link}`,
+    /** From a page that lies at the root. */
+    link,
     respond: (request: Request) =>
       acceptsGzip(request)
         ? new Response(gzipped, { headers: { ...headers, 'content-encoding': 'gzip' } })

@@ -6,10 +6,10 @@ import { createAsset } from './asset.ts';
 import { document } from './openapi.ts';
 import { dataHeaders, securityHeaders } from './security-headers.ts';
 
-const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: '/swagger/json', deepLinking: true, tryItOutEnabled: true });`;
+const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
 
-/** Swagger UI at `/swagger`, all its files from here, and the OpenAPI document at `/swagger/json`. */
-export const createDocs = () => {
+/** Swagger UI at `/swagger`, all its files from here, and the OpenAPI document at `/swagger/json`. Clients reach both below `basePath`. */
+export const createDocs = ({ basePath = '' } = {}) => {
   const assets = {
     style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
     bundle: createAsset('swagger-ui.js', 'text/javascript', bundle as unknown as string),
@@ -22,12 +22,12 @@ export const createDocs = () => {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Order Lookup: API</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="${assets.style.path}">
+<link rel="stylesheet" href="${assets.style.link}">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="${assets.bundle.path}"></script>
-<script src="${assets.start.path}"></script>
+<script src="${assets.bundle.link}"></script>
+<script src="${assets.start.link}"></script>
 </body>
 </html>`;
   const headers = {
@@ -47,7 +47,10 @@ export const createDocs = () => {
         specPath: '/swagger/json',
         // What it reads off the routes has no parameters, as these routes check nothing by Elysia: the document is ours.
         exclude: { paths: [/^/] },
-        documentation: document as never,
+        documentation: {
+          ...document,
+          servers: [{ url: basePath || '/', description: 'This server' }],
+        } as never,
       }),
     )
     .get('/swagger', () => new Response(page, { headers }));

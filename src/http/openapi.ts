@@ -191,7 +191,7 @@ const getReadiness = {
   },
 };
 
-/** The contract with other programs. The page, its live list and the metrics are not part of it. */
+/** The contract with other programs, but for where the server is. The page, its live list and the metrics are not part of it. */
 export const document = {
   info: {
     title: 'Order Lookup',
@@ -202,7 +202,6 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems. \`HEAD\`
 method gets \`405\` with \`Allow\`.`,
     license: { name: 'MIT', identifier: 'MIT' },
   },
-  servers: [{ url: '/', description: 'This server' }],
   tags: [
     { name: 'orders', description: 'Looking orders up' },
     { name: 'operations', description: 'For who runs the program' },

@@ -30,15 +30,15 @@ export const changeSettings = (url: URL, isSecure: boolean): Response | undefine
   if (language === null && theme === null) return undefined;
   url.searchParams.delete('lang');
   url.searchParams.delete('theme');
-  const answer = moveTo(url.pathname + url.search);
+  const answer = moveTo(`./${url.search}`);
   const attributes = isSecure ? `${lasting}; Secure` : lasting;
   if (isLanguage(language)) answer.headers.append('set-cookie', `lang=${language}; ${attributes}`);
   if (isTheme(theme)) answer.headers.append('set-cookie', `theme=${theme}; ${attributes}`);
   return answer;
 };
 
-/** For a year. */
-const lasting = 'Path=/; Max-Age=31536000; SameSite=Lax';
+/** For a year, and for the page's own path, as without one in the cookie. */
+const lasting = 'Max-Age=31536000; SameSite=Lax';
 
 /** To the address that this page is known by. */
 export const moveTo = (location: string) =>

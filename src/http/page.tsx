@@ -40,7 +40,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
     script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
     icon: createAsset('icon.svg', 'image/svg+xml', icon),
   };
-  const paths = { style: assets.style.path, script: assets.script.path, icon: assets.icon.path };
+  const paths = { style: assets.style.link, script: assets.script.link, icon: assets.icon.link };
   const formats = { ru: createFormat('ru'), en: createFormat('en') };
 
   const find = createFind(lookup);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, setDefaultTimeout } from 'bun:test';
 import type { Browser } from 'playwright-core';
+import { basePathTests } from './base-path.ts';
 import { budgetTests } from './budgets.ts';
 import { liveTests } from './live.ts';
 import { lookupTests } from './lookups.ts';
@@ -16,6 +17,7 @@ const suites = {
   'the live list': liveTests,
   'language and theme': settingsTests,
   'safe and accessible': safetyTests,
+  'below a path': basePathTests,
   budgets: budgetTests,
 };
 

@@ -1,7 +1,14 @@
 import { expect } from 'bun:test';
 import { Elysia } from 'elysia';
-import { type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
+import {
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+  type Request,
+} from 'playwright-core';
 import { toDocument } from '../../src/document.ts';
+import { underBasePath } from '../../src/http/base-path.ts';
 import { createDocs } from '../../src/http/docs.ts';
 import { createFeed } from '../../src/http/feed.ts';
 import { createOrderRoute } from '../../src/http/order-route.ts';
@@ -57,6 +64,8 @@ type SiteOptions = {
   liveFeed?: boolean;
   /** With Swagger UI. */
   docs?: boolean;
+  /** Below which the site lies. */
+  basePath?: string;
   /** The live list's stream, in place of the program's own. */
   events?: (() => Response) | undefined;
   /** In place of the world's. */
@@ -66,7 +75,7 @@ type SiteOptions = {
 /** The page served as the program serves it, on a port of its own. */
 export const serve = (
   orders: readonly Order[],
-  { liveFeed = true, docs = false, events, lookup: own }: SiteOptions = {},
+  { liveFeed = true, docs = false, basePath = '', events, lookup: own }: SiteOptions = {},
 ) => {
   const world = createWorld(orders);
   const lookup = own ?? world.lookup;
@@ -77,9 +86,10 @@ export const serve = (
     .use(createPage({ lookup, liveFeed }))
     .get('/order/:uid', ({ request }) => order(request, request.url.split('/').at(-1) ?? ''))
     .get('/events', events ?? open);
-  if (docs) app.use(createDocs());
+  if (docs) app.use(createDocs({ basePath }));
+  const { fetch } = underBasePath(basePath, app);
   const listen = (port: number) =>
-    Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: app.fetch });
+    Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: (request) => fetch(request) });
   let server = listen(0);
   const port = Number(server.port);
   return Object.assign(world, {
@@ -108,7 +118,7 @@ export const serve = (
 
 export type Served = ReturnType<typeof serve>;
 
-export type Visit = { page: Page; site: Served; requests: Request[] };
+export type Visit = { page: Page; context: BrowserContext; site: Served; requests: Request[] };
 
 type VisitOptions = BrowserContextOptions &
   SiteOptions & {
@@ -130,11 +140,12 @@ export const createVisit =
       orders,
       liveFeed = true,
       docs = false,
+      basePath = '',
       events,
       expected = unsuccessful,
       ...rest
     } = options;
-    const site = serve(orders, { liveFeed, docs, events });
+    const site = serve(orders, { liveFeed, docs, basePath, events });
     const context = await browser().newContext({
       viewport: { width, height: 800 },
       locale: 'en-GB',
@@ -157,7 +168,7 @@ export const createVisit =
     });
     page.on('request', (request) => requests.push(request));
     try {
-      await act({ page, site, requests });
+      await act({ page, context, site, requests });
       expect(said).toEqual([]);
       expect(
         requests.map((request) => request.url()).filter((url) => new URL(url).origin !== site.origin),

@@ -30,9 +30,10 @@ const writeTimes = () => {
 setInterval(writeTimes, 60_000);
 
 const overTls = location.protocol === 'https:' ? '; Secure' : '';
+// For the page's own path, as without one in the cookie.
 const remember = (name, value) => {
   // biome-ignore lint/suspicious/noDocumentCookie: the server reads it, and the Cookie Store needs TLS
-  document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${overTls}`;
+  document.cookie = `${name}=${value}; Max-Age=31536000; SameSite=Lax${overTls}`;
 };
 // So that the next page is written in it from the start.
 remember('zone', dateTime.resolvedOptions().timeZone);
@@ -45,7 +46,7 @@ const short = (uid) => {
     ? uid
     : `${characters.slice(0, 4).join('')}…${characters.slice(-5).join('')}`;
 };
-const linkTo = (uid) => `/?uid=${encodeURIComponent(uid)}`;
+const linkTo = (uid) => `./?uid=${encodeURIComponent(uid)}`;
 
 const readRecent = () => {
   try {
@@ -240,7 +241,7 @@ const changeSetting = (event, link) => {
 document.addEventListener('click', (event) => {
   const copying = event.target.closest('[data-copy], [data-copy-from]');
   if (copying) return copy(copying);
-  const link = event.target.closest('a[href^="/?"]');
+  const link = event.target.closest('a[href^="./?"]');
   if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   if (link.dataset.setting) return changeSetting(event, link);
   event.preventDefault();
