@@ -1,8 +1,7 @@
 /** The proxy's configuration, in front of replicas that fail on purpose. */
-import { expect } from 'bun:test';
-import { testWith } from '../test-with.ts';
+import { expect, setDefaultTimeout, test } from 'bun:test';
 import { until } from '../until.ts';
-import { freePort, hasProxy, startProxy } from './proxy.ts';
+import { freePort, startProxy } from './proxy.ts';
 
 const addresses = ['127.0.3.1', '127.0.3.2', '127.0.3.3'];
 
@@ -10,15 +9,17 @@ type Answer = (request: Request) => Response | Promise<Response>;
 
 /** A replica that says who it is, unless a test has it do something else. */
 const startReplica = (hostname: string, port: number) => {
-  const replica = { isReady: true, asked: 0, answer: undefined as Answer | undefined };
+  const replica = { isReady: true, asked: 0, checked: 0, answer: undefined as Answer | undefined };
   const server = Bun.serve({
     hostname,
     port,
     idleTimeout: 60,
     fetch(request) {
       const { pathname } = new URL(request.url);
-      if (pathname === '/readyz') return new Response(null, { status: replica.isReady ? 200 : 503 });
-      if (pathname === '/healthz') return new Response('alive');
+      if (pathname === '/readyz' || pathname === '/healthz') {
+        replica.checked++;
+        return new Response(null, { status: replica.isReady || pathname === '/healthz' ? 200 : 503 });
+      }
       replica.asked++;
       return replica.answer?.(request) ?? new Response(hostname);
     },
@@ -40,6 +41,7 @@ const openWorld = async (changes?: Record<string, string>) => {
   };
   await until(async () => (await answering()).length === 3);
   return {
+    port,
     replicas,
     known,
     ask,
@@ -51,31 +53,28 @@ const openWorld = async (changes?: Record<string, string>) => {
   };
 };
 
-const withProxy = testWith(hasProxy, 'haproxy');
+setDefaultTimeout(60_000);
 
-withProxy(
-  'a lookup that a replica does not answer, because it goes away or hangs, is answered by another',
-  async () => {
-    await using world = await openWorld({ 'timeout server 5s': 'timeout server 300ms' });
-    const [first, second] = world.replicas as [(typeof world.replicas)[0], (typeof world.replicas)[0]];
-    first.answer = () => {
-      void first.stop();
-      return new Promise<Response>(() => {});
-    };
-    second.answer = () => new Promise<Response>(() => {});
-    first.asked = second.asked = 0;
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const response = await world.ask();
-        return [response.status, await response.text()];
-      }),
-    );
-    expect(answers).toEqual(answers.map(() => [200, '127.0.3.3']));
-    expect([first.asked > 0, second.asked > 0]).toEqual([true, true]);
-  },
-);
+test('a lookup that a replica does not answer, because it goes away or hangs, is answered by another', async () => {
+  await using world = await openWorld({ 'timeout server 5s': 'timeout server 300ms' });
+  const [first, second] = world.replicas as [(typeof world.replicas)[0], (typeof world.replicas)[0]];
+  first.answer = () => {
+    void first.stop();
+    return new Promise<Response>(() => {});
+  };
+  second.answer = () => new Promise<Response>(() => {});
+  first.asked = second.asked = 0;
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const response = await world.ask();
+      return [response.status, await response.text()];
+    }),
+  );
+  expect(answers).toEqual(answers.map(() => [200, '127.0.3.3']));
+  expect([first.asked > 0, second.asked > 0]).toEqual([true, true]);
+});
 
-withProxy('what changes something is never sent twice', async () => {
+test('what changes something is never sent twice', async () => {
   await using world = await openWorld();
   let posted = 0;
   for (const replica of world.replicas) {
@@ -89,52 +88,64 @@ withProxy('what changes something is never sent twice', async () => {
   expect([response?.ok ?? false, posted]).toEqual([false, 1]);
 });
 
-withProxy(
-  'a replica that is not ready is asked only when none is; one that is new or gone is noticed',
-  async () => {
-    await using world = await openWorld();
-    const [first, second, third] = world.replicas as [...typeof world.replicas, (typeof world.replicas)[0]];
-    if (!first || !second || !third) throw new Error('three replicas');
-    first.isReady = second.isReady = false;
-    await until(async () => (await world.answering()).join() === '127.0.3.3');
-    third.isReady = false;
-    await until(async () => (await world.answering()).length === 3);
-    first.isReady = second.isReady = third.isReady = true;
+test('a replica that is not ready is asked only when none is; one that is new or gone is noticed', async () => {
+  await using world = await openWorld();
+  const [first, second, third] = world.replicas as [...typeof world.replicas, (typeof world.replicas)[0]];
+  if (!first || !second || !third) throw new Error('three replicas');
+  first.isReady = second.isReady = false;
+  await until(async () => (await world.answering()).join() === '127.0.3.3');
+  third.isReady = false;
+  await until(async () => (await world.answering()).length === 3);
+  first.isReady = second.isReady = third.isReady = true;
 
-    world.known.splice(2, 1);
-    await until(async () => (await world.answering()).join() === '127.0.3.1,127.0.3.2');
-    world.known.push('127.0.3.3');
-    await until(async () => (await world.answering()).length === 3);
-  },
-);
+  world.known.splice(2, 1);
+  await until(async () => (await world.answering()).join() === '127.0.3.1,127.0.3.2');
+  world.known.push('127.0.3.3');
+  await until(async () => (await world.answering()).length === 3);
+});
 
-withProxy(
-  'the address of the client is passed on after what the client said itself; events pass as they come',
-  async () => {
-    await using world = await openWorld();
-    const step = Promise.withResolvers<void>();
-    for (const replica of world.replicas)
-      replica.answer = ({ headers, url }) => {
-        if (!url.endsWith('/events')) return new Response(headers.get('x-forwarded-for'));
-        const stream = new ReadableStream({
-          async start(controller) {
-            controller.enqueue(new TextEncoder().encode('data: 1\n\n'));
-            await step.promise;
-            controller.enqueue(new TextEncoder().encode('data: 2\n\n'));
-            controller.close();
-          },
-        });
-        return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
-      };
-    const response = await world.ask('/', { headers: { 'x-forwarded-for': '192.0.2.1' } });
-    expect(await response.text()).toBe('192.0.2.1, 127.0.0.1');
+test('a replica that joins is asked for nothing before it has passed a check', async () => {
+  await using world = await openWorld();
+  const fourth = startReplica('127.0.3.4', world.port);
+  try {
+    fourth.isReady = false;
+    world.known.push('127.0.3.4');
+    await until(async () => {
+      await world.answering();
+      return fourth.checked >= 4;
+    });
+    expect(fourth.asked).toBe(0);
+    fourth.isReady = true;
+    await until(async () => (await world.answering()).includes('127.0.3.4'));
+  } finally {
+    await fourth.stop();
+  }
+});
 
-    const seen: string[] = [];
-    const body = (await world.ask('/events')).body as ReadableStream<Uint8Array>;
-    for await (const part of body as typeof body & AsyncIterable<Uint8Array>) {
-      seen.push(new TextDecoder().decode(part));
-      step.resolve();
-    }
-    expect(seen).toEqual(['data: 1\n\n', 'data: 2\n\n']);
-  },
-);
+test('the address of the client is passed on after what the client said itself; events pass as they come', async () => {
+  await using world = await openWorld();
+  const step = Promise.withResolvers<void>();
+  for (const replica of world.replicas)
+    replica.answer = ({ headers, url }) => {
+      if (!url.endsWith('/events')) return new Response(headers.get('x-forwarded-for'));
+      const stream = new ReadableStream({
+        async start(controller) {
+          controller.enqueue(new TextEncoder().encode('data: 1\n\n'));
+          await step.promise;
+          controller.enqueue(new TextEncoder().encode('data: 2\n\n'));
+          controller.close();
+        },
+      });
+      return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
+    };
+  const response = await world.ask('/', { headers: { 'x-forwarded-for': '192.0.2.1' } });
+  expect(await response.text()).toBe('192.0.2.1, 127.0.0.1');
+
+  const seen: string[] = [];
+  const body = (await world.ask('/events')).body as ReadableStream<Uint8Array>;
+  for await (const part of body as typeof body & AsyncIterable<Uint8Array>) {
+    seen.push(new TextDecoder().decode(part));
+    step.resolve();
+  }
+  expect(seen).toEqual(['data: 1\n\n', 'data: 2\n\n']);
+});

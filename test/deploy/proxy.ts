@@ -1,12 +1,13 @@
-/** The proxy of docker-compose.yml, with its own configuration, in front of replicas on this machine. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/** The proxy of docker-compose.yml, its image and its configuration, in front of replicas of a test's own. */
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../until.ts';
+import { docker, finished, root } from './engine.ts';
 
-export const hasProxy = Bun.which('haproxy') !== null;
-
-const configuration = join(import.meta.dir, '../../ops/haproxy.cfg');
+const configuration = join(root, 'ops/haproxy.cfg');
+/** Its image has the options that the configuration uses; the machine's own HAProxy may be older. */
+const image = /image: (haproxy:\S+)/.exec(await Bun.file(join(root, 'docker-compose.yml')).text())?.[1] ?? '';
 
 /**
  * Listens on a port of its own. The replicas are on addresses of this machine, all on `port`, and change whenever
@@ -31,19 +32,20 @@ export const startProxy = async (options: {
     text = text.replaceAll(from, to);
   }
   const dir = await mkdtemp(join(tmpdir(), 'haproxy-'));
-  const file = join(dir, 'haproxy.cfg');
-  await Bun.write(file, text);
-  const child = Bun.spawn(['haproxy', '-db', '-f', file], { stdout: 'ignore', stderr: 'pipe' });
-  const errors = new Response(child.stderr).text();
+  await Bun.write(join(dir, 'haproxy.cfg'), text);
+  // Its user is not this one.
+  await chmod(dir, 0o755);
+  const mount = `${dir}:/usr/local/etc/haproxy:ro`;
+  const id = await docker('run', '--detach', '--network', 'host', '--volume', mount, image);
   const url = `http://127.0.0.1:${port}`;
   const stop = async () => {
-    child.kill('SIGKILL');
-    await child.exited;
+    await docker('rm', '--force', '--volumes', id);
     names.stop();
     await rm(dir, { recursive: true, force: true });
   };
   const answers = async () => {
-    if (child.exitCode !== null) throw new Error(await errors);
+    if ((await docker('inspect', '--format', '{{ .State.Running }}', id)) !== 'true')
+      throw new Error((await finished(['docker', 'logs', id])).errors);
     return (await fetch(`${url}/healthz`).catch(() => undefined))?.ok;
   };
   try {

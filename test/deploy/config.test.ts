@@ -1,0 +1,93 @@
+/** docker-compose.yml, as Compose reads it. */
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readConfig, settings } from '../../src/config.ts';
+import { createCompose, root } from './engine.ts';
+
+setDefaultTimeout(60_000);
+
+type Service = {
+  build?: unknown;
+  image: string;
+  restart: string;
+  read_only?: boolean;
+  environment?: Record<string, string>;
+  networks: Record<string, unknown>;
+  ports?: { host_ip?: string; target: number; published: string }[];
+  deploy: { resources: { limits: { memory: string } } };
+};
+type Project = { services: Record<string, Service>; networks: Record<string, { internal?: boolean }> };
+
+const text = await Bun.file(join(root, 'docker-compose.yml')).text();
+const projectOf = async (environment: Record<string, string> = {}) =>
+  JSON.parse(await createCompose(environment)('config', '--format', 'json')) as Project;
+const variables = Object.values(settings).map(({ variable }) => variable as string);
+
+test('.env.example names every variable that the compose file asks for, with the value it has there, and else only settings', async () => {
+  const asked = [...text.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name, preset]) => [name, preset]);
+  const example = await Bun.file(join(root, '.env.example')).text();
+  const [forCompose = '', forProgram = ''] = example.split('# -- for running');
+  const named = (part: string) =>
+    [...part.matchAll(/^#(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]);
+  expect(Object.fromEntries(named(forCompose))).toEqual(Object.fromEntries(asked));
+  for (const [name] of named(forProgram)) expect(variables).toContain(name as string);
+});
+
+test('one service is published, on this machine only; each is pinned, limited and restarted', async () => {
+  const { services, networks } = await projectOf();
+  expect(Object.keys(services).sort()).toEqual(['app', 'kafka', 'postgres', 'producer', 'proxy', 'redis']);
+  for (const [name, service] of Object.entries(services)) {
+    expect([name, service.restart]).toEqual([name, 'unless-stopped']);
+    expect(Number(service.deploy.resources.limits.memory)).toBeGreaterThan(0);
+    if (!service.build) expect([name, service.image]).toEqual([name, expect.stringMatching(/:\d+\.\d+/)]);
+    const published = (service.ports ?? []).map(({ host_ip, target }) => `${host_ip} ${target}`);
+    expect([name, published]).toEqual([name, name === 'proxy' ? ['127.0.0.1 8081'] : []]);
+    const expected = { proxy: ['front'], app: ['back', 'front'] }[name] ?? ['back'];
+    expect([name, Object.keys(service.networks).sort()]).toEqual([name, expected]);
+  }
+  expect(networks.back?.internal).toBe(true);
+});
+
+test('what it sets are settings of the program, which reads them', async () => {
+  const { services } = await projectOf();
+  for (const name of ['app', 'producer']) {
+    const { environment = {}, read_only } = services[name] as Service;
+    expect(Object.keys(environment).filter((variable) => !variables.includes(variable))).toEqual([]);
+    expect(() => readConfig(environment)).not.toThrow();
+    expect(read_only).toBe(true);
+  }
+  const [, port] = /^ENV .*\bPORT=(\d+)/m.exec(await Bun.file(join(root, 'Dockerfile')).text()) ?? [];
+  expect(await Bun.file(join(root, 'ops/haproxy.cfg')).text()).toContain(` app:${port}\n`);
+});
+
+test('its variables change port, path and password, which may have any characters', async () => {
+  const password = "p@ss:w/rd?#%41 &'";
+  const { services } = await projectOf({ PORT: '9000', BASE_PATH: '/lookup', POSTGRES_PASSWORD: password });
+  expect(services.proxy?.ports?.[0]?.published).toBe('9000');
+  expect(services.postgres?.environment?.POSTGRES_PASSWORD).toBe(password);
+  const config = readConfig(services.app?.environment ?? {});
+  expect(config).toMatchObject({ basePath: '/lookup', publicUrl: 'http://localhost:9000/lookup/' });
+  expect(config.databaseUrl).toContain(`:${encodeURIComponent(password)}@`);
+});
+
+test('Compose refuses the file when it is wrong', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'compose-'));
+  const wrong: [string, string, RegExp][] = [
+    ['restart: unless-stopped', 'restrt: unless-stopped', /restrt/],
+    ['app: { condition: service_started }', 'ap: { condition: service_started }', /undefined service/],
+    ['volumes: ["kafka:', 'volumes: ["kafkas:', /undefined volume/],
+    ['networks: [front]', 'networks: [frnt]', /undefined network/],
+  ];
+  try {
+    for (const [right, instead, complaint] of wrong) {
+      const file = join(folder, 'docker-compose.yml');
+      await Bun.write(file, text.replace(right, instead));
+      const { status, errors } = await createCompose({}).attempt(['config', '--quiet'], file);
+      expect([status === 0, errors]).toEqual([false, expect.stringMatching(complaint)]);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
