@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres';
+import { type Step, stepParameters } from './offsets.ts';
 import type { Order, OrderUid } from './order.ts';
 
 /**
@@ -74,9 +75,30 @@ const parameters = (columns: Record<string, string>, after = 0) =>
     .map((type, index) => `$${after + index + 1}::${type}[]`)
     .join(', ');
 
-const saveStatement = `
-  with sent as materialized (
+const orderParameters = names(sentColumns).length + names(sentItemColumns).length;
+/** A step's, which come after the orders, and how many orders have to be new for the stored offset to be moved. */
+const [groupId, topic, partition, from, to, claim, nextClaim, needed] = Array.from(
+  { length: 8 },
+  (_, index) => `$${orderParameters + index + 1}`,
+);
+
+/**
+ * Fenced: locks the row of the partition first, and inserts nothing unless the range begins at the stored offset and the claim
+ * is the same. No rows then; otherwise a row for each order that was new, or one without an order.
+ */
+const saveStatement = (isFenced: boolean) => `
+  with ${
+    isFenced
+      ? `mine as materialized (
+    select from consumed_offsets
+    where group_id = ${groupId} and topic = ${topic} and partition = ${partition}
+      and next_offset = ${from} and claim in (${claim}, ${nextClaim})
+    for update
+  ), `
+      : ''
+  }sent as materialized (
     select * from unnest(${parameters(sentColumns)}) with ordinality as sent (${names(sentColumns)}, place)
+    ${isFenced ? 'where exists (select from mine)' : ''}
   ), entered as (
     insert into orders (${orderNames})
     select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}
@@ -96,8 +118,21 @@ const saveStatement = `
       with ordinality as item (order_uid, ${itemNames}, place)
     join entered using (order_uid)
     order by place
+  )${
+    isFenced
+      ? `, moved as (
+    update consumed_offsets
+    set claim = ${nextClaim},
+      next_offset = case (select count(*) from entered) when ${needed} then ${to} else next_offset end
+    where group_id = ${groupId} and topic = ${topic} and partition = ${partition} and exists (select from mine)
+    returning next_offset
   )
-  select order_uid from entered`;
+  select next_offset, order_uid from moved left join entered on true`
+      : 'select order_uid from entered'
+  }`;
+
+const saveOnly = saveStatement(false);
+const saveFenced = saveStatement(true);
 
 const instant = (column: string) => `
   to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
@@ -143,16 +178,35 @@ export const isRefused = (error: unknown): boolean => {
   return !drawnNumbers.includes(constraint ?? '');
 };
 
+/** `isMoved`: the stored offset is at the end of the range now. */
+export type Saved = { fresh: Set<OrderUid>; isMoved: boolean };
+
 export const createStore = (sql: Sql) => ({
   /**
    * Stores what is not stored yet, all of it or nothing, in one round trip. Returns the uids that were new.
-   * The orders must have different uids.
+   * The orders must have different uids. For orders that are from no topic.
    */
   async save(orders: readonly Order[]): Promise<Set<OrderUid>> {
-    const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(saveStatement, toColumns(orders) as never[], {
+    const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(saveOnly, toColumns(orders) as never[], {
       prepare: true,
     });
     return new Set(rows.map((row) => row.order_uid));
+  },
+
+  /**
+   * As `save`, of orders from an offset range. Undefined, and nothing is stored, unless the range begins at the stored offset
+   * and the step's claim holds. With `isWhole` the orders are all that is in the range: if all of them are new, the stored
+   * offset is moved as well.
+   */
+  async saveBatch(orders: readonly Order[], step: Step, isWhole: boolean): Promise<Saved | undefined> {
+    const rows = await sql.unsafe<{ order_uid: OrderUid | null; next_offset: string }[]>(
+      saveFenced,
+      [...toColumns(orders), ...stepParameters(step), isWhole ? orders.length : -1] as never[],
+      { prepare: true },
+    );
+    if (!rows[0]) return undefined;
+    const isMoved = BigInt(rows[0].next_offset) === step.to;
+    return { fresh: new Set(rows.flatMap(({ order_uid }) => order_uid ?? [])), isMoved };
   },
 
   /** The order as JSON text, or undefined. */

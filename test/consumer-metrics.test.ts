@@ -31,15 +31,17 @@ const message = {
   partition: 0,
 };
 
-test('a chunk counts what was stored, what was there already, and dead letters by stage', async () => {
-  const { chunk, read } = open();
+test('a batch counts what was stored, what was there already, and dead letters by stage', async () => {
+  const { batch, read } = open();
   const letter = (stage: 'parse' | 'store') => ({ message, stage, error: 'E', reason: 'r' });
   const outcome = {
     stored: [buildOrder()],
     duplicates: 2,
     letters: [letter('parse'), letter('parse'), letter('store')],
+    lettered: 4,
   };
-  chunk(Array(6).fill({ ...message, timestamp: String(Date.now() - 700) }), outcome, 0.03);
+  const messages = Array(6).fill({ ...message, timestamp: String(Date.now() - 700) });
+  batch({ messages }, outcome, 0.03);
   expect(await read('orders_stored_total')).toEqual(['orders_stored_total 1']);
   expect(await read('orders_duplicates_total')).toEqual(['orders_duplicates_total 2']);
   expect(await read('orders_dead_letters_total')).toEqual([
@@ -47,6 +49,7 @@ test('a chunk counts what was stored, what was there already, and dead letters b
     'orders_dead_letters_total{stage="validate"} 0',
     'orders_dead_letters_total{stage="store"} 1',
   ]);
+  expect(await read('orders_dead_letters_repeated_total')).toEqual(['orders_dead_letters_repeated_total 4']);
   expect(await read('orders_chunk_messages_sum')).toEqual(['orders_chunk_messages_sum 6']);
   expect(await read('orders_chunk_duration_seconds_bucket{le="0.05"}')).toEqual([
     'orders_chunk_duration_seconds_bucket{le="0.05"} 1',

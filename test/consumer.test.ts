@@ -144,13 +144,13 @@ test('an offset is committed only after everything up to it is stored', async ()
   const good = ordersOf(1_400);
   await pipeline.send(good.map(messageOf));
   let safe = 0;
-  let chunks = 0;
-  pipeline.join((take) => async (chunk, signal) => {
-    if (chunks++ === 1) await held.promise;
-    await take(chunk, signal);
-    safe += chunk.length;
+  let batches = 0;
+  pipeline.join((process) => async (batch, signal) => {
+    if (batches++ === 1) await held.promise;
+    await process(batch, signal);
+    safe += batch.messages.length;
   });
-  await until(() => chunks === 2);
+  await until(() => batches === 2);
   await until(async () => (await pipeline.committed()).get(0) === safe);
   expect(safe).toBeWithin(1, 1_400);
   expect(await isStored(pipeline, good.slice(0, safe))).toBe(true);
@@ -166,8 +166,8 @@ test('what was stored and not committed comes again after a restart, and changes
   const good = ordersOf(1_200);
   await pipeline.send(good.map(messageOf));
   let takes = 0;
-  const first = pipeline.join((take) => async (chunk, signal) => {
-    await take(chunk, signal);
+  const first = pipeline.join((process) => async (batch, signal) => {
+    await process(batch, signal);
     takes++;
     // The process dies before it can commit.
     await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
@@ -192,10 +192,10 @@ test('a stop lets what is in flight be stored and commits it', async () => {
   await using pipeline = await openPipeline();
   const entered = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
-  const member = pipeline.join((take) => async (chunk, signal) => {
+  const member = pipeline.join((process) => async (batch, signal) => {
     entered.resolve();
     await held.promise;
-    return take(chunk, signal);
+    return process(batch, signal);
   });
   const good = ordersOf(10);
   await pipeline.send(good.map(messageOf));
@@ -224,21 +224,21 @@ test('two members share the partitions, and when one leaves the other takes them
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
-test('a chunk that cannot be taken comes again, and nothing behind it is committed before', async () => {
+test('a batch that cannot be processed comes again, and nothing behind it is committed before', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(1_100);
   await pipeline.send(good.map(messageOf));
   let spoiled: number | undefined;
   const seen: number[] = [];
-  pipeline.join((take) => async (chunk, signal) => {
-    const begin = Number(chunk[0]?.offset);
+  pipeline.join((process) => async (batch, signal) => {
+    const begin = Number(batch.from);
     if (begin > 0) spoiled ??= begin;
     if (begin === spoiled && seen.length < 3) {
       seen.push((await pipeline.committed()).get(0) ?? 0);
       // Of a kind that ends kafkajs's consumers for good.
       throw new TypeError('a bug of ours');
     }
-    return take(chunk, signal);
+    return process(batch, signal);
   });
   await pipeline.drained();
   expect(seen).toHaveLength(3);
@@ -246,7 +246,7 @@ test('a chunk that cannot be taken comes again, and nothing behind it is committ
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
-test('the first version of an order wins, in whatever chunk the others are', async () => {
+test('the first version of an order wins, in whatever batch the others are', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(1_200);
   const first = good[0] as Order;

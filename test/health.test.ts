@@ -16,6 +16,7 @@ const fine: ConsumerState = {
   kafka: undefined,
   postgres: undefined,
   kafkaDegraded: undefined,
+  offsets: undefined,
   thread: undefined,
 };
 const away = { ...fine, name: 'consumer-2', kafka: 'Connection error: connect ECONNREFUSED' };
@@ -24,7 +25,7 @@ test('all well is ready', async () => {
   const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine], isWarm });
   expect(await health()).toEqual({
     status: 'ready',
-    parts: { postgres: works, redis: works, kafka: works, consumers: works, cache: works },
+    parts: { postgres: works, redis: works, kafka: works, consumers: works, offsets: works, cache: works },
   });
 });
 
@@ -32,7 +33,7 @@ test('parts that the program runs without are off, and make it no less ready', a
   const health = createHealth({ store: ok, redis: undefined, consumers: undefined, isWarm: undefined });
   expect(await health()).toEqual({
     status: 'ready',
-    parts: { postgres: works, redis: off, kafka: off, consumers: off, cache: off },
+    parts: { postgres: works, redis: off, kafka: off, consumers: off, offsets: off, cache: off },
   });
 });
 
@@ -55,6 +56,7 @@ test('Redis or Kafka away is degraded, with the reason', async () => {
       redis: { state: 'away', reason: 'not connected' },
       kafka: works,
       consumers: works,
+      offsets: works,
       cache: works,
     },
   });
@@ -158,6 +160,7 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
       redis: works,
       kafka: works,
       consumers: works,
+      offsets: works,
       cache: works,
     },
   });

@@ -1,8 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
+import type { Sql } from 'postgres';
 import type { DeadLetter, Message } from '../src/consumer/dead-letters.ts';
 import { createIngest } from '../src/consumer/ingest.ts';
 import { openDatabase } from '../src/database.ts';
+import { createOffsets } from '../src/offsets.ts';
 import { type Order, parseOrder } from '../src/order.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createServiceState } from '../src/service-state.ts';
@@ -27,14 +29,21 @@ const messageOf = (value: Order | string | null): Message => ({
 
 const never = new AbortController().signal;
 
-/** Ingest on a store, with dead letters that are only collected. */
-const ingestOn = (store: Store) => {
+const group = { groupId: 'group', topic: 'orders' };
+let partitions = 0;
+
+/** Ingest on a store, in a partition of its own, with dead letters that are only collected. */
+const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({})) => {
   const sent: DeadLetter[] = [];
   const postgres = createServiceState('PostgreSQL', silent);
   const kafka = createServiceState('Kafka', silent);
   const faults = { letters: 0 };
-  const ingest = createIngest({
-    store,
+  const store = createStore(sql);
+  const offsets = createOffsets(sql);
+  const process = createIngest({
+    group,
+    store: { ...store, ...around(store) },
+    offsets,
     postgres,
     kafka,
     deadLetters: {
@@ -44,7 +53,22 @@ const ingestOn = (store: Store) => {
       },
     },
   });
-  return { ingest, sent, postgres, kafka, faults };
+  const partition = partitions++;
+  const claim = { value: crypto.randomUUID() as string };
+  const begun = (async () => {
+    await offsets.claim(group, [partition], claim.value);
+    await offsets.begin(group, [{ partition, start: 0n, low: 0n, isPastSkip: false }], claim.value);
+  })();
+  let next = 0n;
+  const ingest = async (messages: Message[], signal: AbortSignal) => {
+    await begun;
+    const from = next;
+    next += BigInt(messages.length + 1);
+    return process({ partition, from, to: next, messages, claim }, signal);
+  };
+  /** Whether everything that was ingested is behind the stored offset. */
+  const isMoved = async () => (await offsets.read(group)).get(partition)?.nextOffset === next;
+  return { ingest, begun, isMoved, sent, postgres, kafka, faults };
 };
 
 const refuseByName = `
@@ -93,7 +117,7 @@ test('a chunk has the same effect as its messages one by one, whatever is in it'
   await fc.assert(
     fc.asyncProperty(anyChunks, async (chunks) => {
       await database.sql`truncate orders cascade`;
-      const { ingest, sent } = ingestOn(store);
+      const { ingest, isMoved, sent } = ingestOn(database.sql);
       const known = new Map<string, string>();
       for (const values of chunks) {
         const messages = values.map(messageOf);
@@ -129,6 +153,7 @@ test('a chunk has the same effect as its messages one by one, whatever is in it'
         expect(outcome.stored.length + outcome.duplicates + outcome.letters.length).toBe(messages.length);
         expect(sent.splice(0)).toEqual(outcome.letters);
         for (const { reason } of outcome.letters) expect(reason).toMatch(/^[^\n]+$/);
+        expect(await isMoved()).toBe(true);
       }
       const stored = await store.findAll([...known.keys()]);
       expect(stored).toEqual(known);
@@ -141,7 +166,7 @@ test('a chunk has the same effect as its messages one by one, whatever is in it'
 test('an order in a message comes out of the store as it went in', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
-  const { ingest } = ingestOn(store);
+  const { ingest } = ingestOn(database.sql);
   await fc.assert(
     fc.asyncProperty(anyOrder, async (order) => {
       await database.sql`truncate orders cascade`;
@@ -152,7 +177,7 @@ test('an order in a message comes out of the store as it went in', async () => {
         1,
       );
       const outcome = await ingest([messageOf(text), messageOf(order)], never);
-      expect(outcome).toEqual({ stored: [order], duplicates: 1, letters: [] });
+      expect(outcome).toEqual({ stored: [order], duplicates: 1, letters: [], lettered: 0 });
       expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
     }),
     { numRuns: 100 },
@@ -162,15 +187,13 @@ test('an order in a message comes out of the store as it went in', async () => {
 test('a chunk of which all but one are refused takes few tries more than there are', async () => {
   await using database = await testDatabase();
   await database.sql.unsafe(refuseByName);
-  const store = createStore(database.sql);
   let saves = 0;
-  const { ingest } = ingestOn({
-    ...store,
-    save: (orders) => {
+  const { ingest } = ingestOn(database.sql, (store) => ({
+    saveBatch: (...save) => {
       saves++;
-      return store.save(orders);
+      return store.saveBatch(...save);
     },
-  });
+  }));
   const make = createOrderMaker({ seed: 5 });
   const orders = Array.from({ length: 500 }, (_, n) => ({ ...make(), ...(n !== 250 && { entry: 'CHECK' }) }));
   const outcome = await ingest(orders.map(messageOf), never);
@@ -182,19 +205,17 @@ test('a chunk of which all but one are refused takes few tries more than there a
 
 test('many versions of one order take a few questions, not one each', async () => {
   await using database = await testDatabase();
-  const store = createStore(database.sql);
   let asked = 0;
-  const { ingest } = ingestOn({
-    ...store,
-    save(orders) {
+  const { ingest } = ingestOn(database.sql, (store) => ({
+    saveBatch(...save) {
       asked++;
-      return store.save(orders);
+      return store.saveBatch(...save);
     },
     findAll(uids) {
       asked++;
       return store.findAll(uids);
     },
-  });
+  }));
   const outcome = await ingest(
     Array.from({ length: 500 }, (_, sm_id) => messageOf(buildOrder({ sm_id }))),
     never,
@@ -209,14 +230,18 @@ test('an order that is deleted between two questions is stored after all', async
   const order = buildOrder();
   await store.save([order]);
   let deletions = 0;
-  const { ingest } = ingestOn({
-    ...store,
+  const { ingest } = ingestOn(database.sql, (store) => ({
     async findAll(uids) {
       if (deletions++ === 0) await database.sql`delete from orders`;
       return store.findAll(uids);
     },
+  }));
+  expect(await ingest([messageOf(order)], never)).toEqual({
+    stored: [order],
+    duplicates: 0,
+    letters: [],
+    lettered: 0,
   });
-  expect(await ingest([messageOf(order)], never)).toEqual({ stored: [order], duplicates: 0, letters: [] });
 });
 
 const behindProxy = async (database: { url: string }) => {
@@ -227,7 +252,7 @@ const behindProxy = async (database: { url: string }) => {
   const sql = openDatabase({ url: url.href, connections: 2, name: 'test' });
   return {
     ...proxy,
-    store: createStore(sql),
+    sql,
     async [Symbol.asyncDispose]() {
       await sql.end({ timeout: 1 });
       await proxy[Symbol.asyncDispose]();
@@ -238,7 +263,8 @@ const behindProxy = async (database: { url: string }) => {
 test('a PostgreSQL that is away is waited for, and makes no dead letter', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
-  const { ingest, sent, postgres } = ingestOn(proxy.store);
+  const { ingest, begun, sent, postgres } = ingestOn(proxy.sql);
+  await begun;
   proxy.cut();
   const orders = Array.from({ length: 50 }, createOrderMaker({ seed: 6 }));
   const bad = messageOf('{}');
@@ -254,7 +280,8 @@ test('a PostgreSQL that is away is waited for, and makes no dead letter', async 
 test('connections cut in the middle, again and again, lose nothing', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
-  const { ingest, sent } = ingestOn(proxy.store);
+  const { ingest, begun, sent } = ingestOn(proxy.sql);
+  await begun;
   const make = createOrderMaker({ seed: 7 });
   const orders: Order[] = [];
   let over = false;
@@ -291,7 +318,8 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
 test('a PostgreSQL that is frozen is waited for', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
-  const { ingest } = ingestOn(proxy.store);
+  const { ingest, begun } = ingestOn(proxy.sql);
+  await begun;
   await ingest([messageOf(buildOrder())], never);
   proxy.freeze();
   let isDone = false;
@@ -307,7 +335,8 @@ test('a PostgreSQL that is frozen is waited for', async () => {
 test('an abort ends the waiting, for PostgreSQL and for Kafka', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
-  const { ingest, sent, postgres, kafka, faults } = ingestOn(proxy.store);
+  const { ingest, begun, postgres } = ingestOn(proxy.sql);
+  await begun;
   proxy.cut();
   const aborting = new AbortController();
   const waiting = ingest([messageOf(buildOrder())], aborting.signal);
@@ -316,19 +345,21 @@ test('an abort ends the waiting, for PostgreSQL and for Kafka', async () => {
   aborting.abort(new Error('stop'));
   await expect(waiting).rejects.toThrow('stop');
 
+  const { kafka, faults, sent, ...other } = ingestOn(database.sql);
   faults.letters = 1_000;
   const another = new AbortController();
-  const letter = ingest([messageOf('')], another.signal);
+  const letter = other.ingest([messageOf('')], another.signal);
   letter.catch(() => {});
   await until(() => kafka.reason());
   another.abort(new Error('stop'));
   await expect(letter).rejects.toThrow('stop');
   expect(sent).toEqual([]);
+  expect(await other.isMoved()).toBe(false);
 });
 
 test('a dead letter that Kafka does not take is sent again until it does', async () => {
   await using database = await testDatabase();
-  const { ingest, sent, kafka, faults } = ingestOn(createStore(database.sql));
+  const { ingest, sent, kafka, faults } = ingestOn(database.sql);
   faults.letters = 3;
   const outcome = await ingest([messageOf('{'), messageOf(buildOrder())], never);
   expect(outcome.stored).toHaveLength(1);
@@ -338,31 +369,31 @@ test('a dead letter that Kafka does not take is sent again until it does', async
 
 test('deadlocks between chunks in opposite order are tried again', async () => {
   await using database = await testDatabase({ connections: 4 });
-  const store = createStore(database.sql);
-  const { ingest, sent } = ingestOn(store);
+  const { ingest, sent } = ingestOn(database.sql);
   const make = createOrderMaker({ seed: 14 });
   const [one, other] = [make(), make()];
   let deadlocks = 0;
-  const counting = ingestOn({
-    ...store,
-    save: (orders) =>
-      store.save(orders).catch((error) => {
-        deadlocks += Number(error.code === '40P01');
-        throw error;
-      }),
-  });
+  const counting = () =>
+    ingestOn(database.sql, (store) => ({
+      saveBatch: (...save) =>
+        store.saveBatch(...save).catch((error) => {
+          deadlocks += Number(error.code === '40P01');
+          throw error;
+        }),
+    }));
+  const [left, right] = [counting(), counting()];
   // Each statement holds its first order while it waits at its second one.
   await database.sql.unsafe(`
     create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return new; end $$;
     create trigger slow before insert on orders for each row execute function slow()`);
   const [first, second] = await Promise.all([
-    counting.ingest([one, other].map(messageOf), never),
-    counting.ingest([other, one].map(messageOf), never),
+    left.ingest([one, other].map(messageOf), never),
+    right.ingest([other, one].map(messageOf), never),
   ]);
   expect(deadlocks).toBeGreaterThan(0);
   expect(first.stored.length + second.stored.length).toBe(2);
   expect(first.duplicates + second.duplicates).toBe(2);
-  expect(counting.sent).toEqual([]);
+  expect([...left.sent, ...right.sent]).toEqual([]);
   expect((await ingest([messageOf(one)], never)).duplicates).toBe(1);
   expect(sent).toEqual([]);
 });

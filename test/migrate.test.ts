@@ -40,7 +40,15 @@ const tablesOf = async (sql: Sql) =>
   (await sql`select tablename from pg_tables where schemaname = 'public' order by 1`).map(
     (row) => row.tablename,
   );
-const ours = ['deliveries', 'items', 'migrations', 'orders', 'payments'];
+const ours = [
+  'consumed_offsets',
+  'dead_lettered_messages',
+  'deliveries',
+  'items',
+  'migrations',
+  'orders',
+  'payments',
+];
 
 test('up, down to nothing and up again ends with the same tables', async () => {
   await using database = await testDatabase({ migrated: false });
@@ -136,6 +144,8 @@ test('the command goes to the version that it is given', async () => {
   expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
   expect(await tablesOf(database.sql)).toEqual(['migrations']);
   expect((await command({ DATABASE_URL: database.url }, '1')).code).toBe(0);
+  expect(await tablesOf(database.sql)).toEqual(ours.slice(2));
+  expect((await command({ DATABASE_URL: database.url }, '2')).code).toBe(0);
   expect(await tablesOf(database.sql)).toEqual(ours);
 });
 

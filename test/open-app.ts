@@ -15,7 +15,7 @@ export const path = `/order/${order.order_uid}`;
 export const json = JSON.stringify(order);
 
 const works = { state: 'works' } as const;
-const parts = { postgres: works, redis: works, kafka: works, consumers: works, cache: works };
+const parts = { postgres: works, redis: works, kafka: works, consumers: works, offsets: works, cache: works };
 export const ready = { status: 'ready', parts } as const;
 
 /** The HTTP part on orders in a Map. */

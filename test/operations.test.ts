@@ -9,7 +9,7 @@ import { brokers, silent, testDatabase, topicName, until } from './services.ts';
 setDefaultTimeout(60_000);
 
 const works = { state: 'works' } as const;
-const parts = { postgres: works, redis: works, kafka: works, consumers: works, cache: works };
+const parts = { postgres: works, redis: works, kafka: works, consumers: works, offsets: works, cache: works };
 
 const open = (change: Partial<Parameters<typeof operationRoutes>[0]> = {}, log = silent) => {
   const health = async () => ({ status: 'ready' as const, parts });
@@ -135,6 +135,7 @@ test('a process that only consumes can be watched, and answers nothing else', as
       redis: { state: 'off' },
       kafka: works,
       consumers: works,
+      offsets: works,
       cache: { state: 'off' },
     },
   });

@@ -2,9 +2,13 @@
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
 import { createCommitState } from '../src/consumer/commit-state.ts';
 import { createConsumer } from '../src/consumer/consumer.ts';
-import { createDeadLetters, type Message } from '../src/consumer/dead-letters.ts';
-import { createIngest, type Outcome } from '../src/consumer/ingest.ts';
+import { createDeadLetters } from '../src/consumer/dead-letters.ts';
+import type { Fence } from '../src/consumer/fence.ts';
+import { type Batch, createIngest, type Outcome } from '../src/consumer/ingest.ts';
+import { createPositions } from '../src/consumer/positions.ts';
+import type { StartOffset } from '../src/consumer/start-offset.ts';
 import { createKafka, ensureTopics } from '../src/kafka.ts';
+import { createOffsets } from '../src/offsets.ts';
 import { createServiceState } from '../src/service-state.ts';
 import { createStore } from '../src/store.ts';
 import { brokers, silent, testDatabase, topicName, until } from './services.ts';
@@ -39,8 +43,8 @@ export const readTopic = async (topic: string, addresses?: string[]): Promise<Le
   return found.sort((a, b) => a.partition - b.partition).flatMap(({ letters }) => letters);
 };
 
-type Take = (chunk: Message[], signal: AbortSignal) => Promise<Outcome>;
-type Around = (take: Take) => (chunk: Message[], signal: AbortSignal) => Promise<unknown>;
+type Process = (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
+type Around = (process: Process) => (batch: Batch, signal: AbortSignal) => Promise<unknown>;
 
 export const openPipeline = async ({
   partitions = 1,
@@ -60,6 +64,8 @@ export const openPipeline = async ({
   await producer.connect();
   const database = await testDatabase();
   const store = createStore(database.sql);
+  const offsets = createOffsets(database.sql);
+  const group = { groupId: topic, topic };
   const members: { stop(): Promise<void> }[] = [];
 
   const ends = async () =>
@@ -87,7 +93,14 @@ export const openPipeline = async ({
     deadLetterTopic,
     database,
     store,
+    offsets,
+    group,
     committed,
+    /** The stored offsets in the database, by partition. */
+    async storedOffsets() {
+      const held = await offsets.read(group);
+      return new Map([...held].map(([partition, { nextOffset }]) => [partition, Number(nextOffset)]));
+    },
     drained,
     async send(messages: Sent[], more: object = {}) {
       // By the hundred, as a request has to fit the topic's limit.
@@ -100,9 +113,11 @@ export const openPipeline = async ({
       const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
       await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
     },
-    /** A member of the group, from now on. `around` may delay or spoil what it does with a chunk. */
-    join(around: Around = (take) => take) {
+    /** A member of the group, from now on. `around` may delay or spoil what it does with a batch. */
+    join(around: Around = (process) => process) {
       const outcomes: Outcome[] = [];
+      const fences: Fence['reason'][] = [];
+      const starts: ({ partition: number } & StartOffset)[] = [];
       let assigned: number[] = [];
       const kafkaState = createServiceState('Kafka', silent);
       const deadLetters = createDeadLetters({
@@ -110,27 +125,39 @@ export const openPipeline = async ({
         topic: deadLetterTopic,
         makeRoom: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, silent),
       });
+      const postgres = createServiceState('PostgreSQL', silent);
       const ingest = createIngest({
+        group,
         store,
+        offsets,
         deadLetters,
-        postgres: createServiceState('PostgreSQL', silent),
+        postgres,
         kafka: kafkaState,
       });
-      const take = around(async (chunk, signal) => {
-        const outcome = await ingest(chunk, signal);
+      const process = around(async (batch, signal) => {
+        const outcome = await ingest(batch, signal);
         outcomes.push(outcome);
         return outcome;
       });
       const commits = createCommitState(silent, () => {});
       const consumer = createConsumer({
         kafka,
-        groupId: topic,
-        topic,
+        group,
+        positions: createPositions({
+          kafka,
+          group,
+          offsets,
+          postgres,
+          kafkaState,
+          began: (partition, start) => starts.push({ partition, ...start }),
+          log: silent,
+        }),
+        readOffsets: () => offsets.read(group),
         prepare: async () => {
           await ensureTopics(kafka, topics, silent);
           await deadLetters.connect();
         },
-        take: async (chunk, signal) => void (await take(chunk, signal)),
+        process: async (batch, signal) => void (await process(batch, signal)),
         state: kafkaState,
         commits,
         log: silent,
@@ -140,11 +167,15 @@ export const openPipeline = async ({
           assigned(now) {
             assigned = now;
           },
+          fenced: (reason) => fences.push(reason),
         },
       });
       consumer.start();
       const member = {
         outcomes,
+        fences,
+        /** Where each assignment of a partition began. */
+        starts,
         assigned: () => assigned,
         reason: kafkaState.reason,
         async stop() {

@@ -1,10 +1,13 @@
 import { type Kafka, type Consumer as Member, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
 import type { Log } from '../log.ts';
+import type { Group, StoredOffset } from '../offsets.ts';
 import { backoff, pause, within } from '../retry.ts';
 import type { ServiceState } from '../service-state.ts';
-import { type Assignment, createAssignment } from './assignment.ts';
 import type { CommitState } from './commit-state.ts';
-import type { Message } from './dead-letters.ts';
+import { type Fence, fenceOf } from './fence.ts';
+import type { Batch } from './ingest.ts';
+import { createPartitionQueues, type PartitionQueues } from './partition-queues.ts';
+import type { Positions } from './positions.ts';
 
 /** The least that Kafka allows: a member that has died keeps its partitions waiting for so long, in ms. */
 const sessionTimeout = 6_000;
@@ -20,15 +23,19 @@ const graceAtStop = 4_000;
 const leaveWithin = 2_000;
 /** A member that is just connecting to a Kafka that is away is not waited for any longer than this, in ms. */
 const stopWithin = 7_000;
+/** So often the database is asked whether it has the stored offsets of idle partitions still, in ms: they may be moved from outside. */
+const verifyEvery = 2_000;
 
 type Options = {
   kafka: Kafka;
-  groupId: string;
-  topic: string;
+  group: Group;
   /** Makes the topics that are missing. */
   prepare: () => Promise<void>;
-  /** Takes a chunk to where nothing can lose it. Rejects when the signal is aborted. */
-  take: (chunk: Message[], signal: AbortSignal) => Promise<void>;
+  positions: Positions;
+  /** The stored offsets of the group's partitions. */
+  readOffsets: () => Promise<Map<number, StoredOffset>>;
+  /** Takes a batch to where nothing can lose it. Rejects when the signal is aborted, or with a fence. */
+  process: (batch: Batch, signal: AbortSignal) => Promise<void>;
   state: ServiceState;
   commits: Pick<CommitState, 'succeeded' | 'failed'>;
   log: Log;
@@ -41,19 +48,22 @@ type Options = {
      * group's leader.
      */
     assigned(partitions: number[], all?: number[]): void;
+    /** A batch was refused, and the member is replaced. */
+    fenced(reason: Fence['reason']): void;
   };
 };
 
 /**
- * Reads the topic as a member of the group, for ever. A member that kafkajs has given up, or that has fallen silent, is
- * replaced by a new one, as soon as Kafka lets it.
+ * Reads the topic as a member of the group, for ever. A member that kafkajs has given up, that has fallen silent, or that was
+ * fenced off is replaced by a new one, as soon as Kafka lets it.
  */
 export const createConsumer = ({
   kafka,
-  groupId,
-  topic,
+  group: { groupId, topic },
   prepare,
-  take,
+  positions,
+  readOffsets,
+  process,
   state,
   commits,
   log,
@@ -86,12 +96,19 @@ export const createConsumer = ({
     const ended = Promise.withResolvers<never>();
     // It may end while it is still connecting, when nobody waits for this.
     ended.promise.catch(() => {});
-    const begin = () => {
-      const next = createAssignment({ topic, take, committed: progress.committed, log });
+    const open = () => {
+      const next = createPartitionQueues({
+        topic,
+        process,
+        commitOffsets: (offsets) =>
+          followed(member.commitOffsets(offsets.map((offset) => ({ topic, ...offset }))), commits),
+        committed: progress.committed,
+        log,
+      });
       next.failed.then(ended.reject);
       return next;
     };
-    let assignment: Assignment = begin();
+    let queues: PartitionQueues = open();
     let heard = Date.now();
     const hear = () => {
       heard = Date.now();
@@ -99,21 +116,41 @@ export const createConsumer = ({
     const listening = setInterval(() => {
       if (Date.now() - heard > silenceAtMost) ended.reject(new Error('the consumer has fallen silent'));
     }, 1_000);
+    const verifying = setInterval(() => {
+      queues.verify(readOffsets).catch((error) => log.debug({ error }, 'stored offsets not verified'));
+    }, verifyEvery);
+
+    /** Nothing is fetched until it is known where to begin; heartbeats go on meanwhile. */
+    const begin = async (joined: PartitionQueues, partitions: number[]) => {
+      member.pause([{ topic }]);
+      const { claim, starts } = await positions.begin(partitions, joined.signal);
+      if (joined.signal.aborted) return;
+      joined.begin(starts, claim);
+      for (const { partition, start } of starts) member.seek({ topic, partition, offset: String(start) });
+      member.resume([{ topic }]);
+    };
 
     member.on('consumer.fetch', hear);
     member.on('consumer.heartbeat', hear);
-    member.on('consumer.end_batch_process', ({ payload: { partition, batchSize, lastOffset } }) => {
-      if (batchSize === 0) assignment.skip(partition, BigInt(lastOffset) + 1n);
+    member.on('consumer.end_batch_process', ({ payload }) => {
+      if (payload.batchSize > 0) return;
+      // Ours, by a patch: where the fetch began.
+      const { partition, lastOffset, fetchedOffset } = payload as typeof payload & { fetchedOffset: string };
+      queues.skip(partition, BigInt(fetchedOffset), BigInt(lastOffset) + 1n);
     });
     member.on('consumer.crash', ({ payload }) => ended.reject(payload.error));
     member.on('consumer.group_join', ({ payload }) => {
       hear();
-      assignment.abandon();
-      assignment = begin();
+      queues.abandon();
+      const joined = open();
+      queues = joined;
       const partitions = payload.memberAssignment[topic] ?? [];
       progress.assigned(partitions, payload.isLeader ? all : undefined);
       state.works();
       log.info({ partitions }, 'joined the group');
+      begin(joined, partitions).catch((error) => {
+        if (!joined.signal.aborted) ended.reject(error);
+      });
     });
 
     try {
@@ -130,7 +167,7 @@ export const createConsumer = ({
             BigInt(payload.batch.firstOffset() ?? highWatermark),
             BigInt(highWatermark),
           );
-          return assignment.accept({
+          return queues.accept({
             ...payload,
             commitOffsetsIfNecessary: (offsets) =>
               followed(payload.commitOffsetsIfNecessary(offsets), commits),
@@ -139,10 +176,11 @@ export const createConsumer = ({
       });
       await Promise.race([ended.promise, aborted(stopping.signal)]);
       member.pause([{ topic }]);
-      await assignment.finish(graceAtStop);
+      await queues.finish(graceAtStop);
     } finally {
       clearInterval(listening);
-      assignment.abandon();
+      clearInterval(verifying);
+      queues.abandon();
       await leave(member, log);
     }
   };
@@ -154,7 +192,19 @@ export const createConsumer = ({
         await prepare();
         if (!stopping.signal.aborted) await runMember();
       } catch (error) {
-        state.fails(error);
+        const fence = fenceOf(error);
+        if (fence) {
+          const { from, to, expected, ...place } = fence;
+          const offsets = Object.entries({ from, to, expected }).map(([name, offset]) => [
+            name,
+            offset?.toString(),
+          ]);
+          log.warn(
+            { topic, ...place, ...Object.fromEntries(offsets) },
+            'a batch was fenced off and not stored; this member is replaced, and begins again at the stored offset',
+          );
+          progress.fenced(fence.reason);
+        } else state.fails(error);
         if (Date.now() - begun > silenceAtMost) attempt = 0;
         await pause(backoff(attempt), stopping.signal);
       }
@@ -169,6 +219,7 @@ export const createConsumer = ({
     async stop() {
       stopping.abort();
       await within(stopWithin, running ?? Promise.resolve());
+      await within(leaveWithin, positions.stop());
     },
   };
 };

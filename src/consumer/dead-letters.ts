@@ -19,6 +19,14 @@ export type DeadLetter = {
   reason: string;
 };
 
+/** What tells a message from another one that had the same offset before its topic was made anew. */
+export const digestOf = ({ key, value, timestamp }: Message): string => {
+  const hasher = new Bun.CryptoHasher('sha256').update(timestamp);
+  for (const part of [key, value])
+    hasher.update(part === null ? ' none ' : ` ${part.length} `).update(part ?? '');
+  return hasher.digest('base64');
+};
+
 type Options = {
   kafka: Kafka;
   topic: string;

@@ -26,6 +26,8 @@ export type ServiceReasons = {
   postgres: string | undefined;
   /** What is wrong with Kafka though orders are read and stored; undefined while nothing is. */
   kafkaDegraded: string | undefined;
+  /** What is wrong with where it reads, which does not keep it from reading. */
+  offsets: string | undefined;
 };
 
 /** `thread`: why the consumer's thread does not run; undefined while it does. */

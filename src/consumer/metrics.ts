@@ -1,7 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { DeadLetter, Message } from './dead-letters.ts';
-import type { Outcome } from './ingest.ts';
+import type { DeadLetter } from './dead-letters.ts';
+import { type Fence, fenceReasons } from './fence.ts';
+import type { Batch, Outcome } from './ingest.ts';
 import type { KnownOffsets } from './offset-watch.ts';
+import { type StartOffset, startReasons } from './start-offset.ts';
 
 const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
 
@@ -31,6 +33,31 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   const unreadable = new Counter({
     name: 'orders_unreadable_batches_total',
     help: 'Record batches that cannot be read, each of which became one dead letter without a value',
+    registers,
+  });
+  const lettered = new Counter({
+    name: 'orders_dead_letters_repeated_total',
+    help: 'Messages that were read again and have a dead letter already, so that none was sent',
+    registers,
+  });
+  const fences = new Counter({
+    name: 'orders_offset_fence_rejections_total',
+    help: 'Batches that were refused, as they did not begin at the stored offset (gap, repeated) or another member has the partition (claim)',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of fenceReasons) fences.inc({ reason }, 0);
+  const again = new Counter({
+    name: 'orders_offsets_read_again_total',
+    help: 'Offsets that an assignment went back, by reason',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of startReasons) again.inc({ reason }, 0);
+  const deleted = new Counter({
+    name: 'orders_records_deleted_unread_total',
+    help: 'Records that Kafka deleted before the group had read them',
+    labelNames: ['partition'],
     registers,
   });
   const chunkMessages = new Histogram({
@@ -104,13 +131,15 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   };
 
   return {
-    chunk(messages: readonly Message[], outcome: Outcome, seconds: number) {
+    batch({ messages }: Pick<Batch, 'messages'>, outcome: Outcome, seconds: number) {
+      if (messages.length === 0) return;
       stored.inc(outcome.stored.length);
       duplicates.inc(outcome.duplicates);
       for (const { stage, message } of outcome.letters) {
         letters.inc({ stage });
         if (message.unreadable) unreadable.inc();
       }
+      lettered.inc(outcome.lettered);
       chunkMessages.observe(messages.length);
       chunkSeconds.observe(seconds);
       const now = Date.now();
@@ -122,11 +151,21 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
         given = all && new Set(all);
         offsets.clear();
         lag.reset();
-        for (const partition of assigned) offsets.set(partition, {});
+        for (const partition of assigned) {
+          offsets.set(partition, {});
+          // Shown before the first, as above.
+          deleted.inc({ partition }, 0);
+        }
         partitions.set(assigned.length);
         joins.inc();
         progressed.setToCurrentTime();
       },
+      began(partition: number, start: StartOffset, end: bigint) {
+        set(partition, { end, committed: start.start });
+        if (start.reason) again.inc({ reason: start.reason }, Number(start.again));
+        deleted.inc({ partition }, Number(start.deleted));
+      },
+      fenced: (reason: Fence['reason']) => fences.inc({ reason }),
       /** Where a fetch began tells what is committed, until we have committed something ourselves. */
       fetched: (partition: number, first: bigint, end: bigint) =>
         set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),

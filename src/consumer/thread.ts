@@ -22,6 +22,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
     kafka: 'not reached yet',
     postgres: undefined,
     kafkaDegraded: undefined,
+    offsets: undefined,
     thread: undefined,
   };
   let state: ConsumerState = unknown;

@@ -4,6 +4,7 @@ import { openDatabase } from '../database.ts';
 import { createKafka, ensureTopics } from '../kafka.ts';
 import { createLog } from '../log.ts';
 import { addThreadMetrics } from '../metrics/thread.ts';
+import { createOffsets } from '../offsets.ts';
 import type { Order } from '../order.ts';
 import { limitBatches } from '../record-batches.ts';
 import { createServiceState } from '../service-state.ts';
@@ -15,10 +16,12 @@ import { openTracing, tracedBy } from '../tracing/tracing.ts';
 import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters, type Message } from './dead-letters.ts';
-import { createIngest } from './ingest.ts';
+import { type Batch, createIngest } from './ingest.ts';
 import type { ConsumerSettings, FromConsumer, ToConsumer } from './messages.ts';
 import { createConsumerMetrics } from './metrics.ts';
+import { createNotice } from './notice.ts';
 import { watchOffsets } from './offset-watch.ts';
+import { createPositions } from './positions.ts';
 
 /**
  * The thread of a consumer. It has an event loop of its own, as decoding and checking a backlog would keep lookups waiting;
@@ -28,7 +31,7 @@ declare const self: Worker;
 
 const send = (message: FromConsumer) => self.postMessage(message);
 
-/** The live list shows no more of one chunk. */
+/** The live list shows no more of one batch. */
 const shown = 5;
 
 /**
@@ -36,6 +39,9 @@ const shown = 5;
  * orders drains below 290 MB resident, for some percent of this thread's time.
  */
 const collectEvery = 20_000;
+
+/** So long `/readyz` says that records were deleted before they were read, in ms. */
+const deletedShown = 3_600_000;
 
 const start = async (settings: ConsumerSettings) => {
   const { name, topic, deadLetterTopic, groupId, partitions } = settings;
@@ -47,7 +53,7 @@ const start = async (settings: ConsumerSettings) => {
     url: settings.databaseUrl,
     connections: settings.databasePool,
     name,
-    // A chunk may wait for locks, and for a busy disk.
+    // A batch may wait for locks, and for a busy disk.
     silenceAtMost: 30,
   });
   const topics = { topic, deadLetterTopic, partitions };
@@ -63,28 +69,34 @@ const start = async (settings: ConsumerSettings) => {
       state: {
         kafka: kafkaState.reason(),
         postgres: postgresState.reason(),
+        offsets: deleted.text(),
         kafkaDegraded: commits.reason() ?? (brokers.isInTrouble() ? 'a broker does not answer' : undefined),
       },
     });
   const kafkaState = createServiceState('Kafka', log, { changed: tellState });
   const postgresState = createServiceState('PostgreSQL', log, { changed: tellState });
   const commits = createCommitState(log, tellState);
+  const deleted = createNotice(deletedShown, tellState);
 
   const registry = new Registry();
   registry.setDefaultLabels({ thread: name });
   const thread = addThreadMetrics({ registry, sql, connections: settings.databasePool });
-  let taking = 0;
+  let processing = 0;
   let uncollected = 0;
   const metrics = createConsumerMetrics(registry, {
-    paused: () => (postgresState.reason() ? taking : 0),
+    paused: () => (postgresState.reason() ? processing : 0),
     commitsFailingSeconds: commits.failingSeconds,
   });
 
   const traced = tracedBy(tracing);
+  const group = { groupId, topic };
+  const consumedOffsets = createOffsets(sql);
   const ingest = traced(
-    traceIngest(groupId),
+    traceIngest(group),
     createIngest({
+      group,
       store: traced(traceStore, createStore(sql)),
+      offsets: consumedOffsets,
       deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
       postgres: postgresState,
       kafka: kafkaState,
@@ -104,25 +116,40 @@ const start = async (settings: ConsumerSettings) => {
     uncollected = 0;
     Bun.gc(true);
   };
-  /** One line for each chunk, as there may be a thousand of them. */
-  const reportUnreadable = (chunk: readonly Message[]) => {
-    const batches = chunk.filter((message) => message.unreadable);
+  /** One line for each batch, as there may be a thousand of them. */
+  const reportUnreadable = (messages: readonly Message[]) => {
+    const batches = messages.filter((message) => message.unreadable);
     const [first] = batches;
     if (!first?.unreadable) return;
     const { partition, unreadable } = first;
     const fields = { partition, batches: batches.length, reason: unreadable.reason };
     log.warn(fields, 'record batches that cannot be read became dead letters without values');
   };
-  const take = async (chunk: Message[], signal: AbortSignal) => {
+  const process = async (batch: Batch, signal: AbortSignal) => {
     const begun = performance.now();
-    taking++;
-    const outcome = await ingest(chunk, signal).finally(() => taking--);
-    metrics.chunk(chunk, outcome, (performance.now() - begun) / 1000);
+    processing++;
+    const outcome = await ingest(batch, signal).finally(() => processing--);
+    metrics.batch(batch, outcome, (performance.now() - begun) / 1000);
     if (outcome.stored.length > 0) tellStored(outcome.stored);
-    reportUnreadable(chunk);
-    collect(chunk.length);
+    reportUnreadable(batch.messages);
+    collect(batch.messages.length);
   };
 
+  const positions = createPositions({
+    kafka,
+    group,
+    offsets: consumedOffsets,
+    postgres: postgresState,
+    kafkaState,
+    began(partition, start, high) {
+      metrics.progress.began(partition, start, high);
+      if (start.deleted > 0n)
+        deleted.raise(
+          `Kafka has deleted ${start.deleted} records of partition ${partition} before they were read`,
+        );
+    },
+    log,
+  });
   const prepare = async () => {
     const topicBytes = await ensureTopics(kafka, topics, log);
     limitBatches(settings.maxBatchBytes ?? null, topicBytes);
@@ -130,10 +157,11 @@ const start = async (settings: ConsumerSettings) => {
   };
   const consumer = createConsumer({
     kafka,
-    groupId,
-    topic,
+    group,
     prepare,
-    take,
+    positions,
+    readOffsets: () => consumedOffsets.read(group),
+    process,
     state: kafkaState,
     commits,
     log,
@@ -147,6 +175,7 @@ const start = async (settings: ConsumerSettings) => {
     async stop() {
       offsets.stop();
       thread.stop();
+      deleted.stop();
       await consumer.stop();
       await Promise.allSettled([deadLetters.disconnect(), sql.end({ timeout: 1 }), tracing?.close()]);
     },

@@ -17,7 +17,14 @@ const CachePart = Type.Object({ state: oneOf('works', 'warming', 'off') });
 
 export const HealthSchema = Type.Object({
   status: oneOf('ready', 'degraded', 'unready', 'stopping'),
-  parts: Type.Object({ postgres: Part, redis: Part, kafka: Part, consumers: Part, cache: CachePart }),
+  parts: Type.Object({
+    postgres: Part,
+    redis: Part,
+    kafka: Part,
+    consumers: Part,
+    offsets: Part,
+    cache: CachePart,
+  }),
 });
 
 export type PartState = Static<typeof Part>;
@@ -64,14 +71,16 @@ export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Opti
     const redisPart = redis ? partOf(redis()) : off;
     const kafka = consumers ? kafkaPart(consumers()) : off;
     const threads = consumers ? partOf(threadsReason(consumers())) : off;
+    const offsets = consumers ? offsetsPart(consumers()) : off;
     const needed = isWarm ? [postgres] : [postgres, kafka, threads];
     const isAway = (part: PartState) => part.state === 'away';
-    const isDegraded = kafka.state === 'degraded' || [redisPart, kafka, threads].some(isAway);
+    const isDegraded =
+      [kafka, offsets].some(({ state }) => state === 'degraded') || [redisPart, kafka, threads].some(isAway);
     const cannotStore = consumers?.().some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
     const works = needed.some(isAway) || cannotStore ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const status = stopping?.aborted ? 'stopping' : works;
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
-    return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, cache } };
+    return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, offsets, cache } };
   };
 };
 
@@ -89,6 +98,12 @@ const kafkaPart = (consumers: readonly ConsumerState[]): PartState => {
   return degraded?.kafkaDegraded === undefined
     ? { state: 'works' }
     : { state: 'degraded', reason: degraded.kafkaDegraded };
+};
+
+/** Of the first consumer that has something to say of where it reads. */
+const offsetsPart = (consumers: readonly ConsumerState[]): PartState => {
+  const reason = consumers.find(({ offsets }) => offsets !== undefined)?.offsets;
+  return reason === undefined ? { state: 'works' } : { state: 'degraded', reason };
 };
 
 /** Of the first consumer that does not run, or cannot store. */

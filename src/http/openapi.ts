@@ -166,6 +166,7 @@ const degraded: Health = {
     redis: { state: 'away', reason: 'connect ECONNREFUSED' },
     kafka: works,
     consumers: works,
+    offsets: works,
     cache: works,
   },
 };
@@ -176,6 +177,7 @@ const unready: Health = {
     redis: { state: 'off' },
     kafka: works,
     consumers: { state: 'away', reason: 'consumer-1 waits for PostgreSQL: no answer' },
+    offsets: works,
     cache: { state: 'warming' },
   },
 };

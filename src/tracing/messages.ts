@@ -1,6 +1,7 @@
 import type { IHeaders } from 'kafkajs';
 import type { DeadLetters, Message } from '../consumer/dead-letters.ts';
 import type { createIngest } from '../consumer/ingest.ts';
+import type { Group } from '../offsets.ts';
 import type { TraceHeaders, Tracing } from './tracing.ts';
 
 /** Messages of Kafka: where a trace leaves a process, and where it enters the next. */
@@ -29,7 +30,7 @@ export const traceSend =
       return send(batch.map((message) => ({ ...message, headers })));
     });
 
-/** A span for the letters of a chunk. Their headers are left as they came, and so say what trace the message began in. */
+/** A span for the letters of a batch. Their headers are left as they came, and so say what trace the message began in. */
 export const traceDeadLetters =
   (topic: string) =>
   (tracing: Tracing, letters: DeadLetters): DeadLetters => ({
@@ -39,28 +40,28 @@ export const traceDeadLetters =
 type Ingest = ReturnType<typeof createIngest>;
 
 /**
- * A span for each chunk, within the trace of its first message that has one that is sampled, and with links to those of
+ * A span for each batch, within the trace of its first message that has one that is sampled, and with links to those of
  * the others.
  */
 export const traceIngest =
-  (groupId: string) =>
+  ({ groupId, topic }: Group) =>
   (tracing: Tracing, ingest: Ingest): Ingest =>
-  (messages, signal) => {
-    const [first] = messages;
+  (batch, signal) => {
+    const { messages, partition, from } = batch;
     const attributes = {
       'messaging.system': 'kafka',
       'messaging.operation.name': 'process',
       'messaging.operation.type': 'process',
-      'messaging.destination.name': first?.topic ?? '',
-      'messaging.destination.partition.id': String(first?.partition),
+      'messaging.destination.name': topic,
+      'messaging.destination.partition.id': String(partition),
       'messaging.consumer.group.name': groupId,
       'messaging.batch.message_count': messages.length,
-      'messaging.kafka.offset': Number(first?.offset),
+      'messaging.kafka.offset': Number(messages[0]?.offset ?? from),
     };
     return tracing.span(
-      { name: `process ${first?.topic}`, kind: 'consumer', attributes, from: cameWith(messages) },
+      { name: `process ${topic}`, kind: 'consumer', attributes, from: cameWith(messages) },
       async (span) => {
-        const outcome = await ingest(messages, signal);
+        const outcome = await ingest(batch, signal);
         span.set({
           'orders.stored': outcome.stored.length,
           'orders.duplicates': outcome.duplicates,

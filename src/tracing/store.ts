@@ -20,6 +20,7 @@ export const traceStore = (tracing: Tracing, store: Store): Store => {
   return {
     ...store,
     save: (orders) => query('INSERT', orders.length, () => store.save(orders)),
+    saveBatch: (orders, ...step) => query('INSERT', orders.length, () => store.saveBatch(orders, ...step)),
     find: (uid) => query('SELECT', 1, () => store.find(uid)),
     findAll: (uids) => query('SELECT', uids.length, () => store.findAll(uids)),
   };

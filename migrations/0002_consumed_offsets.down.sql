@@ -1,0 +1,2 @@
+drop table dead_lettered_messages;
+drop table consumed_offsets;

@@ -1,0 +1,163 @@
+import type { Sql } from 'postgres';
+
+/**
+ * How far a consumer group has come in each partition, kept in PostgreSQL: everything before a partition's stored offset is
+ * stored, or has a dead letter. Every query for offsets is in this file, save the one that stores orders and moves the offset
+ * at once, which is in `store.ts`. All functions reject with the driver's error.
+ */
+
+/** A consumer group in a topic. */
+export type Group = { groupId: string; topic: string };
+
+/**
+ * An offset range [from, to) of a partition, by which the stored offset is to be moved. Every write replaces `claim` by
+ * `nextClaim`, so a member proves with it that its last write is in this very database, and that nobody has written since.
+ * The same step may be tried again when its answer was lost.
+ */
+export type Step = Group & { partition: number; from: bigint; to: bigint; claim: string; nextClaim: string };
+
+/** A message that has a dead letter, by its offset and `digestOf` it. */
+export type Lettered = { offset: string; digest: string };
+
+export type StoredOffset = {
+  /** Unset until it is known where to begin. */
+  nextOffset: bigint | undefined;
+  /** What lies before was left out by an operator, until the group's committed offset has passed it. */
+  skippedTo: bigint | undefined;
+  claim: string;
+};
+
+type Row = { partition: number; next_offset: string | null; skipped_to: string | null; claim: string };
+
+const toStoredOffsets = (rows: readonly Row[]): Map<number, StoredOffset> =>
+  new Map(
+    rows.map(({ partition, next_offset, skipped_to, claim }) => [
+      partition,
+      { nextOffset: toOffset(next_offset), skippedTo: toOffset(skipped_to), claim },
+    ]),
+  );
+
+const toOffset = (text: string | null) => (text === null ? undefined : BigInt(text));
+
+export const createOffsets = (sql: Sql) => ({
+  /** Takes the partitions over: from now on nothing is stored for whoever had them before. Returns their stored offsets. */
+  async claim(
+    { groupId, topic }: Group,
+    partitions: readonly number[],
+    claim: string,
+  ): Promise<Map<number, StoredOffset>> {
+    const rows = await sql.unsafe<Row[]>(
+      `insert into consumed_offsets (group_id, topic, partition, claim)
+        select $1, $2, partition, $4 from unnest($3::bigint[]) as partition order by partition
+        on conflict (group_id, topic, partition) do update set claim = excluded.claim
+        returning partition, next_offset, skipped_to, claim`,
+      [groupId, topic, partitions as never, claim],
+      { prepare: true },
+    );
+    return toStoredOffsets(rows);
+  },
+
+  /**
+   * Sets the stored offsets where an assignment begins, and forgets the letters of messages that Kafka has deleted. Returns
+   * the partitions that were set, which are those that `claim` still holds.
+   */
+  async begin(
+    { groupId, topic }: Group,
+    starts: readonly { partition: number; start: bigint; low: bigint; isPastSkip: boolean }[],
+    claim: string,
+  ): Promise<number[]> {
+    const rows = await sql.unsafe<{ partition: number }[]>(
+      `with starts as materialized (
+        select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) as starts (partition, start, low, is_past_skip)
+      ), begun as (
+        update consumed_offsets c
+        set next_offset = start, skipped_to = case when is_past_skip = 'true' then null else skipped_to end
+        from starts
+        where group_id = $1 and topic = $2 and c.partition = starts.partition and claim = $7
+        returning c.partition, low
+      ), pruned as (
+        delete from dead_lettered_messages m using begun
+        where m.topic = $2 and m.partition = begun.partition and message_offset < low
+      )
+      select partition from begun`,
+      [
+        groupId,
+        topic,
+        starts.map(({ partition }) => partition) as never,
+        starts.map(({ start }) => String(start)) as never,
+        starts.map(({ low }) => String(low)) as never,
+        starts.map(({ isPastSkip }) => String(isPastSkip)) as never,
+        claim,
+      ],
+      { prepare: true },
+    );
+    return rows.map(({ partition }) => partition);
+  },
+
+  /**
+   * Moves the stored offset, and remembers the letters of its range. False, and nothing is written, if the stored offset is
+   * not where the range begins, or the claim is another one.
+   */
+  async move(step: Step, letters: readonly Lettered[] = []): Promise<boolean> {
+    const rows = await sql.unsafe(
+      `with moved as (
+        update consumed_offsets set next_offset = $5, claim = $7
+        where group_id = $1 and topic = $2 and partition = $3 and next_offset = $4 and claim in ($6, $7)
+        returning topic, partition
+      ), lettered as (
+        insert into dead_lettered_messages (topic, partition, message_offset, digest)
+        select topic, partition, message_offset, digest
+        from unnest($8::bigint[], $9::text[]) as letter (message_offset, digest), moved
+        on conflict (topic, partition, message_offset) do update set digest = excluded.digest
+      )
+      select from moved`,
+      [
+        ...stepParameters(step),
+        letters.map(({ offset }) => offset) as never,
+        letters.map(({ digest }) => digest) as never,
+      ],
+      { prepare: true },
+    );
+    return rows.length === 1;
+  },
+
+  /** The stored offsets of all partitions that have one. */
+  async read({ groupId, topic }: Group): Promise<Map<number, StoredOffset>> {
+    const rows = await sql.unsafe<Row[]>(
+      `select partition, next_offset, skipped_to, claim from consumed_offsets where group_id = $1 and topic = $2`,
+      [groupId, topic],
+      { prepare: true },
+    );
+    return toStoredOffsets(rows);
+  },
+
+  /** Those of the messages that have a dead letter, by offset. */
+  async lettered(topic: string, partition: number, messages: readonly Lettered[]): Promise<Set<string>> {
+    const rows = await sql.unsafe<{ message_offset: string }[]>(
+      `select message_offset from dead_lettered_messages
+        join unnest($3::bigint[], $4::text[]) as asked (message_offset, digest) using (message_offset, digest)
+        where topic = $1 and partition = $2`,
+      [
+        topic,
+        partition,
+        messages.map(({ offset }) => offset) as never,
+        messages.map(({ digest }) => digest) as never,
+      ],
+      { prepare: true },
+    );
+    return new Set(rows.map((row) => row.message_offset));
+  },
+});
+
+export type Offsets = ReturnType<typeof createOffsets>;
+
+/** $1 to $7 of a statement that makes a step. */
+export const stepParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: Step) => [
+  groupId,
+  topic,
+  partition,
+  String(from),
+  String(to),
+  claim,
+  nextClaim,
+];
