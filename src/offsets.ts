@@ -27,6 +27,9 @@ export type StoredOffset = {
   claim: string;
 };
 
+/** Where a partition's stored offset is to be moved to. */
+export type Target = { partition: number; offset: bigint };
+
 type Row = { partition: number; next_offset: string | null; skipped_to: string | null; claim: string };
 
 const toStoredOffsets = (rows: readonly Row[]): Map<number, StoredOffset> =>
@@ -121,6 +124,36 @@ export const createOffsets = (sql: Sql) => ({
     return rows.length === 1;
   },
 
+  /**
+   * Moves stored offsets back, whoever has the partitions: their members are fenced off, and begin again there. A partition whose
+   * stored offset is not behind the one given stays as it is.
+   */
+  async rewind({ groupId, topic }: Group, targets: readonly Target[]): Promise<void> {
+    await sql.unsafe(
+      `update consumed_offsets c
+        set next_offset = target, claim = gen_random_uuid(),
+          skipped_to = case when skipped_to <= target then skipped_to end
+        from unnest($3::bigint[], $4::bigint[]) as targets (partition, target)
+        where group_id = $1 and topic = $2 and c.partition = targets.partition and next_offset > target`,
+      targetParameters({ groupId, topic }, targets),
+      { prepare: true },
+    );
+  },
+
+  /** As `rewind`, forward: what lies between is left out, whatever offset the group has committed. */
+  async skip({ groupId, topic }: Group, targets: readonly Target[]): Promise<void> {
+    await sql.unsafe(
+      `insert into consumed_offsets as c (group_id, topic, partition, next_offset, skipped_to, claim)
+        select $1, $2, partition, target, target, gen_random_uuid()
+        from unnest($3::bigint[], $4::bigint[]) as targets (partition, target) order by partition
+        on conflict (group_id, topic, partition) do update
+        set next_offset = excluded.next_offset, skipped_to = excluded.skipped_to, claim = excluded.claim
+        where c.next_offset is null or c.next_offset < excluded.next_offset`,
+      targetParameters({ groupId, topic }, targets),
+      { prepare: true },
+    );
+  },
+
   /** The stored offsets of all partitions that have one. */
   async read({ groupId, topic }: Group): Promise<Map<number, StoredOffset>> {
     const rows = await sql.unsafe<Row[]>(
@@ -150,6 +183,13 @@ export const createOffsets = (sql: Sql) => ({
 });
 
 export type Offsets = ReturnType<typeof createOffsets>;
+
+const targetParameters = ({ groupId, topic }: Group, targets: readonly Target[]) => [
+  groupId,
+  topic,
+  targets.map(({ partition }) => partition) as never,
+  targets.map(({ offset }) => String(offset)) as never,
+];
 
 /** $1 to $7 of a statement that makes a step. */
 export const stepParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: Step) => [
