@@ -41,6 +41,9 @@ const byMessage: [RegExp, string][] = [
 const causeOf = ({ cause, lastNodeError }: { cause?: unknown; lastNodeError?: unknown }) =>
   cause ?? lastNodeError;
 
+/** A message may quote what was sent, of any length. */
+const longest = 1_000;
+
 /** What an error is called, and what caused it, by whoever made it; and the messages of those that have no code. */
 const signsOf = (error: unknown) => {
   const codes: string[] = [];
@@ -54,7 +57,8 @@ const signsOf = (error: unknown) => {
     if (typeof name === 'string') codes.push(name);
     if (own.length === 0 && typeof message === 'string') messages.push(message);
   }
-  return { codes, messages };
+  const cut = (sign: string) => sign.slice(0, longest);
+  return { codes: codes.map(cut), messages: messages.map(cut) };
 };
 
 const isCode = (sign: string) => /^[A-Z][A-Z0-9_]{2,50}$|^[0-9A-Z]{5}$/.test(sign);

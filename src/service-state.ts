@@ -68,5 +68,5 @@ export const createServiceState = (name: string, log: Log, { changed = () => {},
 export const oneLine = (error: unknown): string => {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   const text = typeof message === 'string' && message ? message : String(code ?? error);
-  return text.replace(/\s+/g, ' ').slice(0, 300);
+  return text.slice(0, 3_000).replace(/\s+/g, ' ').slice(0, 300);
 };

@@ -50,3 +50,19 @@ test('every link of every Markdown file leads to a file, and to a heading that i
   }
   expect(broken).toEqual([]);
 });
+
+test('every test that SECURITY.md names exists', async () => {
+  const root = join(import.meta.dir, '..');
+  const security = await Bun.file(join(root, 'SECURITY.md')).text();
+  const [, section = ''] = security.split('## Attacks, and the tests that show what happens');
+  const [, , ...lines] = section.split('\n## ')[0]?.match(/^\|.*$/gm) ?? [];
+  const rows = [...security.matchAll(/^\|.*\| `(\S+\.test\.ts)`: (.+) \|$/gm)];
+  expect(rows.map(([row]) => row)).toEqual(lines);
+  expect(rows.length).toBeGreaterThan(10);
+  for (const [, file = '', name = ''] of rows) {
+    const path = join(root, file);
+    const source = existsSync(path) ? await Bun.file(path).text() : '';
+    const isNamed = [`'${name}'`, `"${name}"`, `\`${name}\``].some((literal) => source.includes(literal));
+    expect([file, name, isNamed]).toEqual([file, name, true]);
+  }
+});

@@ -16,6 +16,7 @@ const kindsAtMost = 1_000;
 /** What a summary counts as one: which item it was, and what was found there, differs from letter to letter. */
 const kindOf = (letter: Letter) => {
   const reason = reasonText(letter)
+    .slice(0, 1_000)
     .replace(/\.\d+\./g, '.*.')
     .replace(/, (is|has) [^,]*$/, '');
   return `${(letter.stage ?? '-').padEnd(8)}  ${reason}`;

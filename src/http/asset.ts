@@ -1,3 +1,4 @@
+import { weightedList } from '../../views/weighted-list.ts';
 import { securityHeaders } from './security-headers.ts';
 
 /** A file of the page: its path changes with its content, so that a browser may keep it for ever. */
@@ -26,4 +27,6 @@ export const createAsset = (name: string, type: string, text: string) => {
 export type Asset = ReturnType<typeof createAsset>;
 
 export const acceptsGzip = (request: Request) =>
-  /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(request.headers.get('accept-encoding') ?? '');
+  weightedList(request.headers.get('accept-encoding')).some(
+    ({ value, weight }) => (value === 'gzip' || value === 'x-gzip') && weight > 0,
+  );

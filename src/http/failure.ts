@@ -15,7 +15,10 @@ export const createFailure = (log: Log) => (request: Request, error: unknown) =>
 
 /** What an error is and where it arose. Its message and its fields may quote an order, which is personal. */
 const withoutWords = (error: unknown) => {
-  const { name, code, stack } = (error ?? {}) as { name?: unknown; code?: unknown; stack?: unknown };
-  const frames = String(stack ?? '').match(/^\s+at .*$/gm) ?? [];
-  return { name, code, at: frames.slice(0, 10).map((frame) => frame.trim()) };
+  const { name, code, message, stack } = (error ?? {}) as Record<string, unknown>;
+  const text = String(stack ?? '');
+  // A line of the message may begin as a frame does.
+  const frames = typeof message === 'string' ? text.slice(text.indexOf(message) + message.length) : text;
+  const lines = frames.split('\n', 1_000).map((line) => line.trim());
+  return { name, code, at: lines.filter((line) => line.startsWith('at ')).slice(0, 10) };
 };

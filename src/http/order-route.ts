@@ -137,6 +137,16 @@ const isAtHand = (asked: Headers, { etag }: Document) => {
   return match !== null && isMatch(match, etag);
 };
 
-/** RFC 9110, 13.1.2: the comparison is weak, so a proxy's `W/` is no difference. */
-const isMatch = (header: string, etag: string) =>
-  header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+/** RFC 9110, 13.1.2: the comparison is weak, so a proxy's `W/` is no difference. Of thousands of tags none is looked at alone. */
+const isMatch = (header: string, etag: string) => {
+  if (header === etag || header.trim() === '*') return true;
+  for (let at = header.indexOf(etag); at !== -1; at = header.indexOf(etag, at + 1)) {
+    const start = header.startsWith('W/', at - 2) ? at - 2 : at;
+    if (isEdge(header[start - 1]) && isEdge(header[at + etag.length])) return true;
+  }
+  return false;
+};
+
+/** What is around a tag in a list. */
+const isEdge = (character: string | undefined) =>
+  character === undefined || character === ',' || character === ' ' || character === '\t';

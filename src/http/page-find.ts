@@ -18,6 +18,7 @@ export const createFind = (lookup: Lookup) => {
   });
 
   return async (given: string): Promise<Finding> => {
+    if (given.length > longest) return { state: 'malformed', given };
     const trimmed = trimUid(given);
     if (trimmed === '') return { state: 'empty', given: '' };
     const candidates = new Set([given, trimmed].filter(isOrderUid));
@@ -40,8 +41,18 @@ export const createFind = (lookup: Lookup) => {
   };
 };
 
-const around = '[\\s\\p{Cf}"\'`«»“”„‘’‚‹›]+';
-const edges = new RegExp(`^${around}|${around}$`, 'gu');
+/** In UTF-16 units. No order number is longer, with all that may come along. */
+const longest = 500;
 
-/** Without the spaces, quotes and invisible characters that come along when a number is copied. */
-export const trimUid = (text: string) => text.replace(edges, '');
+/** As much of a text as tells that it is too long: a page of all of it would take 12 ms. */
+export const cutUid = (text: string) => text.slice(0, longest + 1).toWellFormed();
+
+/** One character that comes along when a number is copied: a space, a quote, an invisible one. */
+const around = /^[\s\p{Cf}"'`«»“”„‘’‚‹›]$/u;
+
+/** Without those characters at both ends. */
+export const trimUid = (text: string) => {
+  const characters = [...text];
+  const isInside = (character: string) => !around.test(character);
+  return characters.slice(characters.findIndex(isInside), characters.findLastIndex(isInside) + 1).join('');
+};

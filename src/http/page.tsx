@@ -18,7 +18,7 @@ import { linkTo, type View } from '../../views/view.ts';
 import type { Lookup } from '../lookup.ts';
 import { acceptsGzip, createAsset } from './asset.ts';
 import { isSecure } from './forwarded.ts';
-import { createFind } from './page-find.ts';
+import { createFind, cutUid } from './page-find.ts';
 import { changeSettings, moveTo, readSettings } from './page-settings.ts';
 import { securityHeaders } from './security-headers.ts';
 import { queryOf } from './target.ts';
@@ -50,10 +50,11 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
     const changed = changeSettings(url, isSecure(request, trustedProxies));
     if (changed) return changed;
 
-    const given = url.searchParams.get('uid');
-    const finding = await find(given ?? '');
+    const asked = url.searchParams.get('uid');
+    const given = cutUid(asked ?? '');
+    const finding = await find(given);
     const isPart = request.headers.get('hx-request-type') === 'partial';
-    if (!isPart && given !== null && given !== finding.given) return moveTo(linkTo(finding.given));
+    if (!isPart && asked !== null && given !== finding.given) return moveTo(linkTo(finding.given));
 
     const settings = readSettings(request);
     const { language } = settings;

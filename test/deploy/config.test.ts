@@ -13,10 +13,13 @@ type Service = {
   image: string;
   restart: string;
   read_only?: boolean;
+  cap_drop: string[];
+  cap_add?: string[] | null;
+  security_opt: string[];
   environment?: Record<string, string>;
   networks: Record<string, unknown>;
   ports?: { host_ip?: string; target: number; published: string }[];
-  deploy: { resources: { limits: { memory: string } } };
+  deploy: { resources: { limits: { memory: string; pids: number } } };
 };
 type Project = { services: Record<string, Service>; networks: Record<string, { internal?: boolean }> };
 
@@ -48,6 +51,24 @@ test('one service is published, on this machine only; each is pinned, limited an
     expect([name, Object.keys(service.networks).sort()]).toEqual([name, expected]);
   }
   expect(networks.back?.internal).toBe(true);
+});
+
+/** What an entry point that starts as root needs to become another user: nothing of the machine. */
+const toChangeUser = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'];
+
+test('none has capabilities, but for those that change their user; none can get more; processes are limited', async () => {
+  const { services } = await projectOf();
+  for (const [name, { cap_drop, cap_add, security_opt, deploy }] of Object.entries(services)) {
+    expect([name, cap_drop, security_opt]).toEqual([name, ['ALL'], ['no-new-privileges:true']]);
+    const allowed = name === 'postgres' || name === 'redis' ? toChangeUser : [];
+    for (const capability of cap_add ?? []) expect([name, allowed]).toEqual([name, expect.arrayContaining([capability])]);
+    expect(deploy.resources.limits.pids).toBeWithin(1, 2_000);
+  }
+});
+
+test('the live list is off, and metrics are where the proxy does not lead', async () => {
+  const config = readConfig((await projectOf()).services.app?.environment ?? {});
+  expect(config).toMatchObject({ liveFeed: false, metricsPort: 9464 });
 });
 
 test('what it sets are settings of the program, which reads them', async () => {

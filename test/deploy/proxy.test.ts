@@ -1,5 +1,6 @@
 /** The proxy's configuration, in front of replicas that fail on purpose. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { connect } from '../raw-http.ts';
 import { until } from '../until.ts';
 import { freePort, startProxy } from './proxy.ts';
 
@@ -44,6 +45,7 @@ const openWorld = async (changes?: Record<string, string>) => {
     port,
     replicas,
     known,
+    url: proxy.url,
     ask,
     answering,
     async [Symbol.asyncDispose]() {
@@ -148,4 +150,62 @@ test('the address of the client is passed on after what the client said itself; 
     step.resolve();
   }
   expect(seen).toEqual(['data: 1\n\n', 'data: 2\n\n']);
+});
+
+/** As it is written: a client of its own would make the path simpler. */
+const statusOf = async (url: string, target: string) => {
+  const { hostname, port } = new URL(url);
+  const connection = await connect({ hostname, port: Number(port) });
+  connection.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  await connection.closed;
+  return Number(connection.text().slice(9, 12));
+};
+
+test(
+  'metrics are not for who comes through the proxy, in no spelling of their path; orders are',
+  async () => {
+    await using world = await openWorld();
+    const asked: string[] = [];
+    for (const replica of world.replicas)
+      replica.answer = ({ url }) => {
+        asked.push(new URL(url).pathname);
+        return new Response('asked');
+      };
+    const spellings = [
+      '/metrics',
+      '/metrics/',
+      '/metrics?a',
+      '//metrics',
+      '/%6detrics',
+      '/%6D%65trics',
+      '/x/../metrics',
+      '/x/%2e%2E/metrics',
+      '/./metrics',
+      '/%2e/metrics',
+      '/order/..\\metrics',
+      '/x/.%2e/metrics',
+      '/x/..',
+      'http://x/metrics',
+    ];
+    for (const target of spellings)
+      expect([target, await statusOf(world.url, target)]).toEqual([target, 404]);
+    expect(asked).toEqual([]);
+    for (const target of [
+      '/',
+      '/order/metrics-1234',
+      '/order/..%2F..%2Fmetrics',
+      '/order/a..b..c..d',
+      '/?uid=/metrics',
+      '/?uid=/../x',
+    ])
+      expect([target, await statusOf(world.url, target)]).toEqual([target, 200]);
+  },
+);
+
+test('the proxy says that a client came without TLS, whatever that one says', async () => {
+  await using world = await openWorld();
+  for (const replica of world.replicas)
+    replica.answer = ({ headers }) => new Response(headers.get('x-forwarded-proto'));
+  const response = await world.ask('/', { headers: { 'x-forwarded-proto': 'https' } });
+  expect(await response.text()).toBe('http');
 });

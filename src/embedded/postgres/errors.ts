@@ -1,6 +1,11 @@
 /** The messages of this folder are for a person to read: each is one line and says what to do. */
 
-const oneLine = (text: string) => text.trim().replace(/\s*\n\s*/g, ' · ');
+const oneLine = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' · ');
 
 /** PostgreSQL's programs do not run on this machine. */
 export const cannotRun = (reason: string): Error =>
