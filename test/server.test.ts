@@ -121,6 +121,45 @@ test.concurrent('thousands of requests on a connection that reads no answer are 
   expect(connection.length()).toBeLessThan(large.length);
 });
 
+test('thousands of requests one behind another get their turn of a few ms, not the whole event loop', async () => {
+  let answered = 0;
+  const busy = listen(
+    {
+      fetch() {
+        answered++;
+        const until = performance.now() + 2;
+        while (performance.now() < until);
+        return new Response('an answer');
+      },
+    },
+    { port: 0, host },
+  );
+  let turns = 0;
+  let most = 0;
+  const watching = setInterval(() => {
+    most = Math.max(most, answered - turns);
+    turns = answered;
+  }, 0);
+  const flood = await open(busy.port);
+  flood.write(head('GET', '/').repeat(5_000));
+  await flood.closed;
+  // A second is 500 of them.
+  expect(most).toBeWithin(10, 100);
+  expect(answered).toBeLessThan(100);
+
+  const ten = await open(busy.port);
+  ten.write(head('GET', '/').repeat(9) + head('GET', '/', 'Connection: close'));
+  await ten.closed;
+  expect(ten.text().match(/HTTP\/1\.1 200 OK/g)).toHaveLength(10);
+
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, async () => (await fetch(`http://${host}:${busy.port}/`)).text()),
+  );
+  expect(answers).toEqual(Array(100).fill('an answer'));
+  clearInterval(watching);
+  await busy.stop();
+});
+
 test('a server that drains answers all the same, ends each connection with its next answer, and then stops', async () => {
   const draining = listen(app, { port: 0, host });
   const answers = (text: string) => text.match(/HTTP\/1\.1 200 OK/g)?.length ?? 0;

@@ -14,11 +14,13 @@ const maxRequestBodySize = 65_536;
 
 /** `variable`: the setting that names the port. `idleTimeout`: in s. */
 type Address = { port: number; host: string; variable?: string; idleTimeout?: number };
-type Handler = { fetch: (request: Request, addressOf: AddressOf) => Response | Promise<Response> };
+type Answer = (request: Request, addressOf: AddressOf) => Response | Promise<Response>;
+type Handler = { fetch: Answer };
 
 /** Listens. Throws an Error of one line when it cannot. */
 export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeout = keptFor }: Address) => {
-  const server = serve(app, { port, host, variable, idleTimeout });
+  const answer = inTurns(withHost(app.fetch));
+  const server = serve(answer, { port, host, variable, idleTimeout });
   // A browser does not go to 0.0.0.0.
   const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
   return {
@@ -28,9 +30,9 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
     drain() {
       server.reload({
         async fetch(request) {
-          const answer = await answerBy(app, request, () => server.requestIP(request)?.address);
-          answer.headers.set('connection', 'close');
-          return answer;
+          const response = await answer(request, () => server.requestIP(request)?.address);
+          response.headers.set('connection', 'close');
+          return response;
         },
       });
     },
@@ -42,16 +44,49 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
   };
 };
 
+/** One turn of the event loop answers requests for so long, in ms, but so many at least; the others have the next one. */
+const turnLasts = 5;
+const turnAnswers = 10;
+
+/**
+ * Answers at once, or in a later turn of the event loop when this one has lasted long enough. Requests that a client sends one
+ * behind another without waiting arrive in one turn, thousands of them; Bun ends the connection of a client that has more of
+ * them waiting behind one that is not answered yet.
+ */
+const inTurns = (answer: Answer): Answer => {
+  let begun = 0;
+  let answered = 0;
+  const endTurn = () => {
+    answered = 0;
+  };
+  const inTurn: Answer = (request, addressOf) => {
+    if (answered === 0) {
+      begun = performance.now();
+      setImmediate(endTurn);
+    }
+    if (answered >= turnAnswers && performance.now() - begun > turnLasts) return later(request, addressOf);
+    answered++;
+    return answer(request, addressOf);
+  };
+  const later = async (request: Request, addressOf: AddressOf) => {
+    await new Promise(setImmediate);
+    return inTurn(request, addressOf);
+  };
+  return inTurn;
+};
+
 /**
  * The URL of a request that names no host, or one that is none, is for Bun its path alone. Apps get it whole, so that a route
  * is known by its path whatever the host.
  */
-const answerBy = (app: Handler, request: Request, addressOf: AddressOf) =>
-  request.url.startsWith('/')
-    ? app.fetch(new Request(`http://localhost${request.url}`, request), () => addressOf(request))
-    : app.fetch(request, addressOf);
+const withHost =
+  (answer: Answer): Answer =>
+  (request, addressOf) =>
+    request.url.startsWith('/')
+      ? answer(new Request(`http://localhost${request.url}`, request), () => addressOf(request))
+      : answer(request, addressOf);
 
-const serve = (app: Handler, { port, host, variable, idleTimeout }: Required<Address>) => {
+const serve = (answer: Answer, { port, host, variable, idleTimeout }: Required<Address>) => {
   const addressOf: AddressOf = (request) => server.requestIP(request)?.address;
   let server: Bun.Server<undefined>;
   try {
@@ -63,7 +98,7 @@ const serve = (app: Handler, { port, host, variable, idleTimeout }: Required<Add
       maxRequestBodySize,
       // Bun's page about an error shows the source.
       development: false,
-      fetch: (request) => answerBy(app, request, addressOf),
+      fetch: (request) => answer(request, addressOf),
     });
     return server;
   } catch (error) {

@@ -61,7 +61,8 @@ test('none has capabilities, but for those that change their user; none can get 
   for (const [name, { cap_drop, cap_add, security_opt, deploy }] of Object.entries(services)) {
     expect([name, cap_drop, security_opt]).toEqual([name, ['ALL'], ['no-new-privileges:true']]);
     const allowed = name === 'postgres' || name === 'redis' ? toChangeUser : [];
-    for (const capability of cap_add ?? []) expect([name, allowed]).toEqual([name, expect.arrayContaining([capability])]);
+    for (const capability of cap_add ?? [])
+      expect([name, allowed]).toEqual([name, expect.arrayContaining([capability])]);
     expect(deploy.resources.limits.pids).toBeWithin(1, 2_000);
   }
 });
