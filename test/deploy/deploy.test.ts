@@ -7,7 +7,7 @@ import { until } from '../until.ts';
 import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
 import { freePort } from './proxy.ts';
 
-setDefaultTimeout(180_000);
+setDefaultTimeout(300_000);
 
 const PORT = String(freePort());
 const url = `http://127.0.0.1:${PORT}`;
@@ -19,7 +19,9 @@ const below = createCompose({ ...environment, BASE_PATH: '/lookup' });
 const before = await kept();
 const statusOf = async (path: string) => (await fetch(url + path).catch(() => undefined))?.status;
 const answers = async (path: string, ms = 60_000) => until(async () => (await statusOf(path)) === 200, ms);
-const firstOrder = () => until(() => compose.sql('select order_uid from orders order by id limit 1'), 60_000);
+/** While the tables are not there, psql fails. */
+const firstOrder = () =>
+  until(() => compose.sql('select order_uid from orders order by id limit 1').catch(() => ''), 120_000);
 const partitionsOf = async () => {
   const ids = await compose.idsOf('app');
   const shares = await Promise.all(
@@ -57,7 +59,7 @@ test('up: the page is there soon, the terminal says where, and the lines of othe
   };
   void read(attached.stdout);
   void read(attached.stderr);
-  await answers('/', 120_000);
+  await answers('/', 240_000);
   console.log(`the first page after ${((performance.now() - begun) / 1000).toFixed(1)} s, images built`);
   await until(() => terminal.includes(`"page":"http://localhost:${PORT}/"`));
   const said = lines(terminal).filter((line) => line.includes(' | '));
