@@ -28,6 +28,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 
 work=$(mktemp -d)
+tests=
 engine=
 namespace=
 network=
@@ -55,6 +56,7 @@ finish() {
   local status=$? left
   trap - EXIT
   set +e
+  if [[ -n $tests ]] && kill "$tests" 2>/dev/null; then wait "$tests"; fi
   if [[ -n $engine ]]; then
     kill "$engine" 2>/dev/null
     wait "$engine" 2>/dev/null
@@ -99,7 +101,7 @@ start_engine() {
     mount --bind "$1/resolv.conf" "$(readlink -f /etc/resolv.conf)"
     until ip link show tap0 >/dev/null 2>&1; do sleep 0.05; done
     exec dockerd --data-root "$1/data" --exec-root "$1/run" --pidfile "$1/run/pid" --host "unix://$1/run/docker.sock" \
-      --cgroup-parent "/$(basename "$1")"
+      --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$(basename "$1")"
   ' sh "$work" >"$work/dockerd.log" 2>&1 &
   engine=$!
   until [[ $(readlink "/proc/$engine/ns/net") != "$(readlink /proc/self/ns/net)" ]]; do sleep 0.05; done
@@ -161,9 +163,11 @@ root_filesystem
 step 'root filesystem'
 stand_ins
 step 'stand-ins'
-set +e
-DEPLOY_ENGINE=stand-ins nsenter --target "$engine" --net -- "$@"
-status=$?
-set -e
+# Beside this shell, which would take no signal while it runs a command.
+DEPLOY_ENGINE=stand-ins nsenter --target "$engine" --net -- "$@" &
+tests=$!
+status=0
+wait "$tests" || status=$?
+tests=
 step 'tests'
 exit "$status"
