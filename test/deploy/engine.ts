@@ -3,8 +3,6 @@ import { join } from 'node:path';
 
 export const root = join(import.meta.dir, '../..');
 export const project = `order-lookup-test-${process.pid}`;
-/** Whose images are used; `with-engine.sh` says it. */
-export const hasRealImages = process.env.DEPLOY_ENGINE === 'docker';
 
 type Environment = Record<string, string>;
 

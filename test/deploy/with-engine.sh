@@ -12,7 +12,7 @@ cache=$root/.services/engine
 
 if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
   echo "The engine that is there, and the real images: Docker $(docker version --format '{{.Server.Version}}')"
-  DEPLOY_ENGINE=docker exec "$@"
+  exec "$@"
 fi
 
 missing=()
@@ -164,7 +164,7 @@ step 'root filesystem'
 stand_ins
 step 'stand-ins'
 # Beside this shell, which would take no signal while it runs a command.
-DEPLOY_ENGINE=stand-ins nsenter --target "$engine" --net -- "$@" &
+nsenter --target "$engine" --net -- "$@" &
 tests=$!
 status=0
 wait "$tests" || status=$?
