@@ -3,10 +3,12 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chromium } from 'playwright-core';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { testWith } from '../test-with.ts';
-import { until } from '../until.ts';
+import { until as untilWithin } from '../until.ts';
 import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
 import { freePort } from './proxy.ts';
 
+// Containers take their time on a machine that does other things as well.
+const until = <T>(probe: () => T | Promise<T>, ms = 120_000) => untilWithin(probe, ms);
 setDefaultTimeout(300_000);
 
 const PORT = String(freePort());
@@ -18,10 +20,10 @@ const below = createCompose({ ...environment, BASE_PATH: '/lookup' });
 
 const before = await kept();
 const statusOf = async (path: string) => (await fetch(url + path).catch(() => undefined))?.status;
-const answers = async (path: string, ms = 60_000) => until(async () => (await statusOf(path)) === 200, ms);
+const answers = async (path: string, ms = 120_000) => until(async () => (await statusOf(path)) === 200, ms);
 /** While the tables are not there, psql fails. */
 const firstOrder = () =>
-  until(() => compose.sql('select order_uid from orders order by id limit 1').catch(() => ''), 120_000);
+  until(() => compose.sql('select order_uid from orders order by id limit 1').catch(() => ''));
 const partitionsOf = async () => {
   const ids = await compose.idsOf('app');
   const shares = await Promise.all(
@@ -41,7 +43,7 @@ const ready = async (replicas: number) => {
     const ids = await compose.idsOf('app');
     const health = lines(await docker('inspect', '--format', '{{ .State.Health.Status }}', ...ids));
     return health.length === replicas && health.every((status) => status === 'healthy');
-  }, 90_000);
+  });
 };
 
 let attached: ReturnType<typeof compose.start>;
@@ -82,7 +84,7 @@ test('an order arrives, and is on the page, in the API and, through the proxy, i
 });
 
 test('up --wait succeeds once all is healthy', async () => {
-  await compose('up', '--detach', '--wait', '--wait-timeout', '90');
+  await compose('up', '--detach', '--wait', '--wait-timeout', '240');
 });
 
 test('the limits of memory are in force', async () => {
@@ -114,7 +116,7 @@ test('three replicas share the partitions; nobody notices that they join; the ca
   const uid = await firstOrder();
   await using load = startLoad(url, [`/order/${uid}`, '/']);
   await compose('up', '--detach', '--no-recreate', '--scale', 'app=3');
-  await until(async () => isShared(await partitionsOf()), 90_000);
+  await until(async () => isShared(await partitionsOf()));
   await ready(3);
   const { failed, asked, slowest } = await load.stop();
   console.log(`${asked} requests while two replicas joined, the slowest took ${Math.round(slowest)} ms`);
@@ -157,7 +159,7 @@ test('one replica is killed and one restarted under load: no request fails, and 
   await docker('restart', '--time', '15', second);
   await docker('start', first);
   await ready(3);
-  await until(async () => isShared(await partitionsOf()), 90_000);
+  await until(async () => isShared(await partitionsOf()));
   const { failed, asked } = await load.stop();
   expect(failed).toEqual([]);
   expect(asked).toBeGreaterThan(100);
@@ -191,7 +193,7 @@ test('down and up keep what was stored; below BASE_PATH everything is there, in 
   const uid = await firstOrder();
   const stored = Number(await compose.sql('select count(*) from orders'));
   await compose('down');
-  await below('up', '--detach', '--wait', '--wait-timeout', '90');
+  await below('up', '--detach', '--wait', '--wait-timeout', '240');
   await answers(`/lookup/order/${uid}`);
   expect(Number(await compose.sql('select count(*) from orders'))).toBeGreaterThanOrEqual(stored);
   for (const path of ['/lookup/', '/lookup/swagger', '/lookup/swagger/json', '/healthz'])
@@ -236,7 +238,7 @@ test('a password that was changed after the first start is said to be refused, a
   await changed('up', '--detach', '--no-deps', 'app');
   const refused = async () =>
     (await changed.log('app')).some(({ reason }) => `${reason}`.startsWith('it refuses the login'));
-  await until(refused, 60_000);
+  await until(refused);
   expect(await statusOf('/readyz')).not.toBe(200);
 });
 
