@@ -14,7 +14,7 @@ setDefaultTimeout(300_000);
 const PORT = String(freePort());
 const url = `http://127.0.0.1:${PORT}`;
 // A load from one address is one client.
-const environment = { PORT, RATE_LIMIT: '0', POSTGRES_PASSWORD: `p@ss:w/rd?#%41 &'` };
+const environment = { PORT, RATE_LIMIT: '0', LIVE_FEED: 'true', POSTGRES_PASSWORD: `p@ss:w/rd?#%41 &'` };
 const compose = createCompose(environment);
 const below = createCompose({ ...environment, BASE_PATH: '/lookup' });
 
