@@ -47,6 +47,23 @@ test('another method is told which there are', async () => {
   expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
 });
 
+test('metrics are read once for all who ask at the same time, and again for the next', async () => {
+  let reads = 0;
+  let gate = Promise.withResolvers<void>();
+  const read = async () => {
+    reads++;
+    await gate.promise;
+    return `a ${reads}\n`;
+  };
+  const get = open({ metrics: createMetricsRoute({ read, token: null }) });
+  const asked = Array.from({ length: 50 }, async () => (await get('/metrics')).text());
+  gate.resolve();
+  expect(await Promise.all(asked)).toEqual(Array(50).fill('a 1\n'));
+  gate = Promise.withResolvers<void>();
+  gate.resolve();
+  expect(await (await get('/metrics')).text()).toBe('a 2\n');
+});
+
 test('a failure is noted, and its words are not told', async () => {
   const noted: unknown[] = [];
   const log = { ...silent, error: (...line: unknown[]) => noted.push(line) } as typeof silent;

@@ -18,9 +18,17 @@ const wrongPerMinute = 10;
 /** Answers Prometheus, if it has the token. */
 export const createMetricsRoute = ({ read, token }: Options): MetricsRoute => {
   const refuse = token === null ? () => undefined : createRefusal(token);
+  let reading: Promise<string> | undefined;
+  /** One at a time, however many want to know: scrapes pass no limit, and each asks PostgreSQL and every thread. */
+  const readOnce = () => {
+    reading ??= read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
   return async (request, client) =>
     refuse(request, client) ??
-    new Response(await read(), {
+    new Response(await readOnce(), {
       headers: {
         ...dataHeaders,
         'cache-control': 'no-store',
