@@ -1,12 +1,13 @@
 /**
- * Messages per second through the embedded broker, and through the Kafka at KAFKA_BROKERS if that is set, with the same
- * client and the same work, both with their logs on disk: `bun bench/broker.ts [messages] [rounds]`.
+ * Messages per second through the broker with kafkajs, against writing and reading the same bytes with bare files in the
+ * same run; and through the Kafka at KAFKA_BROKERS if that is set, with the same client and the same work. All have their
+ * logs on disk: `bun bench/broker.ts [messages] [rounds]`.
  */
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Kafka, logLevel, Partitioners } from 'kafkajs';
-import { median } from '../../../bench/median.ts';
 import { startBrokerThread } from '../src/thread.ts';
 
 const [messages = 100_000, rounds = 3] = process.argv.slice(2).map(Number);
@@ -60,30 +61,52 @@ const measure = async (brokers: string[], messages: number): Promise<Rates> => {
   return { produced, consumed };
 };
 
+/** The least that a log costs: the same bytes, appended in the same pieces and read again. */
+const bare = (path: string): Rates => {
+  const piece = Buffer.alloc(messageBytes * messagesPerRequest, 'x');
+  const pieces = messages / messagesPerRequest;
+  const file = openSync(path, 'w+');
+  const timed = (work: (piece: number) => void) => {
+    const from = performance.now();
+    for (let i = 0; i < pieces; i++) work(i);
+    return (messages / (performance.now() - from)) * 1000;
+  };
+  const produced = timed(() => writeSync(file, piece));
+  const consumed = timed((i) => readSync(file, piece, 0, piece.length, i * piece.length));
+  closeSync(file);
+  return { produced, consumed };
+};
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+const compare = (name: string, rates: Rates[], others: Rates[]) => {
+  const of = (key: keyof Rates) =>
+    median(rates.map((rate, i) => rate[key] / (others[i] as Rates)[key])).toFixed(3);
+  console.log(`kafka-broker / ${name}, median: produce ${of('produced')}, consume ${of('consumed')}`);
+};
+
 const show = (name: string, { produced, consumed }: Rates) =>
   console.log(`${name}: ${Math.round(produced)} produced/s, ${Math.round(consumed)} consumed/s`);
 
 const dataDir = await mkdtemp(join(tmpdir(), 'bench-kafka-'));
 const broker = await startBrokerThread({ dataDir, port: 0 });
 const real = process.env.KAFKA_BROKERS?.split(',');
-const ratios: Rates[] = [];
+const own: Rates[] = [];
+const files: Rates[] = [];
+const apache: Rates[] = [];
 // Compilers warm up on work that is not counted.
 for (const brokers of [[broker.brokers], real ?? []])
   if (brokers.length) await measure(brokers, messages / 5);
 for (let round = 0; round < rounds; round++) {
-  const embedded = await measure([broker.brokers], messages);
-  show('embedded', embedded);
+  own.push(await measure([broker.brokers], messages));
+  show('kafka-broker', own.at(-1) as Rates);
+  files.push(bare(join(dataDir, 'bare')));
+  show('bare files', files.at(-1) as Rates);
   if (!real) continue;
-  const apache = await measure(real, messages);
-  show('KAFKA_BROKERS', apache);
-  ratios.push({
-    produced: embedded.produced / apache.produced,
-    consumed: embedded.consumed / apache.consumed,
-  });
+  apache.push(await measure(real, messages));
+  show('KAFKA_BROKERS', apache.at(-1) as Rates);
 }
-if (ratios.length > 0) {
-  const of = (key: keyof Rates) => median(ratios.map((ratio) => ratio[key])).toFixed(2);
-  console.log(`embedded / KAFKA_BROKERS, median: produce ${of('produced')}, consume ${of('consumed')}`);
-} else console.log('KAFKA_BROKERS is not set: nothing to compare with.');
+compare('bare files', own, files);
+if (real) compare('KAFKA_BROKERS', own, apache);
 await broker.stop();
 await rm(dataDir, { recursive: true });
