@@ -143,3 +143,18 @@ test('damage under a running log is never served, and never hangs', async () => 
     { numRuns: 60, endOnFailure: true },
   );
 });
+
+test('a search by time ends at a length that leaves no room for the next batch', async () => {
+  await using directory = await temporaryDirectory();
+  const log = openLog(directory.path);
+  for (const timestamp of [1000n, 2000n, 3000n, 4000n]) log.append(batchOf(['x'], { timestamp }));
+  const file = join(directory.path, readdirSync(directory.path)[0] as string);
+  const bytes = readFileSync(file);
+  const size = bytes.length / 4;
+  // The third batch claims all but 30 bytes of the fourth.
+  bytes.writeInt32BE(2 * size - 30 - 12, 2 * size + 8);
+  writeFileSync(file, bytes);
+  expect(() => log.findTime(3500)).toThrow('is damaged at');
+  expect(log.findTime(1500)).toEqual({ offset: 1, timestamp: 2000 });
+  log.close();
+});
