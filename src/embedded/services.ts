@@ -66,7 +66,8 @@ const embeddedBrokerPort = 9092;
 
 const startBroker = async (dataDir: string, log: Log) => {
   const { startBrokerThread } = await import('kafka-broker/thread');
-  return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, log });
+  const advice = { directory: 'set DATA_DIR to another directory', port: 'set KAFKA_BROKERS to use it' };
+  return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, advice, log });
 };
 
 const startPostgres = async (dataDir: string, log: Log) => {

@@ -33,6 +33,8 @@ export type BrokerOptions = {
   autoCreateTopics?: boolean;
   /** Settings of topics that have none of their own, such as `retention.ms`. */
   topicDefaults?: TopicConfig;
+  /** What errors at the start advise, at their end: how the program that embeds the broker sets these. */
+  advice?: { directory: string; port: string };
   /** How often records past their retention are looked for, in ms; 5 minutes by default, as in Kafka. */
   retentionCheckMs?: number;
   /** Least session timeout of consumers, in ms; Kafka's is 6000. */
@@ -72,9 +74,9 @@ const withoutRepetition = (log: Log): Log => {
   };
 };
 
-const explainDirectory = (error: unknown, dataDir: string): Error => {
+const explainDirectory = (error: unknown, dataDir: string, otherDirectory: string): Error => {
   const { code, message } = error as { code?: unknown; message: string };
-  const otherwise = 'or set DATA_DIR to another directory.';
+  const otherwise = `or ${otherDirectory}.`;
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(String(code)) || message.includes('damaged')) {
     return new Error(`${dataDir} is corrupt (${message}). Move it away to begin anew, ${otherwise}`, {
       cause: error,
@@ -86,11 +88,11 @@ const explainDirectory = (error: unknown, dataDir: string): Error => {
   return new Error(text, { cause: error });
 };
 
-const explainPort = (error: unknown, host: string, port: number): Error => {
+const explainPort = (error: unknown, host: string, port: number, otherPort: string): Error => {
   const { code, message } = error as { code?: unknown; message: string };
   const text =
     code === 'EADDRINUSE'
-      ? `Port ${port} on ${host} is taken. Stop what listens there, or set KAFKA_BROKERS to use it.`
+      ? `Port ${port} on ${host} is taken. Stop what listens there, or ${otherPort}.`
       : `The broker cannot listen on port ${port} of ${host} (${message}).`;
   return new Error(text, { cause: error });
 };
@@ -102,6 +104,7 @@ export const startBroker = async ({
   host = '127.0.0.1',
   advertisedHost,
   topicDefaults = {},
+  advice = { directory: 'use another directory', port: 'choose another port' },
   retentionCheckMs = 5 * 60_000,
   defaultPartitions = 1,
   autoCreateTopics = true,
@@ -122,13 +125,13 @@ export const startBroker = async ({
   const openStorage = () => {
     try {
       if (dataDir !== undefined) mkdirSync(dataDir, { recursive: true });
-      const catalog = keep(openCatalog(dataDir));
+      const catalog = keep(openCatalog(dataDir, advice.directory));
       const options = { dataDir, catalog, faults, log, defaultPartitions, topicDefaults, retentionCheckMs };
       const topics = keep(openTopics(options));
       return { catalog, topics };
     } catch (error) {
       close();
-      throw dataDir === undefined ? error : explainDirectory(error, dataDir);
+      throw dataDir === undefined ? error : explainDirectory(error, dataDir, advice.directory);
     }
   };
 
@@ -151,7 +154,7 @@ export const startBroker = async ({
     listening = keep(listen({ host, port, maxRequestBytes, handle, log })).port;
   } catch (error) {
     close();
-    throw explainPort(error, host, port);
+    throw explainPort(error, host, port, advice.port);
   }
   const reachable = advertisedHost ?? (isEverywhere ? '127.0.0.1' : host);
   return {

@@ -31,7 +31,7 @@ const hasCode = (error: unknown, code: string) =>
   String((error as { code?: unknown })?.code).startsWith(code);
 
 /** Opens or makes the catalog and holds it alone. Throws an error whose message says what to do. */
-const open = (dataDir: string | undefined): Database => {
+const open = (dataDir: string | undefined, otherDirectory: string): Database => {
   const path = dataDir === undefined ? ':memory:' : join(dataDir, 'catalog.sqlite');
   const database = new Database(path, { create: true, strict: true });
   try {
@@ -45,7 +45,7 @@ const open = (dataDir: string | undefined): Database => {
     if (found > version) {
       throw new Error(
         `${dataDir} was written by a newer version of this program (its format is ${found}, this one knows ${version}). ` +
-          'Use that version, or set DATA_DIR to another directory.',
+          `Use that version, or ${otherDirectory}.`,
       );
     }
     if (found === 0) database.run(tables);
@@ -57,16 +57,16 @@ const open = (dataDir: string | undefined): Database => {
     database.close();
     if (hasCode(error, 'SQLITE_BUSY')) {
       throw new Error(
-        `${dataDir} is in use by another process. Stop it, or set DATA_DIR to another directory.`,
+        `${dataDir} is in use by another process. Stop it, or ${otherDirectory}.`,
       );
     }
     throw error;
   }
 };
 
-/** Without a directory it is in memory. */
-export const openCatalog = (dataDir: string | undefined) => {
-  const database = open(dataDir);
+/** Without a directory it is in memory. `otherDirectory` is the advice at the end of an error. */
+export const openCatalog = (dataDir: string | undefined, otherDirectory: string) => {
+  const database = open(dataDir, otherDirectory);
   const insertTopic = database.query<{ id: number }, [string, number, string]>(
     'insert into topics (name, partitions, config) values (?, ?, ?) returning id',
   );

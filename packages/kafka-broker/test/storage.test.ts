@@ -228,7 +228,7 @@ test('duplicates of an idempotent producer are known again after a restart', asy
 
 test('a second broker on the same directory is refused and leaves the first alone', async () => {
   await using broker = await testBroker();
-  const refused = /is in use by another process\. Stop it, or set DATA_DIR to another directory\.$/;
+  const refused = /is in use by another process\. Stop it, or use another directory\.$/;
   await expect(startBroker({ dataDir: broker.dataDir, port: 0 })).rejects.toThrow(refused);
   await using other = await ownProcess('broker', broker.dataDir, '0');
   expect(await other.printed(/failed: (.*)/)).toMatch(refused);
@@ -242,7 +242,7 @@ test('a directory from a newer version is refused', async () => {
   newer.run('pragma user_version = 9');
   newer.close();
   await expect(startBroker({ dataDir: directory.path, port: 0 })).rejects.toThrow(
-    /was written by a newer version .* DATA_DIR/,
+    /was written by a newer version .*, or use another directory/,
   );
 });
 
@@ -255,7 +255,7 @@ test('a corrupt catalog, a file in place of the directory and a path below a fil
     /^\S+ is corrupt \(.*\)\. Move it away to begin anew, .*$/,
   );
   await expect(start(file)).rejects.toThrow(
-    /^\S+ cannot be written \(.*\)\. Make it writable .* DATA_DIR .*$/,
+    /^\S+ cannot be written \(.*\)\. Make it writable .* or use another directory\.$/,
   );
   await expect(start(join(file, 'below'))).rejects.toThrow(
     /^\S+ cannot be written \(.*\)\. Make it writable .*$/,
@@ -281,8 +281,9 @@ test('in a thread of its own it serves, stops when told to, and says in one line
   const producer = await clients.producer();
   await producer.send({ topic: 't', messages: [{ value: '1' }] });
 
-  const second = startBrokerThread({ dataDir: join(directory.path, 'other'), port });
-  const taken = `Port ${port} on 127.0.0.1 is taken. Stop what listens there, or set KAFKA_BROKERS to use it.`;
+  const advice = { directory: 'set DIRECTORY', port: 'set PORT to another' };
+  const second = startBrokerThread({ dataDir: join(directory.path, 'other'), port, advice });
+  const taken = `Port ${port} on 127.0.0.1 is taken. Stop what listens there, or set PORT to another.`;
   expect(await second.catch((error) => error.message)).toBe(taken);
 
   await clients[Symbol.asyncDispose]();
