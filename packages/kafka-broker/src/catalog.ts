@@ -56,9 +56,7 @@ const open = (dataDir: string | undefined, otherDirectory: string): Database => 
   } catch (error) {
     database.close();
     if (hasCode(error, 'SQLITE_BUSY')) {
-      throw new Error(
-        `${dataDir} is in use by another process. Stop it, or ${otherDirectory}.`,
-      );
+      throw new Error(`${dataDir} is in use by another process. Stop it, or ${otherDirectory}.`);
     }
     throw error;
   }
