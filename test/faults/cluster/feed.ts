@@ -40,7 +40,9 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
   const producer = Bun.spawn(
     kcat(brokers, [
       ...['-P', '-t', topic, '-E', '-Z', '-D', messageEnd, '-K', keyEnd],
-      ...['acks=all', 'enable.idempotence=true', 'message.timeout.ms=0', 'socket.timeout.ms=5000'],
+      // One request at a time keeps the order; idempotence would give up after a few that broke off. So some come twice.
+      ...['acks=all', 'max.in.flight=1', 'message.timeout.ms=0'],
+      ...['request.timeout.ms=10000', 'socket.timeout.ms=12000'],
       ...['topic.metadata.refresh.interval.ms=2000', 'linger.ms=5', 'compression.codec=lz4'],
     ]),
     { stdin: 'pipe', stdout: 'ignore', stderr: 'pipe' },
@@ -73,16 +75,16 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
   };
 
   const send = async (count: number) => {
-    for (let i = 0; i < count; i++) {
-      const [key, value] = next();
-      producer.stdin.write(key + keyEnd);
-      if (value) producer.stdin.write(value);
-      producer.stdin.write(messageEnd);
-    }
     try {
+      for (let i = 0; i < count; i++) {
+        const [key, value] = next();
+        producer.stdin.write(key + keyEnd);
+        if (value) producer.stdin.write(value);
+        producer.stdin.write(messageEnd);
+      }
       await producer.stdin.flush();
     } catch (error) {
-      throw new Error(`kcat has ended: ${await complaints}`, { cause: error });
+      throw new Error(`kcat has ended: ${(await complaints).slice(-1_000)}`, { cause: error });
     }
   };
 
@@ -101,6 +103,8 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
     /** A steady stream until `stop`. */
     start(perSecond: number) {
       flowing = flow(perSecond);
+      // Whoever stops it is told.
+      flowing.catch(() => {});
     },
     /** Sends no more. Resolves with all that was sent once Kafka has acknowledged it; rejects if it has not. */
     async stop(): Promise<Sent> {
@@ -108,10 +112,13 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
       await flowing;
       producer.stdin.end();
       if ((await producer.exited) !== 0)
-        throw new Error(`not everything was acknowledged: ${await complaints}`);
+        throw new Error(`not everything was acknowledged: ${(await complaints).slice(-1_000)}`);
       return sent;
     },
-    [Symbol.dispose]: () => producer.kill('SIGKILL'),
+    [Symbol.dispose]() {
+      over.abort();
+      producer.kill('SIGKILL');
+    },
   };
 };
 

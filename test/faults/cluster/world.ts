@@ -21,6 +21,7 @@ const directory = join(import.meta.dir, '../../../.services/faults-cluster');
 
 /** After the last fault is over, everything that was sent has to be safe within this time, in ms. */
 const settledWithinMs = 120_000;
+const askedEveryMs = 200;
 /** Documents are compared in chunks; of a large backlog a sample. */
 const comparedAtOnce = 1_000;
 const comparedAtMost = 10_000;
@@ -113,6 +114,20 @@ export const openWorld = async (options: Options) => {
     return ends.every(({ partition, high }) => high === '0' || committed.get(partition) === BigInt(high));
   };
 
+  /** What is wrong with the offsets that the database itself holds: each has to be at the partition's end. */
+  const misplacedMarks = async (sql: postgres.Sql): Promise<string[]> => {
+    const ends = await brokers.withAdmin((admin) => admin.fetchTopicOffsets(topic));
+    const marks = await sql<{ partition: number; next: string }[]>`
+      select partition, next_offset as next from consumed_offsets where topic = ${topic}`;
+    const next = new Map(marks.map((mark) => [mark.partition, mark.next]));
+    return ends
+      .filter(({ partition, high }) => high !== '0' && next.get(partition) !== high)
+      .map(
+        ({ partition, high }) =>
+          `partition ${partition} ends at ${high} and is stored up to ${next.get(partition)}`,
+      );
+  };
+
   return {
     brokers,
     topic,
@@ -171,7 +186,10 @@ export const openWorld = async (options: Options) => {
     /** The stream goes on until so many more orders are stored. */
     async progress(orders: number, withinMs = 120_000) {
       const goal = (await stored()) + orders;
-      await until(async () => (await stored()) >= goal, withinMs);
+      await until(
+        unhurried(async () => (await stored()) >= goal),
+        withinMs,
+      );
     },
     /**
      * Waits until all that was sent is safe and puts the scenario's row into the report; throws with what is missing,
@@ -184,7 +202,10 @@ export const openWorld = async (options: Options) => {
       const begun = Date.now();
       const wanted = [...sent.orders.keys()].filter((uid) => !gone.has(uid));
       const isDone = async () => (await stored()) >= wanted.length && (await isCommitted());
-      const done = await until(() => isDone().catch(() => false), within).catch(() => false);
+      const done = await until(
+        unhurried(() => isDone().catch(() => false)),
+        within,
+      ).catch(() => false);
       const wrong: string[] = [];
       if (!done && !(await isCommitted().catch(() => false))) wrong.push('not everything is committed');
       const settledMs = Date.now() - begun;
@@ -192,6 +213,7 @@ export const openWorld = async (options: Options) => {
 
       const sql = postgres(named, { max: 4, onnotice() {} });
       const store = createStore(sql);
+      wrong.push(...(await misplacedMarks(sql)));
       const found = await sql<{ order_uid: string }[]>`select order_uid from orders`;
       const uids = new Set(found.map((row) => row.order_uid));
       const lost = wanted.filter((uid) => !uids.has(uid));
@@ -241,6 +263,14 @@ export const openWorld = async (options: Options) => {
     },
   };
 };
+
+/** Asked less often than `until` does: counting and connecting cost the program the processor. */
+const unhurried =
+  <T>(probe: () => Promise<T>) =>
+  async () => {
+    await Bun.sleep(askedEveryMs);
+    return probe();
+  };
 
 /** What the replicas logged at `warn` and above, and how often. */
 const warningsOf = (replicas: readonly Replica[]) => {
