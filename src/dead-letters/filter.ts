@@ -5,7 +5,7 @@ import type { Letter } from './letter.ts';
 const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** An instant in ms, from RFC 3339 or a time ago such as `2h`. */
-const time = {
+export const time = {
   value: 'TIME',
   allowed: 'a time ago such as 90s, 15m, 2h or 7d, or an RFC 3339 date-time such as 2026-01-31T08:00:00Z',
   read(text: string): number | undefined {
