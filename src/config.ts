@@ -1,4 +1,4 @@
-import { withPassword } from './database-url.ts';
+import { parseDatabaseUrl, withPassword } from './database-url.ts';
 import {
   brokers,
   databaseUrl,
@@ -160,7 +160,14 @@ export const settings = {
     preset: '',
     ...text,
     secret: true,
-    meaning: 'password for a DATABASE_URL without one; it is taken as it stands, with no percent-encoding',
+    meaning: 'password for a DATABASE_URL or DATABASE_READ_URL without one; it is taken as it stands, with no percent-encoding',
+  }),
+  databaseReadUrl: define({
+    variable: 'DATABASE_READ_URL',
+    ...optional(databaseUrl),
+    secret: true,
+    meaning:
+      'a standby of PostgreSQL that lookups are answered from; what it does not have yet, and all while it is away, is asked at DATABASE_URL',
   }),
   databasePool: define({
     variable: 'DATABASE_POOL',
@@ -280,12 +287,14 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
   }
   const contradiction = contradictionIn(config as Config, environment);
   if (contradiction) throw new Error(contradiction);
-  const { databaseUrl, databasePassword } = config as Config;
+  const { databaseUrl, databaseReadUrl, databasePassword } = config as Config;
   if (databasePassword === '') return config as Config;
   const withBoth = databaseUrl === null ? undefined : withPassword(databaseUrl, databasePassword);
   if (withBoth === undefined)
     throw new Error('DATABASE_PASSWORD is set; it needs a DATABASE_URL with a user and without a password');
-  return { ...(config as Config), databaseUrl: withBoth };
+  // One that has a password keeps it.
+  const reading = databaseReadUrl && (withPassword(databaseReadUrl, databasePassword) ?? databaseReadUrl);
+  return { ...(config as Config), databaseUrl: withBoth, databaseReadUrl: reading };
 };
 
 /** What each setting alone may hold, but not together. */
@@ -296,6 +305,11 @@ const contradictionIn = (config: Config, environment: Record<string, string | un
   // Each dead letter would be read, refused and sent again, for ever.
   if (topic === deadLetterTopic)
     return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; it may hold: another name than KAFKA_TOPIC`;
+  if (config.databaseReadUrl !== null && config.databaseUrl === null)
+    return 'DATABASE_URL is not set; DATABASE_READ_URL needs it';
+  const target = parseDatabaseUrl(config.databaseUrl ?? '')?.target;
+  if (config.serve.has('consumer') && (target === 'standby' || target === 'read-only'))
+    return `DATABASE_URL asks for target_session_attrs=${target}; it may be read-write, primary, prefer-standby or any where orders are stored (DATABASE_READ_URL names a standby)`;
   const login = {
     KAFKA_SASL_MECHANISM: config.saslMechanism,
     KAFKA_SASL_USERNAME: config.saslUsername,

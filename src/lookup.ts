@@ -43,8 +43,8 @@ type Options = {
   memory: MemoryCache;
   redis: (OrderCache & { isLeftAlone(): boolean }) | undefined;
   store: Pick<Store, 'find'>;
-  failed?: (error: unknown) => void;
-  worked?: () => void;
+  failed?: ((error: unknown) => void) | undefined;
+  worked?: (() => void) | undefined;
 };
 
 type Flight = { answer?: Promise<Answer>; entered: boolean };

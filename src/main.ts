@@ -27,7 +27,8 @@ import { watchWarmUp } from './metrics/warm-up.ts';
 import { migrate } from './migrate.ts';
 import { pause, unlessAborted, untilDone, within } from './retry.ts';
 import { createServiceState, oneLine } from './service-state.ts';
-import { createStore } from './store.ts';
+import { createStandbyReads } from './standby.ts';
+import { createStore, type Store } from './store.ts';
 import { traceApp } from './tracing/app.ts';
 import { traceRedis } from './tracing/redis.ts';
 import { traceStore } from './tracing/store.ts';
@@ -73,22 +74,39 @@ const start = async (run: Run) => {
   });
   open.defer(postgres.close);
   const forever = { signal: stopping, failed: postgres.fails };
+  const answers = config.serve.has('http');
+  const standby =
+    config.databaseReadUrl && answers
+      ? openStandby({
+          url: config.databaseReadUrl,
+          connections: config.databasePool,
+          primary: store,
+          log,
+          open,
+        })
+      : undefined;
 
   const memory = createMemoryCache(config.cacheLimit);
-  const answers = config.serve.has('http');
   const redis =
     config.redisUrl && answers
       ? traced(traceRedis, createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log }))
       : undefined;
   open.defer(() => redis?.close());
-  const lookup = createLookup({ memory, redis, store, worked: postgres.works, failed: postgres.fails });
+  const lookup = createLookup({
+    memory,
+    redis,
+    store: standby ?? store,
+    // Where a standby answers, an answer says nothing of the primary.
+    worked: standby ? undefined : postgres.works,
+    failed: postgres.fails,
+  });
   const isEmbedded = config.brokers === null;
   const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
   const consumers: ConsumerThread[] = [];
 
   const warmUp = watchWarmUp(
     createWarmUp({
-      store,
+      store: { newest: store.newest, find: (standby ?? store).find },
       caches: redis ? [memory, redis] : [memory],
       limit: config.cacheLimit,
       concurrency: config.warmUpConcurrency,
@@ -97,6 +115,7 @@ const start = async (run: Run) => {
   );
   const health = createHealth({
     store,
+    standby: standby?.reason,
     redis: redis?.reason,
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
     isWarm: answers ? () => warmUp.last() !== undefined : undefined,
@@ -108,7 +127,7 @@ const start = async (run: Run) => {
     connections: config.databasePool,
     health,
     consumers,
-    lookups: answers ? { lookup, requests, memory, redis, feed, warmUp } : undefined,
+    lookups: answers ? { lookup, requests, memory, redis, standby, feed, warmUp } : undefined,
   });
   open.defer(metrics.stop);
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
@@ -170,6 +189,22 @@ const start = async (run: Run) => {
     const warm = () => untilDone(() => warmUp.run(stopping), forever);
     await unlessAborted(stopping, keepWarm({ warm, memory, redis }));
   }
+};
+
+type Standby = { url: string; connections: number; primary: Store; log: Log; open: AsyncDisposableStack };
+
+const openStandby = ({ url, connections, primary, log, open }: Standby) => {
+  const sql = openDatabase({
+    url,
+    connections,
+    name: 'standby',
+    silenceAtMost: 5,
+    severalServers: 'prefer-standby',
+  });
+  open.defer(() => sql.end({ timeout: 1 }));
+  const reads = createStandbyReads({ primary, standby: createStore(sql), log });
+  open.defer(reads.close);
+  return reads;
 };
 
 /** On a connection of its own, as a migration may be silent for long: it waits for another process's, or makes an index. */

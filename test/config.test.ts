@@ -205,6 +205,30 @@ test('TLS and logins are not for the embedded broker, and verifying cannot be sw
   );
 });
 
+test('DATABASE_PASSWORD is for both servers, unless the standby has a password of its own', () => {
+  const urls = (standby: string) =>
+    readConfig({
+      DATABASE_URL: 'postgres://u@a/db',
+      DATABASE_PASSWORD: 'p@',
+      DATABASE_READ_URL: `postgres://${standby}/db`,
+    });
+  expect(urls('u@b')).toMatchObject({
+    databaseUrl: 'postgres://u:p%40@a/db',
+    databaseReadUrl: 'postgres://u:p%40@b/db',
+  });
+  expect(urls('u:own@b').databaseReadUrl).toBe('postgres://u:own@b/db');
+});
+
+test('a standby for lookups needs a primary, and orders are not stored on a standby', () => {
+  expect(errorOf({ DATABASE_READ_URL: 'postgres://standby/db' })).toBe(
+    'DATABASE_URL is not set; DATABASE_READ_URL needs it',
+  );
+  const onStandby = { DATABASE_URL: 'postgres://u:secret@a,b/db?target_session_attrs=standby' };
+  expect(errorOf(onStandby)).toStartWith('DATABASE_URL asks for target_session_attrs=standby; ');
+  expect(errorOf(onStandby)).not.toContain('secret');
+  expect(readConfig({ ...onStandby, SERVE: 'http' }).serve).toEqual(new Set(['http']));
+});
+
 test('a secret is in no message', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
@@ -217,6 +241,7 @@ test('a secret is in no message', () => {
   const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
   expect(secrets.map(({ variable }) => variable).sort()).toEqual([
     'DATABASE_PASSWORD',
+    'DATABASE_READ_URL',
     'DATABASE_URL',
     'KAFKA_SASL_PASSWORD',
     'METRICS_TOKEN',

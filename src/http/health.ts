@@ -19,6 +19,7 @@ export const HealthSchema = Type.Object({
   status: oneOf('ready', 'degraded', 'unready', 'stopping'),
   parts: Type.Object({
     postgres: Part,
+    standby: Type.Optional(Part),
     redis: Part,
     kafka: Part,
     consumers: Part,
@@ -42,6 +43,8 @@ const answerWithin = 1_000;
 
 type Options = {
   store: Pick<Store, 'ping'>;
+  /** Why the standby that lookups are answered from does not work; absent when there is none. */
+  standby?: (() => string | undefined) | undefined;
   /** Why Redis does not work; absent when the program runs without it. */
   redis: (() => string | undefined) | undefined;
   /** Of each consumer of this process; absent when none runs here. */
@@ -53,7 +56,7 @@ type Options = {
 };
 
 /** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
-export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Options) => {
+export const createHealth = ({ store, standby, redis, consumers, isWarm, stopping }: Options) => {
   let asking: Promise<string | undefined> | undefined;
   /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
   const ask = async () => {
@@ -72,15 +75,22 @@ export const createHealth = ({ store, redis, consumers, isWarm, stopping }: Opti
     const kafka = consumers ? kafkaPart(consumers()) : off;
     const threads = consumers ? partOf(threadsReason(consumers())) : off;
     const offsets = consumers ? offsetsPart(consumers()) : off;
-    const needed = isWarm ? [postgres] : [postgres, kafka, threads];
+    const standbyPart = standby && partOf(standby());
     const isAway = (part: PartState) => part.state === 'away';
-    const isDegraded =
-      [kafka, offsets].some(({ state }) => state === 'degraded') || [redisPart, kafka, threads].some(isAway);
+    // A standby that works still answers lookups, though not of the newest orders.
+    const needed = isWarm
+      ? standbyPart && !isAway(standbyPart)
+        ? []
+        : [postgres]
+      : [postgres, kafka, threads];
+    const parts = [postgres, standbyPart ?? off, redisPart, kafka, threads];
+    const isDegraded = [kafka, offsets].some(({ state }) => state === 'degraded') || parts.some(isAway);
     const cannotStore = consumers?.().some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
     const works = needed.some(isAway) || cannotStore ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const status = stopping?.aborted ? 'stopping' : works;
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
-    return { status, parts: { postgres, redis: redisPart, kafka, consumers: threads, offsets, cache } };
+    const shown = { postgres, ...(standbyPart && { standby: standbyPart }) };
+    return { status, parts: { ...shown, redis: redisPart, kafka, consumers: threads, offsets, cache } };
   };
 };
 

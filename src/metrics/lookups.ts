@@ -4,6 +4,7 @@ import type { RedisCache } from '../cache/redis.ts';
 import type { Feed } from '../http/feed.ts';
 import type { RequestCounts } from '../http/request-counts.ts';
 import type { Lookup, LookupCounts } from '../lookup.ts';
+import type { StandbyReads } from '../standby.ts';
 import type { Readings } from './reading.ts';
 import type { WarmUpWatch } from './warm-up.ts';
 
@@ -12,6 +13,7 @@ export type LookupSources = {
   requests: RequestCounts;
   memory: MemoryCache;
   redis: RedisCache | undefined;
+  standby: StandbyReads | undefined;
   feed: Feed | undefined;
   warmUp: WarmUpWatch;
 };
@@ -19,7 +21,7 @@ export type LookupSources = {
 /** Of the half that answers: lookups, both tiers of the cache, the live list. */
 export const addLookupMetrics = (
   { gauge, counter }: Readings,
-  { lookup, memory, redis, feed, warmUp }: LookupSources,
+  { lookup, memory, redis, standby, feed, warmUp }: LookupSources,
 ) => {
   counter({
     name: 'orders_lookups_total',
@@ -32,6 +34,14 @@ export const addLookupMetrics = (
     help: 'Queries of lookups that PostgreSQL has not answered yet',
     read: lookup.queries,
   });
+
+  if (standby)
+    counter({
+      name: 'orders_standby_lookups_total',
+      help: 'Lookups that the standby was asked; absent: the primary was asked then, as it was when the standby failed',
+      labels: ['outcome'],
+      read: () => Object.entries(standby.counts()).map(([outcome, count]) => [{ outcome }, count]),
+    });
 
   const askedInAll = () => Object.values(lookup.counts()).reduce((sum, count) => sum + count, 0);
   const inMemory = [{ tier: 'memory' }] as const;

@@ -16,8 +16,8 @@ export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consum
     help: '1 while a service works, 0 while it is away; absent when this process does without it',
     labels: ['service'],
     async read() {
-      const { postgres, redis, kafka } = (await health()).parts;
-      return Object.entries({ postgres, redis, kafka })
+      const { postgres, standby = { state: 'off' }, redis, kafka } = (await health()).parts;
+      return Object.entries({ postgres, standby, redis, kafka })
         .filter(([, { state }]) => state !== 'off')
         .map(([service, { state }]) => [{ service }, state === 'away' ? 0 : 1]);
     },
