@@ -160,7 +160,8 @@ export const settings = {
     preset: '',
     ...text,
     secret: true,
-    meaning: 'password for a DATABASE_URL or DATABASE_READ_URL without one; it is taken as it stands, with no percent-encoding',
+    meaning:
+      'password for a DATABASE_URL or DATABASE_READ_URL without one; it is taken as it stands, with no percent-encoding',
   }),
   databaseReadUrl: define({
     variable: 'DATABASE_READ_URL',
