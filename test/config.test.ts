@@ -282,3 +282,10 @@ test('BASE_PATH is a path without a slash at its end, and no segment of it leads
       `BASE_PATH holds "${path}"; it may hold: a path such as /lookup`,
     );
 });
+
+test('a token of 16 characters is one; a shorter one stops the start with a line that says how long it has to be, and not the token', () => {
+  expect(readConfig({ METRICS_TOKEN: 'abcdefghijklmno1' }).metricsToken).toBe('abcdefghijklmno1');
+  const message = errorOf({ METRICS_TOKEN: 'abcdefghijklmno' });
+  expect(message).toStartWith('METRICS_TOKEN holds a value that is not shown; it may hold: 16 or more');
+  expect(message).not.toContain('abcdefghijklmno');
+});
