@@ -9,7 +9,7 @@ import { type Command, readCommand } from '../src/dead-letters/options.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../src/dead-letters/output.ts';
 import { createReader, type Reader } from '../src/dead-letters/reader.ts';
 import { createRedriver, type Outcome, redrive } from '../src/dead-letters/redrive.ts';
-import { safeLine } from '../src/dead-letters/safe-text.ts';
+import { safeLine, shortened } from '../src/dead-letters/safe-text.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
 import { createKafka, kafkaAddress, type Patiently, patientFor } from '../src/kafka.ts';
 import { createLog } from '../src/log.ts';
@@ -65,8 +65,9 @@ const redriveLetters = async (
   const lineOf = ({ letter, reason }: Outcome) => {
     const outcome = reason !== undefined ? 'left' : isDry ? 'ready' : 'sent';
     const name = addressOf(letter);
-    if (given.json) return JSON.stringify({ letter: name, outcome, reason: reason && safeLine(reason) });
-    if (reason !== undefined) return `${name}  left: ${safeLine(reason)}`;
+    const why = reason && shortened(safeLine(reason), 1_000);
+    if (given.json) return JSON.stringify({ letter: name, outcome, reason: why });
+    if (reason !== undefined) return `${name}  left: ${why}`;
     return isDry ? `${name}  would be sent` : undefined;
   };
   const report = async (outcomes: Outcome[]) => {

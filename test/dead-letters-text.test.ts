@@ -14,6 +14,7 @@ const letterOf = (more: Partial<Letter> = {}): Letter => ({
   partition: 3,
   offset: '17',
   time: Date.UTC(2026, 0, 31, 8),
+  timestamp: `${Date.UTC(2026, 0, 31, 8)}`,
   key: Buffer.from('an-order-uid'),
   value: Buffer.from('{"order_uid":"an-order-uid"}'),
   headers: {},

@@ -46,12 +46,43 @@ export const applyFix = (value: Buffer | null, fix: Fix): { fixed: Buffer } | { 
   } catch {
     return { reason: 'the value is not JSON, so that no patch can be applied' };
   }
+  const before = beyondBounds(document);
+  if (before) return { reason: before };
   // One after the other: where one fails, the following are about another document.
   for (const operation of fix) {
     const why = attempt(document, operation);
     if (why) return { reason: `the patch does not fit: ${operation.op} ${operation.path}: ${why}` };
+    // Thirty copies of a list into itself are more than anybody has memory for; one at a time no more than doubles it.
+    const after = operation.op === 'copy' ? beyondBounds(document) : undefined;
+    if (after) return { reason: `patched, ${after}` };
   }
   return { fixed: Buffer.from(JSON.stringify(document)) };
+};
+
+/** Of a value that is patched. What is nested deeper ends JSON.stringify, after seconds. */
+const levelsAtMost = 1_000;
+const charactersAtMost = 16_777_216;
+
+/** Why a JSON document is too much to be patched, if it is. Without recursion, as it may be nested in any depth. */
+const beyondBounds = (document: unknown): string | undefined => {
+  let length = 0;
+  let values: unknown[] = [document];
+  for (let level = 0; values.length > 0; level++) {
+    if (level > levelsAtMost) return `the value is nested more than ${levelsAtMost} levels deep`;
+    const parts: unknown[] = [];
+    for (const value of values) {
+      length += typeof value === 'string' ? value.length + 2 : 2;
+      if (Array.isArray(value)) for (const part of value) parts.push(part);
+      else if (typeof value === 'object' && value !== null)
+        for (const [name, part] of Object.entries(value)) {
+          length += name.length + 3;
+          parts.push(part);
+        }
+      if (length > charactersAtMost) return `the value has more than ${charactersAtMost} characters`;
+    }
+    values = parts;
+  }
+  return undefined;
 };
 
 const attempt = (document: unknown, operation: Operation): string | undefined => {

@@ -42,31 +42,60 @@ export const timeOf = (time: number): string | undefined => {
 /** Levels that are indented: what nests a thousand levels deep would be more blanks than anybody can hold. */
 const deepest = 50;
 
-/** Every word, sign and text of a JSON document. */
-const tokens = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/g;
+const blanks = ' \t\n\r';
+const signs = '[]{},:';
+
+/** Where the word, sign or text of a JSON document ends that begins at `at`. No regular expression: it may be of 16 MB. */
+const endOf = (text: string, at: number): number => {
+  const first = text[at] as string;
+  if (signs.includes(first)) return at + 1;
+  let end = at + 1;
+  if (first === '"') {
+    while (text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
+    return end + 1;
+  }
+  while (end < text.length && !signs.includes(text[end] as string) && !blanks.includes(text[end] as string))
+    end++;
+  return end;
+};
 
 /**
  * JSON text with its lines broken and indented, and nothing else changed: parsed and written again, it would have other
- * numbers where they are large, and lack what is in it twice. Undefined if the text is not JSON.
+ * numbers where they are large, and lack what is in it twice. Undefined if the text is not JSON. Ends after `most`
+ * characters or somewhat more, as a line of brackets has a thousand times its length when it is indented.
  */
-export const prettyJson = (text: string): string | undefined => {
+export const prettyJson = (text: string, most = Number.POSITIVE_INFINITY): string | undefined => {
   try {
     JSON.parse(text);
   } catch {
     return undefined;
   }
   const parts: string[] = [];
+  let length = 0;
   let depth = 0;
   let before = '';
+  const add = (...more: string[]) => {
+    for (const part of more) {
+      parts.push(part);
+      length += part.length;
+    }
+  };
   const line = () => `\n${'  '.repeat(Math.min(depth, deepest))}`;
-  for (const [token] of text.matchAll(tokens)) {
+  for (let at = 0; at < text.length && length <= most; ) {
+    if (blanks.includes(text[at] as string)) {
+      at++;
+      continue;
+    }
+    const end = endOf(text, at);
+    const token = text.slice(at, end);
+    at = end;
     const isEmpty = (before === '{' && token === '}') || (before === '[' && token === ']');
     if (token === '}' || token === ']') depth -= 1;
-    if (isEmpty) parts.push(token);
-    else if (token === '}' || token === ']') parts.push(line(), token);
-    else if (before === '{' || before === '[' || before === ',') parts.push(line(), token);
-    else parts.push(token);
-    if (token === ':') parts.push(' ');
+    if (isEmpty) add(token);
+    else if (token === '}' || token === ']') add(line(), token);
+    else if (before === '{' || before === '[' || before === ',') add(line(), token);
+    else add(token);
+    if (token === ':') add(' ');
     if (token === '{' || token === '[') depth += 1;
     before = token;
   }

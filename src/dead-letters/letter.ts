@@ -8,6 +8,8 @@ export type Letter = {
   offset: string;
   /** When the message was sent, in ms since 1970, which its letter keeps; -1 if nobody said. */
   time: number;
+  /** The same as it came, which may be no time that there is. */
+  timestamp: string;
   key: Buffer | null;
   value: Buffer | null;
   headers: IHeaders;
@@ -30,6 +32,7 @@ export const toLetter = (partition: number, message: Stored): Omit<Letter, 'isRe
     partition,
     offset,
     time: Number(timestamp),
+    timestamp,
     key,
     value,
     headers,

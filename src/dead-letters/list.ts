@@ -1,7 +1,7 @@
 import { reasonText } from './filter.ts';
 import { letterToJson, timeOf } from './json.ts';
 import { addressOf, type Letter } from './letter.ts';
-import { safeBytes, safeLine } from './safe-text.ts';
+import { safeBytes, safeLine, shortened, startOf } from './safe-text.ts';
 
 type Write = (line: string) => Promise<void>;
 type Options = { all: boolean; json: boolean; limit: number | undefined };
@@ -10,26 +10,34 @@ type Options = { all: boolean; json: boolean; limit: number | undefined };
 const rowsShown = 50;
 /** Reasons that the summary tells, the most frequent first. */
 const reasonsShown = 10;
+/** Of each reason, in characters. */
+const reasonShown = 300;
 /** Kinds of reasons that are told apart. */
 const kindsAtMost = 1_000;
 
 /** What a summary counts as one: which item it was, and what was found there, differs from letter to letter. */
 const kindOf = (letter: Letter) => {
-  const reason = reasonText(letter)
-    .slice(0, 1_000)
+  const reason = shortened(reasonText(letter), reasonShown)
     .replace(/\.\d+\./g, '.*.')
     .replace(/, (is|has) [^,]*$/, '');
-  return `${(letter.stage ?? '-').padEnd(8)}  ${reason}`;
+  return `${shortened(letter.stage ?? '-', 20).padEnd(8)}  ${reason}`;
 };
 
-/** The last `limit` of what is added, by time, newest first. */
-const createNewest = <T>(limit: number) => {
+/** What is kept before the older is let go, in characters. */
+const keptAtMost = 33_554_432;
+
+/** The last `limit` of what is added, by time, newest first. `length`: what an item takes, in characters. */
+const createNewest = <T>(limit: number, length: (item: T) => number) => {
   let kept: { time: number; item: T }[] = [];
+  let added = 0;
   const sorted = () => kept.sort((one, other) => other.time - one.time).slice(0, limit);
   return {
     add(time: number, item: T) {
       kept.push({ time, item });
-      if (kept.length >= 2 * limit + 1_000) kept = sorted();
+      added += length(item);
+      if (kept.length < 2 * limit + 1_000 && added < keptAtMost) return;
+      kept = sorted();
+      added = 0;
     },
     items: () => sorted().map(({ item }) => item),
   };
@@ -37,7 +45,7 @@ const createNewest = <T>(limit: number) => {
 
 /** As JSON: one letter a line, in the order of the topic; with `limit` the newest, these first. */
 const listJson = async (letters: AsyncIterable<Letter[]>, { all, limit }: Options, write: Write) => {
-  const newest = limit === undefined ? undefined : createNewest<string>(limit);
+  const newest = limit === undefined ? undefined : createNewest<string>(limit, (line) => line.length);
   for await (const batch of letters)
     for (const letter of batch) {
       if (letter.isRedriven && !all) continue;
@@ -53,18 +61,16 @@ const head: Row = ['LETTER', 'SENT (UTC)', 'STAGE', 'KEY', 'REASON'];
 const toRow = (letter: Letter): Row => [
   addressOf(letter),
   timeOf(letter.time)?.slice(0, 19).replace('T', ' ') ?? '-',
-  safeLine(letter.stage ?? '-'),
-  letter.key === null ? '-' : shortened(safeLine(safeBytes(letter.key)), 50),
+  safeLine(shortened(letter.stage ?? '-', 20)),
+  letter.key === null ? '-' : shortened(safeLine(safeBytes(startOf(letter.key, 204))), 50),
   [
     letter.isRedriven ? '(sent again) ' : '',
     letter.redrives > 0 ? `(after ${times(letter.redrives)}) ` : '',
-    shortened(safeLine(reasonText(letter) || '-'), 300),
+    shortened(safeLine(shortened(reasonText(letter) || '-', reasonShown)), reasonShown),
   ].join(''),
 ];
 
 const times = (count: number) => (count === 1 ? '1 redrive' : `${count} redrives`);
-const shortened = (text: string, length: number) =>
-  text.length > length ? `${text.slice(0, length - 1)}…` : text;
 
 /** Columns as wide as their widest cell; `width` is that of the terminal, if it is one. */
 const toTable = (rows: Row[], width: number | undefined): string[] => {
@@ -85,7 +91,7 @@ const listTable = async (
   topic: string,
   write: Write,
 ) => {
-  const newest = createNewest<Row>(limit);
+  const newest = createNewest<Row>(limit, () => 500);
   const kinds = new Map<string, number>();
   let count = 0;
   let redriven = 0;

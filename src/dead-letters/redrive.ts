@@ -2,6 +2,7 @@ import type { IHeaders, Kafka, Message } from 'kafkajs';
 import type { Patiently } from '../kafka.ts';
 import { parseOrder } from '../order.ts';
 import { createSender } from '../sender.ts';
+import { oneLine } from '../service-state.ts';
 import { applyFix, type Fix } from './fix.ts';
 import { header, reasonPrefix, unreadableBatch } from './headers.ts';
 import { addressOf, type Letter } from './letter.ts';
@@ -9,6 +10,8 @@ import { toMarks } from './marks.ts';
 
 /** What became of a letter: its message was sent again, or was not, for this reason. */
 export type Outcome = { letter: Letter; reason?: string };
+
+type Refused = { letter: Letter; reason: string };
 
 /** A letter and the message that it becomes. */
 type Ready = { letter: Letter; key: Buffer | null; value: Buffer | null };
@@ -38,7 +41,7 @@ export const redrive = async (
   letters: AsyncIterable<Letter[]>,
   { topic, from, fix, unchecked, limit, send, report }: Options,
 ): Promise<void> => {
-  const prepare = (letter: Letter): Ready | { letter: Letter; reason: string } => {
+  const prepare = (letter: Letter): Ready | Refused => {
     if (letter.from && letter.from.topic !== (from ?? topic))
       return { letter, reason: `it came from the topic ${letter.from.topic}: --from ${letter.from.topic}` };
     if (letter.error === unreadableBatch)
@@ -56,13 +59,22 @@ export const redrive = async (
     return { letter, reason: `it is ${fix ? 'still ' : ''}no order: ${parsed.reason}` };
   };
 
+  /** Whatever is in a letter is no reason to leave the others. */
+  const prepareWhateverItIs = (letter: Letter): Ready | Refused => {
+    try {
+      return prepare(letter);
+    } catch (error) {
+      return { letter, reason: `it cannot be read: ${oneLine(error)}` };
+    }
+  };
+
   let left = limit;
   for await (const batch of letters) {
     const ready: Ready[] = [];
     const outcomes: Outcome[] = [];
     for (const letter of batch) {
       if (letter.isRedriven || ready.length >= left) continue;
-      const prepared = prepare(letter);
+      const prepared = prepareWhateverItIs(letter);
       if ('reason' in prepared) outcomes.push(prepared);
       else ready.push(prepared);
     }
@@ -110,13 +122,25 @@ export const createRedriver = ({
     },
   });
 
+  /** kafkajs may be unable to write a message down at all: that one is refused, and the others go. */
+  const sendOrders = async (ready: readonly Ready[]): Promise<void> => {
+    try {
+      await patiently(() => orders.send(ready));
+    } catch (error) {
+      const [first] = ready;
+      if (!first || !isFaultOfMessage(error)) throw error;
+      if (ready.length === 1) refused.set(first.letter, `its message cannot be sent: ${oneLine(error)}`);
+      else for (const one of ready) await sendOrders([one]);
+    }
+  };
+
   return {
     connect: () => patiently(() => Promise.all([orders.connect(), marks.connect()])),
     disconnect: () => Promise.all([orders.disconnect(), marks.disconnect()]),
     /** Sends and marks; all letters are of one partition. Resolves with those that were not sent, and why. */
     async send(ready: readonly Ready[]): Promise<Map<Letter, string>> {
       refused = new Map();
-      await patiently(() => orders.send(ready));
+      await sendOrders(ready);
       const sent = ready.flatMap(({ letter }) => (refused.has(letter) ? [] : [letter]));
       const messages = toMarks(sent);
       await patiently(() => marks.send(messages));
@@ -124,6 +148,12 @@ export const createRedriver = ({
     },
   };
 };
+
+const isFaultOfMessage = (error: unknown): boolean =>
+  error instanceof TypeError ||
+  error instanceof RangeError ||
+  error instanceof SyntaxError ||
+  (error instanceof Error && error.cause !== undefined && isFaultOfMessage(error.cause));
 
 const toMessage = ({ letter, key, value }: Ready): Message => {
   const own = Object.entries(letter.headers).filter(([name]) => !name.startsWith(reasonPrefix));
@@ -136,7 +166,7 @@ const toMessage = ({ letter, key, value }: Ready): Message => {
     key,
     value,
     headers: headers as IHeaders,
-    timestamp: String(letter.time),
+    timestamp: letter.timestamp,
     // Where it was, so that it stays in one partition with others of its key, whichever way their sender divides.
     ...(letter.from &&
       /^\d{1,9}$/.test(letter.from.partition) && { partition: Number(letter.from.partition) }),

@@ -17,6 +17,18 @@ export const safeText = (text: string): string => text.replace(unsafe, escaped);
 /** One line. */
 export const safeLine = (text: string): string => safeText(text).replace(/[\n\t]/g, escaped);
 
+/** At most `length` bytes of the beginning, without a part of a character. */
+export const startOf = (bytes: Buffer, length: number): Buffer => {
+  let end = Math.min(length, bytes.length);
+  for (let back = 0; back < 3 && end < bytes.length && ((bytes[end] as number) & 0xc0) === 0x80; back++)
+    end--;
+  return bytes.subarray(0, end);
+};
+
+/** At most `length` characters, with a sign where the rest was. */
+export const shortened = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Bytes as text if they are UTF-8, otherwise undefined. */

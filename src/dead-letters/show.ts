@@ -2,11 +2,18 @@ import { reasonText } from './filter.ts';
 import { header, textOf } from './headers.ts';
 import { prettyJson, timeOf } from './json.ts';
 import { addressOf, type Letter } from './letter.ts';
-import { safeBytes, safeLine, safeText, textOfBytes } from './safe-text.ts';
+import { safeBytes, safeLine, safeText, shortened, textOfBytes } from './safe-text.ts';
 
-/** The whole letter, for people. */
+/** Shown of a value, of any other fact, and of the headers, at the most; the first two in characters. */
+const valueShown = 65_536;
+const factShown = 2_000;
+const headersShown = 100;
+
+/** The letter, for people: what is too long for them is cut, and said to be. */
 export const letterToText = (letter: Letter, topic: string): string => {
   const { from, time, stage, key, value, headers, redrives, isRedriven } = letter;
+  const rest = others(headers);
+  const more = rest.length - headersShown;
   const facts: [string, string | undefined][] = [
     ['Letter', `${addressOf(letter)} of ${topic}${isRedriven ? ', sent again' : ''}`],
     ['From', from && `${from.partition}/${from.offset} of ${from.topic}`],
@@ -18,23 +25,29 @@ export const letterToText = (letter: Letter, topic: string): string => {
       redrives > 0 ? `${redrives}, the last of letter ${textOf(headers, header.letter)}` : undefined,
     ],
     ['Key', key === null ? '(none)' : safeBytes(key)],
-    ...others(headers),
+    ...rest.slice(0, headersShown).map((show) => show()),
+    ['Headers', more > 0 ? `${more} more, which --json shows` : undefined],
     ['Value', valueFact(value)],
   ];
   const lines = facts.flatMap(([name, fact]) =>
-    fact === undefined ? [] : [`${safeLine(name).padEnd(8)}  ${safeLine(fact)}`],
+    fact === undefined ? [] : [`${safeLine(name).padEnd(8)}  ${cut(safeLine(fact), factShown)}`],
   );
   return [...lines, ...(value && value.length > 0 ? ['', valueText(value)] : [])].join('\n');
 };
 
+const cut = (text: string, most: number, before = ' ') =>
+  text.length > most
+    ? `${shortened(text, most)}${before}(cut after ${most} characters, --json shows all)`
+    : text;
+
 const told: string[] = Object.values(header);
 
 /** Headers that are not told in words of our own. */
-const others = (headers: Letter['headers']): [string, string][] =>
+const others = (headers: Letter['headers']): (() => [string, string])[] =>
   Object.entries(headers)
     .filter(([name]) => !told.includes(name))
     .flatMap(([name, held]) =>
-      (Array.isArray(held) ? held : [held]).map((value): [string, string] => [
+      (Array.isArray(held) ? held : [held]).map((value) => (): [string, string] => [
         'Header',
         `${name}: ${value === null || value === undefined ? '(none)' : safeBytes(Buffer.from(value))}`,
       ]),
@@ -43,12 +56,15 @@ const others = (headers: Letter['headers']): [string, string][] =>
 const valueFact = (value: Buffer | null) => {
   if (value === null) return '(none)';
   const text = textOfBytes(value);
-  const kind = text === undefined ? ', not UTF-8' : prettyJson(text) === undefined ? ', not JSON' : '';
+  const kind = text === undefined ? ', not UTF-8' : prettyJson(text, 0) === undefined ? ', not JSON' : '';
   return `${value.length} ${value.length === 1 ? 'byte' : 'bytes'}${value.length > 0 ? kind : ''}`;
 };
 
 const valueText = (value: Buffer) => {
   const text = textOfBytes(value);
-  if (text === undefined) return safeBytes(value);
-  return safeText(prettyJson(text) ?? text);
+  const shown =
+    text === undefined
+      ? safeBytes(value.subarray(0, valueShown + 1))
+      : safeText((prettyJson(text, valueShown) ?? text).slice(0, valueShown + 1));
+  return cut(shown, valueShown, '\n');
 };
