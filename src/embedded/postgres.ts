@@ -1,17 +1,8 @@
 /** A real PostgreSQL that lives and ends with this process. */
-import {
-  accessSync,
-  constants,
-  existsSync,
-  lchownSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  writeFileSync,
-} from 'node:fs';
+import { accessSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Log } from '../log.ts';
+import { ensureDataDir } from './data-dir.ts';
 import { takeLock } from './lock.ts';
 import { ensureCluster, setPassword } from './postgres/cluster.ts';
 import { cannotUse, codeOf } from './postgres/errors.ts';
@@ -19,6 +10,7 @@ import { endLeftOver } from './postgres/left-over.ts';
 import { findPrograms } from './postgres/programs.ts';
 import { createRunner, serverUser } from './postgres/runner.ts';
 import { type Ended, startServer } from './postgres/server.ts';
+import { readFileStart, writePrivateFile } from './private-files.ts';
 
 export type EmbeddedPostgres = {
   /** For clients, with the password. Also in the file `postgres.url` of the data directory, for tools. */
@@ -35,14 +27,17 @@ const ADVICE = 'Make it writable for this user, or name another in DATA_DIR.';
 /** Creates `home` and checks that it can be used. */
 const openHome = (dataDir: string, home: string) => {
   try {
-    mkdirSync(dataDir, { recursive: true });
+    ensureDataDir(dataDir);
     accessSync(dataDir, constants.W_OK);
     if (!existsSync(home)) mkdirSync(home, { mode: 0o700 });
   } catch (error) {
     throw cannotUse(dataDir, `it cannot be written (${codeOf(error)}). ${ADVICE}`);
   }
   const uid = process.getuid?.();
-  const owner = lstatSync(home).uid;
+  const found = lstatSync(home);
+  // Root would give what is behind a link to another user.
+  if (!found.isDirectory()) throw cannotUse(home, 'it is not a folder. Move it away.');
+  const owner = found.uid;
   if (uid !== 0 && uid !== owner) {
     throw cannotUse(
       home,
@@ -60,8 +55,13 @@ const lockHome = (file: string) => {
 };
 
 /** The password of the last run, if it left one. */
-const lastPassword = (file: string): string | undefined =>
-  existsSync(file) ? URL.parse(readFileSync(file, 'utf8').trim())?.password || undefined : undefined;
+const lastPassword = (file: string): string | undefined => {
+  try {
+    return URL.parse(readFileStart(file, 1_000)?.trim() ?? '')?.password || undefined;
+  } catch (error) {
+    throw cannotUse(dirname(file), codeOf(error));
+  }
+};
 
 /**
  * Starts PostgreSQL on a free port of 127.0.0.1 with its data in `<dataDir>/postgres`, as an ordinary user or, when we are
@@ -97,7 +97,7 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
     }
     const server = await startServer({ home, runner, programs, log });
     const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
-    writeFileSync(urlFile, `${url}\n`, { mode: 0o600 });
+    writePrivateFile(urlFile, `${url}\n`);
     // Root may run what an ordinary user made, who must be able to go on with it.
     const { uid, gid } = lstatSync(dataDir);
     if (user) for (const file of [lockFile, urlFile]) lchownSync(file, uid, gid);

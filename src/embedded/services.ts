@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
+import { ensureDataDir } from './data-dir.ts';
+import { ensurePrivateFolder } from './private-files.ts';
 
 /** Where Kafka and PostgreSQL are, whoever runs them. */
 export type Services = {
@@ -65,9 +67,18 @@ const checkInstalled = (name: string, variable: string, service: string) => {
 const embeddedBrokerPort = 9092;
 
 const startBroker = async (dataDir: string, log: Log) => {
+  const home = `${dataDir}/kafka`;
+  try {
+    ensureDataDir(dataDir);
+    ensurePrivateFolder(home);
+  } catch (error) {
+    throw new Error(
+      `The data directory ${home} cannot be used: ${(error as Error).message}. Name another in DATA_DIR.`,
+    );
+  }
   const { startBrokerThread } = await import('kafka-broker/thread');
   const advice = { directory: 'set DATA_DIR to another directory', port: 'set KAFKA_BROKERS to use it' };
-  return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, advice, log });
+  return startBrokerThread({ dataDir: home, port: embeddedBrokerPort, advice, log });
 };
 
 const startPostgres = async (dataDir: string, log: Log) => {

@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, lstatSync, openSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
-import { cannotUse } from './errors.ts';
+import { readFileStart } from '../private-files.ts';
+import { cannotUse, codeOf } from './errors.ts';
 import type { Programs } from './programs.ts';
 import { finished, type Runner } from './runner.ts';
 
@@ -23,10 +15,19 @@ const sync = (folder: string) => {
 
 const UNFINISHED = 'unfinished-';
 
+/** What `PG_VERSION` begins with. The folder is that of the server's user, who may have put links or pipes there. */
+const versionIn = (data: string): string | undefined => {
+  if (!lstatSync(data).isDirectory()) throw cannotUse(data, 'it is not a folder. Move it away.');
+  try {
+    return readFileStart(join(data, 'PG_VERSION'), 100);
+  } catch (error) {
+    throw cannotUse(data, codeOf(error));
+  }
+};
+
 /** Throws unless `data` is the data directory of a PostgreSQL of this major version. */
 const checkVersion = (data: string, major: number) => {
-  const file = join(data, 'PG_VERSION');
-  const found = existsSync(file) ? readFileSync(file, 'latin1').trim() : undefined;
+  const found = versionIn(data)?.trim();
   const backup = 'Put back a copy of it, or move it away to start with an empty one.';
   if (found === undefined) throw cannotUse(data, `it has no file PG_VERSION. ${backup}`);
   if (!/^\d{1,3}$/.test(found)) {
@@ -44,9 +45,10 @@ const checkVersion = (data: string, major: number) => {
 
 /** Makes the data directory `data` in `home` unless there is one; complete or not at all. */
 export const ensureCluster = async (home: string, runner: Runner, programs: Programs, log: Log) => {
-  for (const name of readdirSync(home)) {
-    if (name.startsWith(UNFINISHED)) rmSync(join(home, name), { recursive: true, force: true });
-  }
+  const unfinished = readdirSync(home).filter((name) => name.startsWith(UNFINISHED));
+  // By the server's user: root could be led elsewhere by a folder that becomes a link meanwhile.
+  if (unfinished.length > 0)
+    await finished(runner.run(['rm', '-rf', '--', ...unfinished.map((name) => join(runner.place, name))]));
   const data = join(home, 'data');
   if (existsSync(data)) return checkVersion(data, programs.major);
   log.info(`making an empty PostgreSQL ${programs.major} in ${data}`);

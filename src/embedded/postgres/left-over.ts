@@ -1,8 +1,9 @@
 /** What another run left in a data directory: a server that outlived it, or single processes of one. */
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../log.ts';
-import { cannotUse } from './errors.ts';
+import { readFileStart } from '../private-files.ts';
+import { cannotUse, codeOf } from './errors.ts';
 
 /** In the server's command line, which it writes to `postmaster.opts`: tells our servers from others'. */
 export const CLUSTER_NAME = 'order_lookup';
@@ -51,7 +52,14 @@ export const killAll = async (data: string): Promise<void> => {
   await gone(data, FORCED_MS);
 };
 
-const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+/** Root must not be made to follow a link of the server's user's, or to wait for ever at a pipe. */
+const read = (data: string, name: string): string => {
+  try {
+    return readFileStart(join(data, name), 8_192) ?? '';
+  } catch (error) {
+    throw cannotUse(data, codeOf(error));
+  }
+};
 
 /**
  * Clears `data` for a new server. To be called by the holder of the directory's lock: so a server that runs here and was
@@ -61,10 +69,10 @@ const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'u
 export const endLeftOver = async (data: string, log: Log): Promise<void> => {
   const pidFile = join(data, 'postmaster.pid');
   // A server in single-user mode writes its pid as a negative number.
-  const server = Math.abs(Number.parseInt(read(pidFile), 10));
+  const server = Math.abs(Number.parseInt(read(data, 'postmaster.pid'), 10));
   const processes = processesIn(data);
   if (processes.includes(server)) {
-    const options = read(join(data, 'postmaster.opts'));
+    const options = read(data, 'postmaster.opts');
     if (options && !options.includes(`--cluster_name=${CLUSTER_NAME}`)) {
       throw cannotUse(data, `another PostgreSQL (pid ${server}) works in it. Stop that first.`);
     }
