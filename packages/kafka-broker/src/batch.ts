@@ -1,4 +1,5 @@
 /** Record batches (magic 2), the unit in which Kafka sends, stores and fetches messages. */
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { crc32c, kafkaError, noTransactions, Reader, readRecordsBatch } from './wire.ts';
 
 /** Bytes before a batch's own length counts: base offset and length. */
@@ -100,6 +101,29 @@ export const setBaseOffset = (bytes: Buffer, offset: number) => {
 /** What clients see in place of the offset's checksum. */
 export const clearLeaderEpoch = (bytes: Buffer) => bytes.writeInt32BE(0, epochAt);
 
+/** To look for a time, a batch is decompressed no further than this, in bytes. */
+const plainAtMost = 64 * 1024 * 1024;
+/** A record has so many bytes at least. */
+const leastRecordBytes = 7;
+const codecs = 7;
+/** By the codec's number; the others' decoders have no limit, and are not used. */
+type Decompress = (bytes: Buffer, options: { maxOutputLength: number }) => Buffer;
+const decompressors: Record<number, Decompress> = { 1: gunzipSync, 4: zstdDecompressSync };
+
+/** The batch with its records as they are when they are not compressed. Throws where they cannot be had within limits. */
+const plain = (bytes: Buffer, { attributes, count }: BatchHeader): Buffer => {
+  const decompress = decompressors[attributes & codecs];
+  if ((attributes & codecs) !== 0 && !decompress) throw new Error('a codec without a limit');
+  const head = Buffer.from(bytes.subarray(0, batchHeaderBytes));
+  const packed = bytes.subarray(batchHeaderBytes);
+  const records = decompress?.(packed, { maxOutputLength: plainAtMost }) ?? packed;
+  if (count * leastRecordBytes > records.length)
+    throw new Error(`${count} records in ${records.length} bytes`);
+  head.writeInt16BE(attributes & ~codecs, crcCoversFrom);
+  head.writeInt32BE(head.length + records.length - prefixBytes, 8);
+  return Buffer.concat([head, records]);
+};
+
 /** The first message of the intact batch from `fromOffset` on that is not older than `timestamp` (ms); unreadable records count as one. */
 export const findTimestamp = (
   bytes: Buffer,
@@ -108,7 +132,7 @@ export const findTimestamp = (
 ): { offset: number; timestamp: number } | undefined => {
   const header = readBatchHeader(bytes);
   try {
-    for (const record of readRecordsBatch(Reader.from(bytes)).records) {
+    for (const record of readRecordsBatch(Reader.from(plain(bytes, header))).records) {
       const of = header.firstTimestamp + Number(record.timestampDelta);
       const offset = header.baseOffset + record.offsetDelta;
       if (of >= timestamp && offset >= fromOffset) return { offset, timestamp: of };
