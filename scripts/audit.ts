@@ -1,7 +1,9 @@
 /**
  * `bun run audit`: asks the package registry for known vulnerabilities of what is installed. Fails on any in what runs in
- * production, and on high and critical ones in tools. A registry that cannot be asked is no failure: a line says so.
+ * production, and on high and critical ones in tools (status 1). Where the registry answers no such question, nothing is
+ * checked, which is neither: status 3. No package brings a list that could be asked instead.
  */
+const notChecked = 3;
 
 /** Advisories that do not apply, by number, each with the reason. */
 const ignored: string[] = [];
@@ -29,7 +31,10 @@ const audit = async (...options: string[]) => {
 
 const inProduction = await audit('--production');
 const everywhere = inProduction && (await audit('--audit-level=high'));
-if (everywhere) {
+if (!inProduction || !everywhere) {
+  console.log(`${inProduction ? 'The tools were not' : 'NOTHING WAS'} checked for known vulnerabilities.`);
+  process.exitCode = notChecked;
+} else {
   const found = Object.entries({ ...everywhere, ...inProduction });
   for (const [name, advisories] of found)
     for (const { severity, title, url } of advisories) console.log(`${name}: ${severity}: ${title} ${url}`);
