@@ -458,6 +458,7 @@ if (isLinux)
     test('whose data directory is read-only says so', async () => {
       const { dataDir, options } = cloneProject(isRoot ? NOBODY : (process.getuid?.() ?? 0));
       mkdirSync(dataDir);
+      if (isRoot) chownSync(dataDir, NOBODY, NOBODY);
       chmodSync(dataDir, 0o555);
       expect((await startElsewhere(dataDir, options)).error).toBe(
         `PostgreSQL's data directory ${dataDir} cannot be used: it cannot be written (EACCES). Make it writable for this user, or name another in DATA_DIR.`,

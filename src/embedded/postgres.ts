@@ -31,7 +31,9 @@ const openHome = (dataDir: string, home: string) => {
     accessSync(dataDir, constants.W_OK);
     if (!existsSync(home)) mkdirSync(home, { mode: 0o700 });
   } catch (error) {
-    throw cannotUse(dataDir, `it cannot be written (${codeOf(error)}). ${ADVICE}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw cannotUse(dataDir, `${message}. Name another in DATA_DIR.`);
+    throw cannotUse(dataDir, `it cannot be written (${code}). ${ADVICE}`);
   }
   const uid = process.getuid?.();
   const found = lstatSync(home);

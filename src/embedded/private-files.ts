@@ -89,6 +89,6 @@ export const ensurePrivateFolder = (path: string, isOurs: (entries: string[]) =>
     throw new Error(`it belongs to user ${uid}, and this is user ${us}`);
   const othersWrite = (mode & 0o022) !== 0;
   const isClosable = (mode & 0o1000) === 0 && isOurs(readdirSync(path));
-  if ((mode & 0o077) !== 0 && isClosable && !othersWrite) chmodSync(path, 0o700);
+  if ((mode & 0o077) !== 0 && isClosable && !othersWrite) chmodSync(path, mode & 0o700);
   else if (othersWrite) throw new Error('other users can write to it');
 };
