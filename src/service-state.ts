@@ -6,6 +6,8 @@ export type ServiceState = ReturnType<typeof createServiceState>;
 
 type Options = {
   changed?: () => void;
+  /** The reason as long as nothing is known of it yet. */
+  untilKnown?: string;
   /** Asked every second while the service does not work, so that its return is known when it returns, and not when it is next needed. */
   ask?: () => Promise<unknown>;
 };
@@ -16,9 +18,13 @@ const askEvery = 1_000;
  * Follows a service, and logs when its state changes, and each new reason once. The log has the driver's own words as well;
  * the reason is for anybody. What `ask` resolves with says nothing: whoever answers it calls `works`.
  */
-export const createServiceState = (name: string, log: Log, { changed = () => {}, ask }: Options = {}) => {
+export const createServiceState = (
+  name: string,
+  log: Log,
+  { changed = () => {}, untilKnown, ask }: Options = {},
+) => {
   let works: boolean | undefined;
-  let reason: string | undefined;
+  let reason: string | undefined = untilKnown;
   let since = Date.now();
   /** Reasons of this time of being away. */
   const said = new Set<string>();

@@ -1,11 +1,10 @@
 import { expect, test } from 'bun:test';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
 import { startBroker } from 'kafka-broker';
-import type { IHeaders } from 'kafkajs';
 import type { Order } from '../src/order.ts';
 import { buildOrder } from './build-order.ts';
 import { openPipeline } from './pipeline.ts';
@@ -80,41 +79,6 @@ test('batches that cannot be read are a dead letter each, and the orders around 
   );
   expect(member.reason()).toBeUndefined();
 });
-
-test('a batch that the disk has changed is a dead letter, and what follows is stored', async () => {
-  await using broker = await openBroker();
-  await using pipeline = await openPipeline({ addresses: [broker.address] });
-  const orders = ordersOf(3);
-  await sendRaw(
-    broker.address,
-    pipeline.topic,
-    0,
-    orders.map((order) => batchOf([order])),
-  );
-  await spoil(broker.dataDir, (orders[1] as Order).order_uid);
-  pipeline.join();
-  await pipeline.drained();
-  expect([...(await pipeline.store.findAll(uidsOf(orders))).keys()].sort()).toEqual(
-    uidsOf(orders.filter((_, at) => at !== 1)).sort(),
-  );
-  expect((await pipeline.letters()).map(({ value, headers }) => [value, reasonOf(headers)])).toEqual([
-    [null, 'a record batch of 1 records cannot be read, offsets 1 to 1: its checksum is wrong'],
-  ]);
-});
-
-/** Changes one byte of this text wherever it stands in the broker's files. */
-const spoil = async (dataDir: string, text: string) => {
-  for (const name of new Bun.Glob('topics/*/*.log').scanSync(dataDir)) {
-    const path = join(dataDir, name);
-    const bytes = await readFile(path);
-    const at = bytes.indexOf(text);
-    if (at < 0) continue;
-    bytes[at] = (bytes[at] as number) ^ 1;
-    await writeFile(path, bytes);
-  }
-};
-
-const reasonOf = (headers: IHeaders) => String(headers['__connect.errors.exception.message']);
 
 test('bombs of every codec, 16 in one fetch, are dead letters in a process that stays small', async () => {
   await using broker = await openBroker();

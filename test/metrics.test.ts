@@ -15,7 +15,7 @@ import { testWith } from './test-with.ts';
 setDefaultTimeout(60_000);
 
 const root = join(import.meta.dir, '..');
-const token = 's3cret-T0ken';
+const token = 's3cret-T0ken-0123';
 const open = new AsyncDisposableStack();
 afterAll(() => open.disposeAsync());
 

@@ -73,7 +73,10 @@ const start = async (settings: ConsumerSettings) => {
         kafkaDegraded: commits.reason() ?? (brokers.isInTrouble() ? 'a broker does not answer' : undefined),
       },
     });
-  const kafkaState = createServiceState('Kafka', log, { changed: tellState });
+  const kafkaState = createServiceState('Kafka', log, {
+    changed: tellState,
+    untilKnown: 'not reached yet',
+  });
   const postgresState = createServiceState('PostgreSQL', log, { changed: tellState });
   const commits = createCommitState(log, tellState);
   const deleted = createNotice(deletedShown, tellState);
