@@ -2,6 +2,7 @@
 
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
+    readonly buffer: Buffer;
     constructor(bytes: Buffer);
     readInt32(): number;
     canReadBytes(count: number): boolean;

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
 import { startBroker } from 'kafka-broker';
+import type { IHeaders } from 'kafkajs';
+import fetched from 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
 import type { Order } from '../src/order.ts';
 import { buildOrder } from './build-order.ts';
 import { openPipeline } from './pipeline.ts';
@@ -18,7 +20,6 @@ const openBroker = async () => {
   const broker = await startBroker({ dataDir, port: 0 });
   return {
     address: broker.brokers,
-    dataDir,
     async [Symbol.asyncDispose]() {
       await broker.stop();
       await rm(dataDir, { recursive: true, force: true });
@@ -79,6 +80,39 @@ test('batches that cannot be read are a dead letter each, and the orders around 
   );
   expect(member.reason()).toBeUndefined();
 });
+
+test('a batch that a disk or network has changed is a dead letter, and what follows is stored', async () => {
+  await using broker = await openBroker();
+  await using pipeline = await openPipeline({ addresses: [broker.address] });
+  const orders = ordersOf(3);
+  await sendRaw(
+    broker.address,
+    pipeline.topic,
+    0,
+    orders.map((order) => batchOf([order])),
+  );
+  spoil((orders[1] as Order).order_uid);
+  pipeline.join();
+  await pipeline.drained();
+  expect([...(await pipeline.store.findAll(uidsOf(orders))).keys()].sort()).toEqual(
+    uidsOf(orders.filter((_, at) => at !== 1)).sort(),
+  );
+  expect((await pipeline.letters()).map(({ value, headers }) => [value, reasonOf(headers)])).toEqual([
+    [null, 'a record batch of 1 records cannot be read, offsets 1 to 1: its checksum is wrong'],
+  ]);
+});
+
+/** From now on one byte of this text is another whenever a fetch brings it, as a bad disk or network makes it. */
+const spoil = (text: string) => {
+  const { decode } = fetched;
+  fetched.decode = async (decoder) => {
+    const at = decoder.buffer.indexOf(text);
+    if (at >= 0) decoder.buffer[at] = (decoder.buffer[at] as number) ^ 1;
+    return (await decode?.(decoder)) ?? [];
+  };
+};
+
+const reasonOf = (headers: IHeaders) => String(headers['__connect.errors.exception.message']);
 
 test('bombs of every codec, 16 in one fetch, are dead letters in a process that stays small', async () => {
   await using broker = await openBroker();

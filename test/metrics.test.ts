@@ -15,7 +15,7 @@ import { testWith } from './test-with.ts';
 setDefaultTimeout(60_000);
 
 const root = join(import.meta.dir, '..');
-const token = 's3cret-T0ken-0123';
+const token = 's3cret-T0ken-of-16';
 const open = new AsyncDisposableStack();
 afterAll(() => open.disposeAsync());
 
@@ -37,6 +37,7 @@ const run = async () => {
       KAFKA_GROUP_ID: `${topic}_group`,
       KAFKA_PARTITIONS: '2',
       DATABASE_URL: database.url,
+      DATABASE_READ_URL: database.url,
       REDIS_URL: redis.url,
       CONSUMERS: '2',
       LIVE_FEED: 'true',
