@@ -1,6 +1,6 @@
 /**
  * Nothing is lost on a cluster of three brokers, whatever they do; each test prints a row of a table at the end.
- * That nothing is lost must always hold; times are judged with the time added by which this process itself was late.
+ * That nothing is lost must always hold; times are judged only where the machine has processor time to spare.
  *
  * FAULTS_SEED repeats the random choices of a run.
  */
@@ -261,12 +261,14 @@ test(
     const deleted = unread.filter(({ partition, offset }) => offset < (cuts[partition]?.offset ?? 0n));
     const rest = new Set(records.filter((record) => !deleted.includes(record)).map(({ key }) => key));
     const gone = new Set(deleted.map(({ key }) => key).filter((key) => !rest.has(key)));
-    await brokers.withAdmin((admin) =>
-      admin.deleteTopicRecords({
+    await brokers.withAdmin(async (admin) => {
+      // It needs the topic's leaders, and does not ask for them by itself.
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({
         topic,
         partitions: cuts.map(({ partition, offset }) => ({ partition, offset: String(offset) })),
-      }),
-    );
+      });
+    });
     const second = await world.replica();
     await world.settle(sent, { gone });
     const metrics = await (await fetch(`${second.url}/metrics`)).text();

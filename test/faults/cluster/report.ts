@@ -1,4 +1,5 @@
 import { expect } from 'bun:test';
+import { availableParallelism, loadavg } from 'node:os';
 
 /** What came of the scenarios, as a table. */
 export type Row = {
@@ -59,6 +60,16 @@ export const printReport = () => {
   }
 };
 
-/** Fails if something took longer than `limitMs`; on a machine where this process itself was late, by so much more. */
-export const expectWithin = ({ ms, late }: Row['longest'], limitMs: number) =>
-  expect(ms - 2 * late).toBeLessThan(limitMs);
+/** Processes that want to run, for each processor, up to which times say something about the program. */
+const busy = 2;
+
+/**
+ * Fails if something took longer than `limitMs`, plus what this process itself was late. On a machine that is busy with other
+ * things it is only logged.
+ */
+export const expectWithin = ({ ms, late }: Row['longest'], limitMs: number) => {
+  const load = (loadavg()[0] ?? 0) / availableParallelism();
+  if (load > busy)
+    console.warn(`not judged at a load of ${load.toFixed(1)}: ${ms} ms where ${limitMs} ms are allowed`);
+  else expect(ms - 2 * late).toBeLessThan(limitMs);
+};
