@@ -126,7 +126,7 @@ test('no stored offset and no commit is above what is neither stored nor a dead 
             all.map(async (one) => (await world.storedOffset(one)) === world.end(one)),
           );
           return ends.every(Boolean) && all.every((one) => world.committed(one) === world.end(one));
-        }, 20_000);
+        }, 60_000);
         await check();
         for (const one of all) expect(await world.lostBefore(one, BigInt(world.end(one)))).toEqual([]);
         for (const one of created) one.stop();
