@@ -61,7 +61,7 @@ export const printReport = () => {
 };
 
 /** Processes that want to run, for each processor, up to which times say something about the program. */
-const busy = 2;
+const busy = 8;
 
 /**
  * Fails if something took longer than `limitMs`, plus what this process itself was late. On a machine that is busy with other
