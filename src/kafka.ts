@@ -144,7 +144,7 @@ type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];
 const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic, log: Log) => {
   if (existing.has(topic.topic)) return;
   // False when another process was first.
-  const made = await admin.createTopics({ topics: [topic], waitForLeaders: true });
+  const made = await onceKnown(() => admin.createTopics({ topics: [topic], waitForLeaders: true }));
   if (made) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
 };
 
