@@ -1,16 +1,19 @@
 /** Command line: sends fake orders, or those of a file, to Kafka. `--help` says how. */
 import { KafkaJSError } from 'kafkajs';
-import { type Config, readConfig } from './src/config.ts';
-import { createKafka, ensureTopics, isFinal, kafkaAddress } from './src/kafka.ts';
-import { createLog } from './src/log.ts';
+import { untilDone } from './src/async/retry.ts';
+import { stopOnSignals } from './src/async/signals.ts';
+import { kafkaAddress } from './src/config/kafka-address.ts';
+import { type Config, readConfig } from './src/config/settings.ts';
+import { tracingSettings } from './src/config/tracing-settings.ts';
+import { traceSend } from './src/ingest/traced-messages.ts';
+import { createKafka, isFinal } from './src/kafka/client.ts';
+import { ensureTopics } from './src/kafka/topics.ts';
+import { createLog } from './src/observability/log.ts';
+import { openTracing, tracedBy } from './src/observability/tracing/tracing.ts';
 import { fileMessages, limited, type Message, madeMessages } from './src/producer/messages.ts';
 import { help, type Options, readOptions } from './src/producer/options.ts';
 import { sendPaced } from './src/producer/pace.ts';
 import { createProgress } from './src/producer/progress.ts';
-import { untilDone } from './src/retry.ts';
-import { stopOnSignals } from './src/stop-on-signals.ts';
-import { traceSend } from './src/tracing/messages.ts';
-import { openTracing, tracedBy, tracingSettings } from './src/tracing/tracing.ts';
 
 /** Sends what the options ask for. Resolves when all of it is acknowledged, or after `stop` what was in flight. */
 const produce = async (options: Options, config: Config) => {

@@ -8,10 +8,11 @@
  * Needs KAFKA_BROKERS and DATABASE_URL, whose user may create a database; Linux, for the memory.
  */
 
-import { createKafka, ensureTopics } from '../src/kafka.ts';
+import { createKafka } from '../src/kafka/client.ts';
+import { ensureTopics } from '../src/kafka/topics.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { createDatabase, silent, uniqueName } from '../test/database.ts';
 import { startReplica } from '../test/faults/replica.ts';
+import { createDatabase, silent, uniqueName } from '../test/support/database.ts';
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const batch = 1_000;

@@ -11,12 +11,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CompressionTypes, type Producer } from 'kafkajs';
-import { startConsumerThread } from '../src/consumer/thread.ts';
-import { createKafka, ensureTopics } from '../src/kafka.ts';
-import type { Order } from '../src/order.ts';
+import { startConsumerThread } from '../src/ingest/thread.ts';
+import { createKafka } from '../src/kafka/client.ts';
+import { ensureTopics } from '../src/kafka/topics.ts';
+import type { Order } from '../src/order/order.ts';
+import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { createStore } from '../src/store.ts';
-import { createDatabase, silent, uniqueName } from '../test/database.ts';
+import { createDatabase, silent, uniqueName } from '../test/support/database.ts';
 
 const count = Number(process.argv[2] ?? 120_000);
 const chunk = 500;

@@ -5,18 +5,19 @@
  *   bun bench/lookup-server.ts ours|ours-limited|bare|bare-body memory|redis|postgres
  */
 import Redis from 'ioredis';
-import type { MemoryCache } from '../src/cache/memory.ts';
-import { createMemoryCache } from '../src/cache/memory.ts';
-import { createRedisCache } from '../src/cache/redis.ts';
-import { openDatabase } from '../src/database.ts';
-import { toDocument } from '../src/document.ts';
 import { createApp } from '../src/http/app.ts';
 import { createHostCheck } from '../src/http/host.ts';
 import { createRateLimit } from '../src/http/rate-limit.ts';
 import { createRequestCounts } from '../src/http/request-counts.ts';
-import { createLog } from '../src/log.ts';
-import { createLookup } from '../src/lookup.ts';
-import { createStore } from '../src/store.ts';
+import { createLookup } from '../src/lookup/lookup.ts';
+import type { MemoryCache } from '../src/lookup/memory-cache.ts';
+import { createMemoryCache } from '../src/lookup/memory-cache.ts';
+import { createRedisCache } from '../src/lookup/redis-cache.ts';
+import { createLog } from '../src/observability/log.ts';
+import { toDocument } from '../src/order/encoded-order.ts';
+import { createPage } from '../src/page/handler.tsx';
+import { openDatabase } from '../src/postgres/pool.ts';
+import { createStore } from '../src/postgres/store.ts';
 
 const [side, tier] = process.argv.slice(2);
 const { BENCH_DATABASE = '', REDIS_URL = '' } = process.env;
@@ -42,7 +43,7 @@ const ours = async () => {
   const rateLimit = side === 'ours-limited' ? createRateLimit(1e9) : undefined;
   const checkHost = createHostCheck({ names: null, loopbackOnly: false });
   const rest = { metrics: undefined, feed: undefined, checkHost, rateLimit, trustedProxies: 0, log };
-  const app = createApp({ lookup, health, requests, ...rest });
+  const app = createApp({ lookup, page: createPage({ lookup, liveFeed: false }), health, requests, ...rest });
   const addressOf = (request: Request): string | undefined => server.requestIP(request)?.address;
   return (request: Request) => app.fetch(request, addressOf);
 };

@@ -9,9 +9,9 @@
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { createStore } from '../src/store.ts';
-import { createDatabase } from '../test/database.ts';
+import { createDatabase } from '../test/support/database.ts';
 import { median } from './median.ts';
 
 const [turns, seconds] = [Number(process.argv[2] ?? 9), Number(process.argv[3] ?? 1)];

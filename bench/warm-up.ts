@@ -6,14 +6,14 @@
  *
  * Needs KAFKA_BROKERS, and DATABASE_URL, whose user may create a database.
  */
-import { createMemoryCache } from '../src/cache/memory.ts';
-import { createWarmUp } from '../src/cache/warm-up.ts';
-import { openDatabase } from '../src/database.ts';
+import { createMemoryCache } from '../src/lookup/memory-cache.ts';
+import { createWarmUp } from '../src/lookup/warm-up.ts';
+import { openDatabase } from '../src/postgres/pool.ts';
+import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { createStore } from '../src/store.ts';
-import { createDatabase, silent } from '../test/database.ts';
 import { startReplica } from '../test/faults/replica.ts';
-import { until } from '../test/until.ts';
+import { createDatabase, silent } from '../test/support/database.ts';
+import { until } from '../test/support/until.ts';
 import { median } from './median.ts';
 
 const most = Number(process.argv[2] ?? 1_000_000);

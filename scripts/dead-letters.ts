@@ -1,7 +1,10 @@
 /** `bun run dead-letters`: what is in the dead-letter topic, and sending it again. `--help` says how. */
 import { type Kafka, KafkaJSError } from 'kafkajs';
-import { type Config, readConfig } from '../src/config.ts';
-import { letterToJson } from '../src/dead-letters/json.ts';
+import { interruptedStatus, stopOnSignals } from '../src/async/signals.ts';
+import { kafkaAddress } from '../src/config/kafka-address.ts';
+import { type Config, readConfig } from '../src/config/settings.ts';
+import { letterToJson } from '../src/dead-letters/format/json.ts';
+import { safeLine, shortened } from '../src/dead-letters/format/safe-text.ts';
 import { addressOf, type Letter } from '../src/dead-letters/letter.ts';
 import { type Letters, openLetters } from '../src/dead-letters/letters.ts';
 import { list } from '../src/dead-letters/list.ts';
@@ -9,13 +12,11 @@ import { type Command, readCommand } from '../src/dead-letters/options.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../src/dead-letters/output.ts';
 import { createReader, type Reader } from '../src/dead-letters/reader.ts';
 import { createRedriver, type Outcome, redrive } from '../src/dead-letters/redrive.ts';
-import { safeLine, shortened } from '../src/dead-letters/safe-text.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
-import { createKafka, kafkaAddress, type Patiently, patientFor } from '../src/kafka.ts';
-import { createLog } from '../src/log.ts';
-import { limitBatches } from '../src/record-batches.ts';
-import { oneLine } from '../src/service-state.ts';
-import { interruptedStatus, stopOnSignals } from '../src/stop-on-signals.ts';
+import { createKafka, type Patiently, patientFor } from '../src/kafka/client.ts';
+import { limitBatches } from '../src/kafka/record-batches.ts';
+import { createLog } from '../src/observability/log.ts';
+import { oneLine } from '../src/observability/service-state.ts';
 
 /** Kafka has so long for each answer, in ms. */
 const patience = 10_000;

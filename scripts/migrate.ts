@@ -3,13 +3,13 @@
  * down deletes: it is asked for at the terminal, unless `--yes` is given, and refused while consumers are connected.
  */
 import type { Sql } from 'postgres';
-import { readConfig } from '../src/config.ts';
-import { openDatabase } from '../src/database.ts';
-import { parseDatabaseUrl } from '../src/database-url.ts';
-import { createLog } from '../src/log.ts';
-import { migrate } from '../src/migrate.ts';
-import { oneLine } from '../src/service-state.ts';
-import { describeUndo, planUndo } from '../src/undo.ts';
+import { readConfig } from '../src/config/settings.ts';
+import { createLog } from '../src/observability/log.ts';
+import { oneLine } from '../src/observability/service-state.ts';
+import { migrate } from '../src/postgres/migrate.ts';
+import { openDatabase } from '../src/postgres/pool.ts';
+import { describeUndo, planUndo } from '../src/postgres/undo.ts';
+import { parseDatabaseUrl } from '../src/postgres/url.ts';
 
 const usage = 'migrate takes one version, a whole number, or none for the newest, and --yes';
 

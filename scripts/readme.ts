@@ -1,5 +1,5 @@
-/** `bun run readme`: brings the README's table of settings up to what `src/config.ts` says. */
-import { settings } from '../src/config.ts';
+/** `bun run readme`: brings the README's table of settings up to what `src/config/settings.ts` says. */
+import { settings } from '../src/config/settings.ts';
 
 export const readme = `${import.meta.dir}/../README.md`;
 

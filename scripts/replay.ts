@@ -1,15 +1,16 @@
 /** `bun run replay`: moves the stored offsets of the consumer group, to read again or to leave out. `--help` says how. */
 import { KafkaJSError } from 'kafkajs';
-import { type Config, readConfig } from '../src/config.ts';
-import { openDatabase } from '../src/database.ts';
+import { interruptedStatus, stopOnSignals } from '../src/async/signals.ts';
+import { kafkaAddress } from '../src/config/kafka-address.ts';
+import { type Config, readConfig } from '../src/config/settings.ts';
 import { createProgress } from '../src/dead-letters/output.ts';
-import { createKafka, kafkaAddress, patientFor } from '../src/kafka.ts';
-import { createLog } from '../src/log.ts';
-import { createOffsets } from '../src/offsets.ts';
+import { createKafka, patientFor } from '../src/kafka/client.ts';
+import { createLog } from '../src/observability/log.ts';
+import { oneLine } from '../src/observability/service-state.ts';
+import { createOffsets } from '../src/postgres/offsets.ts';
+import { openDatabase } from '../src/postgres/pool.ts';
 import { type Command, readCommand } from '../src/replay/options.ts';
 import { replay } from '../src/replay/replay.ts';
-import { oneLine } from '../src/service-state.ts';
-import { interruptedStatus, stopOnSignals } from '../src/stop-on-signals.ts';
 
 /** Kafka has so long for each answer, in ms. */
 const patience = 10_000;

@@ -1,10 +1,9 @@
 /** Opens everything, wires it, and stops it in reverse. The only file that does. */
-import { createMemoryCache } from './cache/memory.ts';
-import { createRedisCache } from './cache/redis.ts';
-import { createWarmUp, keepWarm } from './cache/warm-up.ts';
-import { type Config, readConfig } from './config.ts';
-import { type ConsumerThread, startConsumerThread } from './consumer/thread.ts';
-import { openDatabase } from './database.ts';
+
+import { pause, unlessAborted, untilDone, within } from './async/retry.ts';
+import { kafkaAddress } from './config/kafka-address.ts';
+import { type Config, readConfig } from './config/settings.ts';
+import { tracingSettings } from './config/tracing-settings.ts';
 import { startProducer } from './embedded/producer.ts';
 import { openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
@@ -14,25 +13,29 @@ import { underBasePath } from './http/base-path.ts';
 import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createHostCheck } from './http/host.ts';
+import { createMetrics } from './http/metrics.ts';
 import { createMetricsRoute } from './http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createRequestCounts } from './http/request-counts.ts';
 import { listen } from './http/server.ts';
-import { kafkaAddress } from './kafka.ts';
-import { createLog, type Log } from './log.ts';
-import { createLookup } from './lookup.ts';
-import { createMetrics } from './metrics/metrics.ts';
-import { watchWarmUp } from './metrics/warm-up.ts';
-import { migrate } from './migrate.ts';
-import { pause, unlessAborted, untilDone, within } from './retry.ts';
-import { createServiceState, oneLine } from './service-state.ts';
-import { createStandbyReads } from './standby.ts';
-import { createStore, type Store } from './store.ts';
-import { traceApp } from './tracing/app.ts';
-import { traceRedis } from './tracing/redis.ts';
-import { traceStore } from './tracing/store.ts';
-import { openTracing, type Tracing, tracedBy, tracingSettings } from './tracing/tracing.ts';
+import { traceApp } from './http/traced-app.ts';
+import { type ConsumerThread, startConsumerThread } from './ingest/thread.ts';
+import { createLookup } from './lookup/lookup.ts';
+import { createMemoryCache } from './lookup/memory-cache.ts';
+import { createRedisCache } from './lookup/redis-cache.ts';
+import { createStandbyReads } from './lookup/standby.ts';
+import { traceRedis } from './lookup/traced-redis.ts';
+import { createWarmUp, keepWarm } from './lookup/warm-up.ts';
+import { watchWarmUp } from './lookup/warm-up-watch.ts';
+import { createLog, type Log } from './observability/log.ts';
+import { createServiceState, oneLine } from './observability/service-state.ts';
+import { openTracing, type Tracing, tracedBy } from './observability/tracing/tracing.ts';
+import { createPage } from './page/handler.tsx';
+import { migrate } from './postgres/migrate.ts';
+import { openDatabase } from './postgres/pool.ts';
+import { createStore, type Store } from './postgres/store.ts';
+import { traceStore } from './postgres/traced-store.ts';
 
 /** However much still hangs, the process ends so long after the delay of its stop, in ms. */
 const stopWithin = 9_500;
@@ -142,7 +145,19 @@ const start = async (run: Run) => {
   const app = answers
     ? underBasePath(
         basePath,
-        traced(traceApp, createApp({ lookup, ...operations, requests, feed, rateLimit, basePath, ...front })),
+        traced(
+          traceApp,
+          createApp({
+            lookup,
+            page: createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+            ...operations,
+            requests,
+            feed,
+            rateLimit,
+            basePath,
+            ...front,
+          }),
+        ),
       )
     : createOperationsApp(operationRoutes(operations), front);
   const server = listen(app, config);

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from './until.ts';
+import { until } from './support/until.ts';
 
 /** A clone in which nothing is installed shows more than this one. */
 const root = process.env.FIRST_RUN_IN ?? join(import.meta.dir, '..');

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/a11y/noRedundantRoles: on a phone the table is laid out as cards, and would lose what it is
 import { Html } from '@elysiajs/html';
-import type { Order } from '../src/order.ts';
+import type { Order } from '../src/order/order.ts';
 import { fill } from './format.ts';
 import { Difference } from './parts.tsx';
 import type { Differences } from './sums.ts';

@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html';
-import type { Order } from '../src/order.ts';
+import type { Order } from '../src/order/order.ts';
 import { OrderItems } from './items.tsx';
 import { Difference, Exact, Technical } from './parts.tsx';
 import { OrderSource } from './source.tsx';

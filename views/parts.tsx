@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html';
-import type { Order } from '../src/order.ts';
+import type { Order } from '../src/order/order.ts';
 import { fill } from './format.ts';
 import type { View } from './view.ts';
 

@@ -1,4 +1,4 @@
-import type { Order } from '../src/order.ts';
+import type { Order } from '../src/order/order.ts';
 
 /** What the parts of an order add up to, where that is not what the order says. In whole units of its currency. */
 export type Differences = {

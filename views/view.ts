@@ -1,5 +1,5 @@
-import type { Tier } from '../src/lookup.ts';
-import type { Order } from '../src/order.ts';
+import type { Tier } from '../src/lookup/lookup.ts';
+import type { Order } from '../src/order/order.ts';
 import type { Format } from './format.ts';
 import type { Language } from './language.ts';
 import type { Text } from './text.ts';

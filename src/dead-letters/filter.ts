@@ -1,5 +1,5 @@
-import { define, oneOf } from '../command-line.ts';
-import { toInstant } from '../instant.ts';
+import { define, oneOf } from '../cli/arguments.ts';
+import { toInstant } from '../order/instant.ts';
 import type { Letter } from './letter.ts';
 
 const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -1,5 +1,5 @@
 import type { IHeaders } from 'kafkajs';
-import { header, textOf, unreadableBatch } from './headers.ts';
+import { header, textOf, unreadableBatch } from '../kafka/headers.ts';
 import type { Stored } from './reader.ts';
 
 /** A dead letter. What it tells of itself is undefined where it does not: somebody else wrote it. */

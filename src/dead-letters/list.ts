@@ -1,7 +1,7 @@
 import { reasonText } from './filter.ts';
-import { letterToJson, timeOf } from './json.ts';
+import { letterToJson, timeOf } from './format/json.ts';
+import { safeBytes, safeLine, shortened, startOf } from './format/safe-text.ts';
 import { addressOf, type Letter } from './letter.ts';
-import { safeBytes, safeLine, shortened, startOf } from './safe-text.ts';
 
 type Write = (line: string) => Promise<void>;
 type Options = { all: boolean; json: boolean; limit: number | undefined };

@@ -1,5 +1,5 @@
 import type { Message } from 'kafkajs';
-import { header, textOf } from './headers.ts';
+import { header, textOf } from '../kafka/headers.ts';
 import { addressOf, type Letter } from './letter.ts';
 import type { Stored } from './reader.ts';
 

@@ -1,4 +1,4 @@
-import { define, type Given, integer, optionLines, readArguments, type Table } from '../command-line.ts';
+import { define, type Given, integer, optionLines, readArguments, type Table } from '../cli/arguments.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
 

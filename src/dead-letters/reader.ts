@@ -1,7 +1,7 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import type { Patiently } from '../kafka.ts';
-import type { Unreadable } from '../record-batches.ts';
-import { pause } from '../retry.ts';
+import { pause } from '../async/retry.ts';
+import type { Patiently } from '../kafka/client.ts';
+import type { Unreadable } from '../kafka/record-batches.ts';
 
 /** A stretch of a partition: from the offset `from` on, up to `to`, which is not in it any more. */
 export type Stretch = { partition: number; from: bigint; to: bigint };

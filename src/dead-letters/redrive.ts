@@ -1,10 +1,10 @@
 import type { IHeaders, Kafka, Message } from 'kafkajs';
-import type { Patiently } from '../kafka.ts';
-import { parseOrder } from '../order.ts';
-import { createSender } from '../sender.ts';
-import { oneLine } from '../service-state.ts';
+import type { Patiently } from '../kafka/client.ts';
+import { header, reasonPrefix, unreadableBatch } from '../kafka/headers.ts';
+import { createSender } from '../kafka/sender.ts';
+import { oneLine } from '../observability/service-state.ts';
+import { parseOrder } from '../order/order.ts';
 import { applyFix, type Fix } from './fix.ts';
-import { header, reasonPrefix, unreadableBatch } from './headers.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { toMarks } from './marks.ts';
 

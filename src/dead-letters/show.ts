@@ -1,8 +1,8 @@
+import { header, textOf } from '../kafka/headers.ts';
 import { reasonText } from './filter.ts';
-import { header, textOf } from './headers.ts';
-import { prettyJson, timeOf } from './json.ts';
+import { prettyJson, timeOf } from './format/json.ts';
+import { safeBytes, safeLine, safeText, shortened, textOfBytes } from './format/safe-text.ts';
 import { addressOf, type Letter } from './letter.ts';
-import { safeBytes, safeLine, safeText, shortened, textOfBytes } from './safe-text.ts';
 
 /** Shown of a value, of any other fact, and of the headers, at the most; the first two in characters. */
 const valueShown = 65_536;

@@ -1,7 +1,7 @@
 /** A real PostgreSQL that lives and ends with this process. */
 import { accessSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { ensureDataDir } from './data-dir.ts';
 import { takeLock } from './lock.ts';
 import { ensureCluster, setPassword } from './postgres/cluster.ts';

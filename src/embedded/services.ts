@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import type { Config } from '../config.ts';
-import type { Log } from '../log.ts';
+import type { Config } from '../config/settings.ts';
+import type { Log } from '../observability/log.ts';
 import { ensureDataDir } from './data-dir.ts';
 import { ensurePrivateFolder } from './private-files.ts';
 

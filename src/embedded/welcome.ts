@@ -1,5 +1,5 @@
-import { pause } from '../retry.ts';
-import type { Store } from '../store.ts';
+import { pause } from '../async/retry.ts';
+import type { Store } from '../postgres/store.ts';
 import type { Services } from './services.ts';
 
 type Options = {

@@ -1,6 +1,6 @@
-import { Elysia } from 'elysia';
-import type { Log } from '../log.ts';
-import { type Lookup, Unavailable } from '../lookup.ts';
+import { type AnyElysia, Elysia } from 'elysia';
+import { type Lookup, Unavailable } from '../lookup/lookup.ts';
+import type { Log } from '../observability/log.ts';
 import type { Client } from './client.ts';
 import { createDocs } from './docs.ts';
 import { createFailure } from './failure.ts';
@@ -11,7 +11,6 @@ import type { HostCheck } from './host.ts';
 import type { MetricsRoute } from './metrics-route.ts';
 import { operationRoutes } from './operations.ts';
 import { createOrderRoute, unavailable } from './order-route.ts';
-import { createPage } from './page.tsx';
 import { toProblem } from './problem.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RequestCounts } from './request-counts.ts';
@@ -19,6 +18,7 @@ import { dataHeaders } from './security-headers.ts';
 
 type Parts = {
   lookup: Lookup;
+  page: AnyElysia;
   health: () => Promise<Health>;
   /** Absent when the metrics have a port of their own. */
   metrics: MetricsRoute | undefined;
@@ -36,7 +36,7 @@ type Parts = {
 };
 
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
-export const createApp = ({ lookup, health, metrics, feed, log, basePath = '', ...front }: Parts) => {
+export const createApp = ({ lookup, page, health, metrics, feed, log, basePath = '', ...front }: Parts) => {
   const order = createOrderRoute(lookup);
   /** Of the requests that the router answers. */
   const clients = new WeakMap<Request, Client>();
@@ -68,7 +68,7 @@ export const createApp = ({ lookup, health, metrics, feed, log, basePath = '', .
     .head('/order/:uid', ({ request }) => order(request, lastSegment(request.url)))
     .get('/healthz', operations['/healthz'])
     .get('/readyz', operations['/readyz'])
-    .use(createPage({ lookup, liveFeed: feed !== undefined, trustedProxies: front.trustedProxies }))
+    .use(page)
     .use(createDocs({ basePath }));
 
   if (metrics) app.get('/metrics', ({ request }) => metrics(request, () => clientOf(request)));

@@ -1,4 +1,4 @@
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { toProblem } from './problem.ts';
 import { requestId } from './request-id.ts';
 

@@ -1,4 +1,4 @@
-import type { Summary } from '../summary.ts';
+import type { Summary } from '../order/summary.ts';
 
 /** A person can follow so many orders a second; of more, a sample is shown. In ms between two. */
 const pace = 200;

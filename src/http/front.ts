@@ -1,4 +1,4 @@
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { type AddressOf, type Client, createClientOf } from './client.ts';
 import type { HostCheck } from './host.ts';
 import { toProblem } from './problem.ts';

@@ -1,8 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox';
-import type { ConsumerState } from '../consumer/messages.ts';
-import { readOnly, reasonOf } from '../reason.ts';
-import { within } from '../retry.ts';
-import type { Store } from '../store.ts';
+import { within } from '../async/retry.ts';
+import type { ConsumerState } from '../ingest/thread-protocol.ts';
+import { readOnly, reasonOf } from '../observability/error-reason.ts';
+import type { Store } from '../postgres/store.ts';
 
 const oneOf = <const Values extends readonly string[]>(...values: Values) =>
   Type.Unsafe<Values[number]>({ type: 'string', enum: values });

@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
-import { Order } from '../order.ts';
-import { exampleOrder } from './example-order.ts';
+import { exampleOrder } from '../order/example.ts';
+import { Order } from '../order/order.ts';
 import { type Health, HealthSchema } from './health.ts';
 import { ProblemSchema } from './problem.ts';
 

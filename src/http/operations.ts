@@ -1,4 +1,4 @@
-import type { Log } from '../log.ts';
+import type { Log } from '../observability/log.ts';
 import { type AddressOf, type Client, createClientOf } from './client.ts';
 import { createFailure } from './failure.ts';
 import type { Health } from './health.ts';

@@ -1,6 +1,6 @@
-import type { Document } from '../document.ts';
-import { type Answer, type Lookup, type Step, Unavailable } from '../lookup.ts';
-import { isOrderUid } from '../order.ts';
+import { type Answer, type Lookup, type Step, Unavailable } from '../lookup/lookup.ts';
+import type { Document } from '../order/encoded-order.ts';
+import { isOrderUid } from '../order/order.ts';
 import { toProblem } from './problem.ts';
 import { newRequestId } from './request-id.ts';
 import { dataHeaders } from './security-headers.ts';

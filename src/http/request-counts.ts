@@ -1,5 +1,5 @@
 import type { MetricObject } from 'prom-client';
-import { createDurations, toHistogram } from '../metrics/durations.ts';
+import { createDurations, toHistogram } from '../observability/metrics/durations.ts';
 
 type Route = { methods: Map<string, Map<number, number>>; durations: ReturnType<typeof createDurations> };
 

@@ -1,4 +1,4 @@
-import { within } from '../retry.ts';
+import { within } from '../async/retry.ts';
 import type { AddressOf } from './client.ts';
 
 /** Requests that are running when the server stops have so long to end, in ms. */

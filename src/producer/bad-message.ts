@@ -1,5 +1,5 @@
 import type { TSchema } from '@sinclair/typebox';
-import { Order } from '../order.ts';
+import { Order } from '../order/order.ts';
 
 /**
  * Messages that are bad on purpose: every way there is not to be an order, derived from the schema, so that a field or

@@ -2,8 +2,8 @@ import type { Faker } from '@faker-js/faker';
 // One locale each: the package's index loads all of its seventy, which takes a producer longer than all else it does.
 import { faker as anEnglish } from '@faker-js/faker/locale/en';
 import { faker as aRussian } from '@faker-js/faker/locale/ru';
-import { toInstant } from '../instant.ts';
-import type { Order } from '../order.ts';
+import { toInstant } from '../order/instant.ts';
+import type { Order } from '../order/order.ts';
 import { goods } from './fake-goods.ts';
 
 type Currency = Order['payment']['currency'];

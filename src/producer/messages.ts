@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import type { Order } from '../order.ts';
+import type { Order } from '../order/order.ts';
 import { createBadMessageMaker } from './bad-message.ts';
 import { createOrderMaker } from './fake-order.ts';
 

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { define, type Given, integer, number, optionLines, readArguments } from '../command-line.ts';
+import { define, type Given, integer, number, optionLines, readArguments } from '../cli/arguments.ts';
 
 const table = {
   options: {

@@ -1,4 +1,4 @@
-import { pause } from '../retry.ts';
+import { pause } from '../async/retry.ts';
 import type { Message } from './messages.ts';
 
 /** Limits of one batch. Kafka takes a megabyte for a partition unless told otherwise, whatever the messages' keys. */

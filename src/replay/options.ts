@@ -1,4 +1,4 @@
-import { define, optionLines, readArguments, type Table } from '../command-line.ts';
+import { define, optionLines, readArguments, type Table } from '../cli/arguments.ts';
 import { time } from '../dead-letters/filter.ts';
 
 /** A place in a topic: its beginning or end, the first message from an instant on (in ms), or an offset for some partitions. */

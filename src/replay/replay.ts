@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
-import type { Patiently } from '../kafka.ts';
-import type { Group, Offsets } from '../offsets.ts';
-import { pause } from '../retry.ts';
+import { pause } from '../async/retry.ts';
+import type { Patiently } from '../kafka/client.ts';
+import type { Group, Offsets } from '../postgres/offsets.ts';
 import type { Command, Place } from './options.ts';
 import { distance, type Move, type Partition, planMoves } from './plan.ts';
 

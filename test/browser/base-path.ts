@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { buildOrder } from '../build-order.ts';
+import { buildOrder } from '../support/build-order.ts';
 import { eventually, type OpenVisit } from './stage.ts';
 
 const orders = ['first', 'second'].map((name) => buildOrder({ order_uid: `${name}-order-below` }));

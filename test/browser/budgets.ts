@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { buildOrder } from '../build-order.ts';
+import { buildOrder } from '../support/build-order.ts';
 import { eventually, linkTo, type OpenVisit, widths } from './stage.ts';
 
 const orders = Array.from({ length: 12 }, (_, index) =>

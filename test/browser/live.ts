@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { Page } from 'playwright-core';
-import { buildOrder } from '../build-order.ts';
+import { buildOrder } from '../support/build-order.ts';
 import { eventually, linkTo, type OpenVisit, widths } from './stage.ts';
 
 const orders = Array.from({ length: 20 }, (_, index) =>

@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
-import type { Order } from '../../src/order.ts';
-import { buildOrder } from '../build-order.ts';
+import type { Order } from '../../src/order/order.ts';
+import { buildOrder } from '../support/build-order.ts';
 import { everywhere, linkTo, type OpenVisit } from './stage.ts';
 
 const markup = `<img src=x onerror=alert(1)>"'&lt;`;

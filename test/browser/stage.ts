@@ -7,14 +7,14 @@ import {
   type Page,
   type Request,
 } from 'playwright-core';
-import { toDocument } from '../../src/document.ts';
 import { underBasePath } from '../../src/http/base-path.ts';
 import { createDocs } from '../../src/http/docs.ts';
 import { createFeed } from '../../src/http/feed.ts';
 import { createOrderRoute } from '../../src/http/order-route.ts';
-import { createPage } from '../../src/http/page.tsx';
-import { type Answer, type Lookup, Unavailable } from '../../src/lookup.ts';
-import type { Order } from '../../src/order.ts';
+import { type Answer, type Lookup, Unavailable } from '../../src/lookup/lookup.ts';
+import { toDocument } from '../../src/order/encoded-order.ts';
+import type { Order } from '../../src/order/order.ts';
+import { createPage } from '../../src/page/handler.tsx';
 
 const flags = [
   '--no-sandbox',

@@ -3,13 +3,13 @@
  * among the others, as it needs schemathesis: `pip install -r test/contract/requirements.txt`.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import { exampleOrder } from '../../src/http/example-order.ts';
 import { document } from '../../src/http/openapi.ts';
-import { createStore } from '../../src/store.ts';
-import { startProgram } from '../program.ts';
-import { startProxy } from '../proxy.ts';
-import { until } from '../until.ts';
-import { openWorld, ordersOf } from '../world.ts';
+import { exampleOrder } from '../../src/order/example.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { openWorld, ordersOf } from '../support/isolated-services.ts';
+import { startProgram } from '../support/program.ts';
+import { startProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
 import { runSchemathesis } from './schemathesis.ts';
 
 if (!Bun.which('schemathesis')) {

@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig, settings } from '../../src/config.ts';
+import { readConfig, settings } from '../../src/config/settings.ts';
 import { createCompose, root } from './engine.ts';
 
 setDefaultTimeout(60_000);

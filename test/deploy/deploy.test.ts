@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chromium } from 'playwright-core';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
-import { testWith } from '../test-with.ts';
-import { until as untilWithin } from '../until.ts';
+import { testWith } from '../support/test-with.ts';
+import { until as untilWithin } from '../support/until.ts';
 import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
 import { freePort } from './proxy.ts';
 

@@ -3,7 +3,7 @@ import { beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
-import { until } from '../until.ts';
+import { until } from '../support/until.ts';
 import { docker, finished, lines, root } from './engine.ts';
 
 setDefaultTimeout(120_000);

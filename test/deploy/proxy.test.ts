@@ -1,7 +1,7 @@
 /** The proxy's configuration, in front of replicas that fail on purpose. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { connect } from '../raw-http.ts';
-import { until } from '../until.ts';
+import { connect } from '../support/raw-http.ts';
+import { until } from '../support/until.ts';
 import { freePort, startProxy } from './proxy.ts';
 
 const addresses = ['127.0.3.1', '127.0.3.2', '127.0.3.3'];

@@ -2,7 +2,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../until.ts';
+import { until } from '../support/until.ts';
 import { docker, finished, root } from './engine.ts';
 
 const configuration = join(root, 'ops/haproxy.cfg');

@@ -7,8 +7,8 @@
  */
 import { afterAll, expect, test } from 'bun:test';
 import postgres from 'postgres';
-import { pause } from '../../src/retry.ts';
-import { until } from '../until.ts';
+import { pause } from '../../src/async/retry.ts';
+import { until } from '../support/until.ts';
 import { createRandom } from './stream.ts';
 import { closeServices, openWorld, type World } from './world.ts';
 

@@ -1,8 +1,8 @@
 import type { Kafka } from 'kafkajs';
-import type { Order } from '../../src/order.ts';
+import { pause, untilDone } from '../../src/async/retry.ts';
+import type { Order } from '../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
-import { pause, untilDone } from '../../src/retry.ts';
 
 /** What was sent, by what has to become of it. */
 export type Sent = {

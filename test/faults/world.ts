@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { Kafka } from 'kafkajs';
 import { startServices } from '../../scripts/services/start.ts';
-import { createKafka, ensureTopics } from '../../src/kafka.ts';
-import { createStore } from '../../src/store.ts';
-import { createDatabase, silent, uniqueName } from '../database.ts';
-import { until } from '../until.ts';
+import { createKafka } from '../../src/kafka/client.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { createDatabase, silent, uniqueName } from '../support/database.ts';
+import { until } from '../support/until.ts';
 import { type Replica, startReplica } from './replica.ts';
 import { type Sent, startStream } from './stream.ts';
 

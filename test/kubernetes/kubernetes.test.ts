@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { $ } from 'bun';
 import packageJson from '../../package.json' with { type: 'json' };
-import { readConfig, settings } from '../../src/config.ts';
+import { readConfig, settings } from '../../src/config/settings.ts';
 
 setDefaultTimeout(60_000);
 

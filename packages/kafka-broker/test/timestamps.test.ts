@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { record, recordBatch } from '../../../test/record-batch.ts';
+import { record, recordBatch } from '../../../test/support/record-batch.ts';
 import { findTimestamp } from '../src/batch.ts';
 
 const sent = 1_700_000_000_000;

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fsyncSync, lstatSync, openSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../observability/log.ts';
 import { readFileStart } from '../private-files.ts';
 import { cannotUse, codeOf } from './errors.ts';
 import type { Programs } from './programs.ts';

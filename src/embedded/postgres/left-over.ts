@@ -1,7 +1,7 @@
 /** What another run left in a data directory: a server that outlived it, or single processes of one. */
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../observability/log.ts';
 import { readFileStart } from '../private-files.ts';
 import { cannotUse, codeOf } from './errors.ts';
 

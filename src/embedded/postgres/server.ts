@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Log } from '../../log.ts';
+import type { Log } from '../../observability/log.ts';
 import { cannotUse } from './errors.ts';
 import { CLUSTER_NAME, killAll } from './left-over.ts';
 import type { Programs } from './programs.ts';

@@ -1,4 +1,4 @@
-import type { Order } from '../../../src/order.ts';
+import type { Order } from '../../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../../src/producer/fake-order.ts';
 import { createRandom, type Sent } from '../stream.ts';

@@ -5,8 +5,8 @@
  * FAULTS_SEED repeats the random choices of a run.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { startProxy } from '../../proxy.ts';
-import { until } from '../../until.ts';
+import { startProxy } from '../../support/tcp-proxy.ts';
+import { until } from '../../support/until.ts';
 import { type KafkaRecord, recordsOf } from './kcat.ts';
 import { expectWithin, printReport } from './report.ts';
 import { type Cluster, closeCluster, openCluster, openWorld, type World } from './world.ts';

@@ -7,7 +7,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../../until.ts';
+import { until } from '../../support/until.ts';
 import { endBackends, openPair } from './pair.ts';
 import { expectWithin, printReport } from './report.ts';
 import { type Cluster, closeCluster, openCluster, openWorld } from './world.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import Redis from 'ioredis';
 import { startRedisGroup } from '../../../scripts/services/cluster.ts';
 import { SENTINEL_NAME } from '../../../scripts/services/redis.ts';
-import { until } from '../../until.ts';
+import { until } from '../../support/until.ts';
 import { expectWithin, printReport } from './report.ts';
 import { type Cluster, closeCluster, openCluster, openWorld, type World } from './world.ts';
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { startCluster } from '../../../scripts/services/cluster.ts';
-import { createKafka } from '../../../src/kafka.ts';
-import { createStore } from '../../../src/store.ts';
-import { silent, uniqueName } from '../../database.ts';
-import { startProxy } from '../../proxy.ts';
-import { until } from '../../until.ts';
+import { createKafka } from '../../../src/kafka/client.ts';
+import { createStore } from '../../../src/postgres/store.ts';
+import { silent, uniqueName } from '../../support/database.ts';
+import { startProxy } from '../../support/tcp-proxy.ts';
+import { until } from '../../support/until.ts';
 import { type Replica, startReplica } from '../replica.ts';
 import type { Sent } from '../stream.ts';
 import { controlBrokers } from './brokers.ts';

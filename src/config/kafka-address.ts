@@ -1,0 +1,17 @@
+import type { KafkaAddress } from '../kafka/client.ts';
+import type { Config } from './settings.ts';
+
+export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress => ({
+  brokers,
+  ssl:
+    config.kafkaSsl && config.kafkaCertificate && config.kafkaKey
+      ? { cert: config.kafkaCertificate, key: config.kafkaKey }
+      : config.kafkaSsl,
+  sasl: config.saslMechanism
+    ? {
+        mechanism: config.saslMechanism as 'plain',
+        username: config.saslUsername,
+        password: config.saslPassword,
+      }
+    : undefined,
+});

@@ -1,0 +1,13 @@
+import type { TracingSettings } from '../observability/tracing/tracing.ts';
+import type { Config } from './settings.ts';
+
+/** Undefined when traces are wanted nowhere. */
+export const tracingSettings = (config: Config, service: string): TracingSettings | undefined =>
+  config.otlpEndpoint === null
+    ? undefined
+    : {
+        endpoint: config.otlpEndpoint,
+        sampler: config.tracesSampler,
+        samplerShare: config.tracesSamplerShare,
+        service,
+      };

@@ -1,0 +1,108 @@
+import { parseRedisUrl } from '../lookup/redis-url.ts';
+import { parseDatabaseUrl } from '../postgres/url.ts';
+
+/** What settings may hold: in words, and read from text; `read` gives undefined for what is not allowed. */
+
+export const integer = (minimum: number, maximum: number) => ({
+  allowed: `an integer from ${minimum} to ${maximum}`,
+  read: (text: string) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value >= minimum && value <= maximum ? value : undefined;
+  },
+});
+
+export const oneOf = <const Values extends readonly string[]>(...values: Values) => ({
+  allowed: values.join(', '),
+  read: (text: string): Values[number] | undefined => values.find((value) => value === text),
+});
+
+export const flag = {
+  allowed: 'true, false',
+  read: (text: string) => (text === 'true' ? true : text === 'false' ? false : undefined),
+};
+
+export const share = {
+  allowed: 'a share from 0 to 1, such as 0.1',
+  read: (text: string) => (/^(0?\.\d+|[01](\.0*)?)$/.test(text) ? Number(text) : undefined),
+};
+
+export const text = { allowed: 'any text', read: (value: string) => value };
+
+/** Of a URL; no segment of it leads back. */
+export const path = {
+  allowed: 'a path such as /lookup: a-z, A-Z, 0-9, ".", "_", "~", "-" and "/", without "/" at the end',
+  read: (value: string) => (/^(\/(?!\.{1,2}(\/|$))[\w.~-]+)*$/.test(value) ? value : undefined),
+};
+
+const tokenLength = 16;
+/** A secret that nobody guesses, of what a header can carry as it is. */
+export const token = {
+  allowed: `${tokenLength} or more letters, digits and characters "-._~+/", "=" only at the end`,
+  read: (value: string) => (value.length >= tokenLength && /^[\w.~+/-]+=*$/.test(value) ? value : undefined),
+};
+
+/** Names as they stand in a `Host` header, without a port, in lower case. */
+export const hostNames = {
+  allowed: 'host names without a port, several with commas between; *.example.org: every name below it',
+  read: (value: string) => {
+    const names = value.split(',').map((name) => name.trim().toLowerCase());
+    const isName = (name: string) => name.length <= 253 && /^(?:\*\.)?[\w-]+(?:\.[\w-]+)*$/.test(name);
+    return names.every(isName) ? names : undefined;
+  },
+};
+
+/** The name of a topic or group, by Kafka's own rule for topics. */
+export const kafkaName = {
+  allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", but not "." or ".."',
+  read: (value: string) => (/^(?!\.{1,2}$)[\w.-]{1,249}$/.test(value) ? value : undefined),
+};
+
+/** Each is unset unless it is given. */
+export const optional = <T>({
+  allowed,
+  read,
+}: {
+  allowed: string;
+  read: (text: string) => T | undefined;
+}) => ({
+  allowed,
+  preset: '',
+  read: (value: string): T | null | undefined => (value === '' ? null : read(value)),
+});
+
+export const brokers = {
+  allowed: 'host:port, or several with commas between',
+  read: (value: string) => {
+    const list = value.split(',').map((broker) => broker.trim());
+    const isAddress = (broker: string) => {
+      const [, port] = /^[^\s:/@]+:(\d{1,5})$/.exec(broker) ?? [];
+      return Number(port) >= 1 && Number(port) <= 65_535;
+    };
+    return list.every(isAddress) ? list : undefined;
+  },
+};
+
+export const url = (...protocols: string[]) => ({
+  allowed: `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  read: (value: string) => (protocols.includes(URL.parse(value)?.protocol ?? '') ? value : undefined),
+});
+
+export const databaseUrl = {
+  allowed:
+    'postgres://user:password@host:port/database with one host or several with commas between, and after a ? sslmode (disable, require, verify-ca or verify-full), target_session_attrs (any, read-write, read-only, primary, standby or prefer-standby), application_name and options',
+  read: (value: string) => (parseDatabaseUrl(value) ? value : undefined),
+};
+
+export const redisUrl = {
+  allowed:
+    'redis://user:password@host:port/database, redis-cluster://user:password@host:port with one host or several with commas between, or redis-sentinel://user:password@host:port/name/database with the hosts of Sentinels and the name of what they watch, and after a ? sentinel_username and sentinel_password; rediss instead of redis for TLS',
+  read: (value: string) => (parseRedisUrl(value) ? value : undefined),
+};
+
+export const halves = {
+  allowed: 'http, consumer, or both with a comma between',
+  read: (value: string) => {
+    const list = value.split(',').map((half) => half.trim());
+    return list.every((half) => half === 'http' || half === 'consumer') ? new Set(list) : undefined;
+  },
+};

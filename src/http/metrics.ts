@@ -1,0 +1,56 @@
+import type { Sql } from 'postgres';
+import { AggregatorRegistry, type MetricObject, Registry } from 'prom-client';
+import type { ConsumerThread } from '../ingest/thread.ts';
+import { addLookupMetrics, type LookupSources } from '../lookup/metrics.ts';
+import { addProcessMetrics } from '../observability/metrics/process.ts';
+import { createReadings } from '../observability/metrics/reading.ts';
+import { addThreadMetrics } from '../observability/metrics/thread.ts';
+import { addPoolMetrics } from '../postgres/pool-metrics.ts';
+import type { Feed } from './feed.ts';
+import type { Health } from './health.ts';
+import type { RequestCounts } from './request-counts.ts';
+import { addServiceMetrics } from './service-metrics.ts';
+
+type Sources = {
+  sql: Sql;
+  /** Of the pool behind `sql`. */
+  connections: number;
+  health: () => Promise<Health>;
+  consumers: readonly ConsumerThread[];
+  /** Absent when this process answers no lookups. */
+  lookups: (LookupSources & { requests: RequestCounts; feed: Feed | undefined }) | undefined;
+};
+
+/**
+ * All that Prometheus reads, of this thread and of the consumers'. Nothing is summed up here: what is a thread's own says
+ * whose in its label `thread`, so that a thread that starts again at 0 does not look as if all had.
+ */
+export const createMetrics = ({ sql, connections, health, consumers, lookups }: Sources) => {
+  const registry = new Registry();
+  const readings = createReadings(registry);
+  addProcessMetrics(readings);
+  addServiceMetrics(readings, { health, consumers });
+  if (lookups) {
+    addLookupMetrics(readings, lookups);
+    readings.gauge({
+      name: 'orders_feed_readers',
+      help: 'Readers of the live list',
+      read: () => lookups.feed?.readers() ?? 0,
+    });
+  }
+
+  const main = new Registry();
+  main.setDefaultLabels({ thread: 'main' });
+  const { stop } = addThreadMetrics(main);
+  addPoolMetrics(createReadings(main), sql, connections);
+
+  return {
+    async read(): Promise<string> {
+      const own = [registry, main].map((one) => one.getMetricsAsJSON() as unknown as Promise<MetricObject[]>);
+      const all = await Promise.all([...own, ...consumers.map((consumer) => consumer.metrics())]);
+      const counted = lookups ? [lookups.lookup.durations(), ...lookups.requests.metrics()] : [];
+      return AggregatorRegistry.aggregate([...all, counted]).metrics();
+    },
+    stop,
+  };
+};

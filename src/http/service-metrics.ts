@@ -1,0 +1,41 @@
+import type { ConsumerThread } from '../ingest/thread.ts';
+import type { Readings } from '../observability/metrics/reading.ts';
+import type { Health } from './health.ts';
+
+type Sources = { health: () => Promise<Health>; consumers: readonly ConsumerThread[] };
+
+/** The same as `/readyz` tells, so that the two never disagree, and the consumers' threads. */
+export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consumers }: Sources) => {
+  gauge({
+    name: 'orders_ready',
+    help: '1 while the process can do what it is there for, as /readyz tells',
+    read: async () => ((await health()).status === 'unready' ? 0 : 1),
+  });
+  gauge({
+    name: 'orders_service_up',
+    help: '1 while a service works, 0 while it is away; absent when this process does without it',
+    labels: ['service'],
+    async read() {
+      const { postgres, standby = { state: 'off' }, redis, kafka } = (await health()).parts;
+      return Object.entries({ postgres, standby, redis, kafka })
+        .filter(([, { state }]) => state !== 'off')
+        .map(([service, { state }]) => [{ service }, state === 'away' ? 0 : 1]);
+    },
+  });
+  gauge({
+    name: 'orders_consumer_up',
+    help: '1 while the thread of a consumer runs, 0 while it has ended and waits to be started again',
+    labels: ['thread'],
+    read: () =>
+      consumers.map((consumer) => {
+        const { name, thread } = consumer.state();
+        return [{ thread: name }, thread === undefined ? 1 : 0];
+      }),
+  });
+  counter({
+    name: 'orders_consumer_restarts_total',
+    help: 'How often the thread of a consumer ended unasked',
+    labels: ['thread'],
+    read: () => consumers.map((consumer) => [{ thread: consumer.state().name }, consumer.restarts()]),
+  });
+};

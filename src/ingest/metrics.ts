@@ -1,0 +1,186 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { DeadLetter } from './dead-letter.ts';
+import { type Fence, fenceReasons } from './fence.ts';
+import type { Batch, Outcome } from './ingest.ts';
+import type { KnownOffsets } from './lag.ts';
+import { type StartOffset, startReasons } from './start-offset.ts';
+
+const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
+
+type Readings = {
+  /** Partitions that wait for a service. */
+  paused: () => number;
+  commitsFailingSeconds: () => number;
+};
+
+/** What is measured of one consumer. */
+export const createConsumerMetrics = (registry: Registry, { paused, commitsFailingSeconds }: Readings) => {
+  const registers = [registry];
+  const stored = new Counter({ name: 'orders_stored_total', help: 'Orders that were new', registers });
+  const duplicates = new Counter({
+    name: 'orders_duplicates_total',
+    help: 'Messages with an order that was stored already',
+    registers,
+  });
+  const letters = new Counter({
+    name: 'orders_dead_letters_total',
+    help: 'Messages sent to the dead-letter topic',
+    labelNames: ['stage'],
+    registers,
+  });
+  // Shown before the first: Prometheus takes no notice of a counter that begins at 1.
+  for (const stage of stages) letters.inc({ stage }, 0);
+  const unreadable = new Counter({
+    name: 'orders_unreadable_batches_total',
+    help: 'Record batches that cannot be read, each of which became one dead letter without a value',
+    registers,
+  });
+  const lettered = new Counter({
+    name: 'orders_dead_letters_repeated_total',
+    help: 'Messages that were read again and have a dead letter already, so that none was sent',
+    registers,
+  });
+  const fences = new Counter({
+    name: 'orders_offset_fence_rejections_total',
+    help: 'Batches that were refused, as they did not begin at the stored offset (gap, repeated) or another member has the partition (claim)',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of fenceReasons) fences.inc({ reason }, 0);
+  const again = new Counter({
+    name: 'orders_offsets_read_again_total',
+    help: 'Offsets that an assignment went back, by reason',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of startReasons) again.inc({ reason }, 0);
+  const deleted = new Counter({
+    name: 'orders_records_deleted_unread_total',
+    help: 'Records that Kafka deleted before the group had read them',
+    labelNames: ['partition'],
+    registers,
+  });
+  const chunkMessages = new Histogram({
+    name: 'orders_chunk_messages',
+    help: 'Messages of a chunk, which is stored in one round trip',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    registers,
+  });
+  const chunkSeconds = new Histogram({
+    name: 'orders_chunk_duration_seconds',
+    help: 'Time from a chunk taken up to all of it safe',
+    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
+    registers,
+  });
+  const delay = new Histogram({
+    name: 'orders_ingest_delay_seconds',
+    help: "Time from a message's Kafka timestamp to its order stored",
+    buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300],
+    registers,
+  });
+  const lag = new Gauge({
+    name: 'orders_consumer_lag_messages',
+    help: "Messages of a partition after the committed offset; the group's leader has those of partitions that no consumer has yet",
+    labelNames: ['partition'],
+    registers,
+  });
+  new Gauge({
+    name: 'orders_consumer_paused_partitions',
+    help: 'Partitions that wait for a service to come back',
+    registers,
+    collect() {
+      this.set(paused());
+    },
+  });
+  new Gauge({
+    name: 'orders_consumer_commits_failing_seconds',
+    help: 'For how long no offset could be committed to Kafka; 0 while they can',
+    registers,
+    collect() {
+      this.set(commitsFailingSeconds());
+    },
+  });
+
+  const partitions = new Gauge({
+    name: 'orders_consumer_partitions',
+    help: 'Partitions that a consumer has',
+    registers,
+  });
+  const joins = new Counter({
+    name: 'orders_consumer_joins_total',
+    help: 'How often a consumer joined its group: at the start, and whenever partitions are given out anew',
+    registers,
+  });
+  const progressed = new Gauge({
+    name: 'orders_consumer_progress_timestamp_seconds',
+    help: 'When a consumer last committed an offset, or joined its group if that was later, in Unix time',
+    registers,
+  });
+
+  const offsets = new Map<number, { end?: bigint; committed?: bigint }>();
+  /** What was given out to all members, if it was this one that gave it out. */
+  let given: ReadonlySet<number> | undefined;
+  const show = (partition: number, { end, committed }: { end?: bigint; committed?: bigint }) => {
+    if (end === undefined || committed === undefined) return;
+    lag.set({ partition }, Number(end > committed ? end - committed : 0n));
+  };
+  const set = (partition: number, known: { end?: bigint; committed?: bigint }) => {
+    const before = offsets.get(partition);
+    if (!before) return;
+    show(partition, Object.assign(before, known));
+  };
+
+  return {
+    batch({ messages }: Pick<Batch, 'messages'>, outcome: Outcome, seconds: number) {
+      if (messages.length === 0) return;
+      stored.inc(outcome.stored.length);
+      duplicates.inc(outcome.duplicates);
+      for (const { stage, message } of outcome.letters) {
+        letters.inc({ stage });
+        if (message.unreadable) unreadable.inc();
+      }
+      lettered.inc(outcome.lettered);
+      chunkMessages.observe(messages.length);
+      chunkSeconds.observe(seconds);
+      const now = Date.now();
+      for (const { timestamp } of messages) delay.observe(Math.max(0, now - Number(timestamp)) / 1000);
+    },
+    progress: {
+      /** `all` are the partitions that were given out to anybody, where this member is the group's leader. */
+      assigned(assigned: readonly number[], all?: readonly number[]) {
+        given = all && new Set(all);
+        offsets.clear();
+        lag.reset();
+        for (const partition of assigned) {
+          offsets.set(partition, {});
+          // Shown before the first, as above.
+          deleted.inc({ partition }, 0);
+        }
+        partitions.set(assigned.length);
+        joins.inc();
+        progressed.setToCurrentTime();
+      },
+      began(partition: number, start: StartOffset, end: bigint) {
+        set(partition, { end, committed: start.start });
+        if (start.reason) again.inc({ reason: start.reason }, Number(start.again));
+        deleted.inc({ partition }, Number(start.deleted));
+      },
+      fenced: (reason: Fence['reason']) => fences.inc({ reason }),
+      /** Where a fetch began tells what is committed, until we have committed something ourselves. */
+      fetched: (partition: number, first: bigint, end: bigint) =>
+        set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
+      known(partition: number, { end, committed }: KnownOffsets) {
+        const own = offsets.get(partition);
+        if (own) {
+          const since = own.committed ?? committed;
+          set(partition, since === undefined ? { end } : { end, committed: since });
+        } else if (given && !given.has(partition) && committed !== undefined)
+          show(partition, { end, committed });
+      },
+      committed(partition: number, committed: bigint) {
+        set(partition, { committed });
+        progressed.setToCurrentTime();
+      },
+    },
+  };
+};

@@ -1,0 +1,71 @@
+import { Kafka, type KafkaConfig, KafkaJSError, logLevel, type SASLOptions } from 'kafkajs';
+import { unlessAborted, untilDone } from '../async/retry.ts';
+import type { Log } from '../observability/log.ts';
+import { oneLine } from '../observability/service-state.ts';
+import { type Brokers, createBrokers } from './brokers.ts';
+import { installDecoder } from './record-batches.ts';
+
+/** How to reach Kafka; plain data, so that it can be sent to a worker. */
+export type KafkaAddress = {
+  brokers: string[];
+  /** Whether there is TLS; the certificate and key in PEM, where Kafka asks for one. The broker's is always verified. */
+  ssl: boolean | { cert: string; key: string };
+  sasl: SASLOptions | undefined;
+};
+
+/**
+ * A client. kafkajs calls an error what is an ordinary change of state (a rebalance, a connection lost), and repeats it;
+ * so its lines are ours at level `debug`, and who uses the client logs the changes of state.
+ */
+export const createKafka = (
+  { brokers: configured, ssl, sasl }: KafkaAddress,
+  clientId: string,
+  log: Log,
+  brokers: Brokers = createBrokers(configured, log),
+): Kafka => {
+  installDecoder();
+  const config: KafkaConfig = {
+    clientId,
+    // kafkajs itself begins each client with the first of the list, and forgets what it has learned of the cluster.
+    brokers: () => [brokers.next()],
+    socketFactory: brokers.connect,
+    ssl,
+    connectionTimeout: 3_000,
+    // What may rightly take longer has a longer one of its own. A broker that is silent for so long is left.
+    requestTimeout: 5_000,
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+    logLevel: logLevel.INFO,
+    logCreator:
+      () =>
+      ({ namespace, log: { message, timestamp: _, logger: __, ...details } }) =>
+        log.debug({ kafkajs: namespace, ...details }, message),
+  };
+  if (sasl) config.sasl = sasl;
+  return new Kafka(config);
+};
+
+/** Whether it is no use to try again: Kafka is there, and refuses; or it is no error of Kafka's. */
+export const isFinal = (error: unknown): boolean => {
+  if (!(error instanceof KafkaJSError)) return true;
+  // kafkajs wraps what it gave up on in an error that is not retriable, whatever the cause.
+  return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
+};
+
+/** Does what asks Kafka, again if need be, but not for ever. */
+export type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** For commands, which somebody waits for: after `ms` without an answer of Kafka's it rejects with a line that says so. */
+export const patientFor =
+  (ms: number, brokers: string): Patiently =>
+  async (work) => {
+    const signal = AbortSignal.timeout(ms);
+    let reason = '';
+    const failed = (error: unknown) => {
+      reason = `: ${oneLine(error)}`;
+    };
+    try {
+      return await unlessAborted(signal, untilDone(work, { signal, isFinal, failed }));
+    } catch (error) {
+      throw error === signal.reason ? new Error(`Kafka at ${brokers} does not answer${reason}`) : error;
+    }
+  };

@@ -1,0 +1,35 @@
+import type { Document } from '../order/encoded-order.ts';
+import type { OrderUid } from '../order/order.ts';
+
+/** As `OrderCache`, but at once. */
+export type MemoryCache = {
+  get(uid: OrderUid): Document | undefined;
+  put(uid: OrderUid, document: Document): void;
+  size(): number;
+  /** Orders that have left because there was no room. */
+  evictions(): number;
+};
+
+/** The tier in this process. A ring of uids remembers the order of entry, so that entering and leaving are O(1). */
+export const createMemoryCache = (limit: number): MemoryCache => {
+  const documents = new Map<OrderUid, Document>();
+  const queue = new Array<OrderUid | undefined>(limit);
+  let next = 0;
+  let evictions = 0;
+  return {
+    get: (uid) => documents.get(uid),
+    put(uid, document) {
+      if (documents.has(uid)) return;
+      const oldest = queue[next];
+      if (oldest !== undefined) {
+        documents.delete(oldest);
+        evictions++;
+      }
+      queue[next] = uid;
+      next = (next + 1) % limit;
+      documents.set(uid, document);
+    },
+    size: () => documents.size,
+    evictions: () => evictions,
+  };
+};

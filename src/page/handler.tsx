@@ -1,0 +1,97 @@
+import { Html } from '@elysiajs/html';
+import { Elysia } from 'elysia';
+import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' };
+import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' };
+import adaptStyle from '../../views/assets/adapt.css' with { type: 'text' };
+import baseStyle from '../../views/assets/base.css' with { type: 'text' };
+import icon from '../../views/assets/icon.svg' with { type: 'text' };
+import itemsStyle from '../../views/assets/items.css' with { type: 'text' };
+import liveStyle from '../../views/assets/live.css' with { type: 'text' };
+import liveScript from '../../views/assets/live.js' with { type: 'text' };
+import lookupStyle from '../../views/assets/lookup.css' with { type: 'text' };
+import orderStyle from '../../views/assets/order.css' with { type: 'text' };
+import pageScript from '../../views/assets/page.js' with { type: 'text' };
+import { createFormat } from '../../views/format.ts';
+import { Fragment, Page } from '../../views/page.tsx';
+import { texts } from '../../views/text.ts';
+import { linkTo, type View } from '../../views/view.ts';
+import { acceptsGzip, createAsset } from '../http/asset.ts';
+import { isSecure } from '../http/forwarded.ts';
+import { securityHeaders } from '../http/security-headers.ts';
+import { queryOf } from '../http/target.ts';
+import type { Lookup } from '../lookup/lookup.ts';
+import { createFind, cutUid } from './find.ts';
+import { changeSettings, moveTo, readSettings } from './preferences.ts';
+
+const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
+
+type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number };
+
+/**
+ * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. Whatever
+ * `lookup` throws that is not `Unavailable` is left to the app's own error handling.
+ */
+export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) => {
+  const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
+  // One module: a request less each, and nothing global.
+  const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
+  const assets = {
+    style: createAsset('page.css', 'text/css', styles.join('\n')),
+    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
+    icon: createAsset('icon.svg', 'image/svg+xml', icon),
+  };
+  const paths = { style: assets.style.link, script: assets.script.link, icon: assets.icon.link };
+  const formats = { ru: createFormat('ru'), en: createFormat('en') };
+
+  const find = createFind(lookup);
+
+  const answer = async (request: Request) => {
+    const url = new URL(queryOf(request.url), 'http://localhost/');
+    const changed = changeSettings(url, isSecure(request, trustedProxies));
+    if (changed) return changed;
+
+    const asked = url.searchParams.get('uid');
+    const given = cutUid(asked ?? '');
+    const finding = await find(given);
+    const isPart = request.headers.get('hx-request-type') === 'partial';
+    if (!isPart && asked !== null && given !== finding.given) return moveTo(linkTo(finding.given));
+
+    const settings = readSettings(request);
+    const { language } = settings;
+    const view: View = { ...settings, text: texts[language], format: formats[language], now: new Date() };
+    const headers: Record<string, string> = {
+      ...securityHeaders(),
+      'content-type': 'text/html; charset=utf-8',
+      'content-language': language,
+      // An order is personal, and Back must not show a part as if it were the page.
+      'cache-control': 'private, no-store',
+      vary: 'accept-encoding, accept-language, cookie, hx-request-type',
+    };
+    const respond = (html: JSX.Element) => {
+      const status = statuses[finding.state];
+      if (!acceptsGzip(request)) return new Response(html as string, { status, headers });
+      const gzipped = Bun.gzipSync(html as string);
+      return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
+    };
+    if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfter}`;
+    if (isPart) {
+      headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
+      return respond(<Fragment view={view} finding={finding} />);
+    }
+    return respond(<Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />);
+  };
+
+  const app = new Elysia({ name: 'page' })
+    .get('/', ({ request }) => answer(request))
+    .head('/', ({ request }) => answer(request));
+  for (const { path, respond } of Object.values(assets)) {
+    app.get(path, ({ request }) => respond(request));
+  }
+  return app;
+};
+
+/** Whether the browser is at this order's address already: looking it up again adds nothing to its history. */
+const isAt = (request: Request, uid: string) => {
+  const address = URL.parse(request.headers.get('hx-current-url') ?? '');
+  return address !== null && (address.searchParams.get('uid') ?? '') === uid;
+};

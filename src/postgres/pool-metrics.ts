@@ -1,0 +1,30 @@
+import type { Sql } from 'postgres';
+import type { Readings } from '../observability/metrics/reading.ts';
+import { poolOf } from './pool.ts';
+
+/** Of a pool of at most `connections` connections. */
+export const addPoolMetrics = ({ gauge }: Readings, sql: Sql, connections: number) => {
+  gauge({
+    name: 'orders_postgres_pool_connections',
+    help: 'Connections to PostgreSQL by what they do',
+    labels: ['state'],
+    read() {
+      const { connecting, idle, busy } = poolOf(sql);
+      return [
+        [{ state: 'connecting' }, connecting],
+        [{ state: 'idle' }, idle],
+        [{ state: 'busy' }, busy],
+      ];
+    },
+  });
+  gauge({
+    name: 'orders_postgres_pool_connections_max',
+    help: 'Connections to PostgreSQL that there may be (DATABASE_POOL)',
+    read: () => connections,
+  });
+  gauge({
+    name: 'orders_postgres_pool_waiting_queries',
+    help: 'Queries that wait for a connection, or behind another query on one',
+    read: () => poolOf(sql).waiting,
+  });
+};

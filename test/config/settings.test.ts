@@ -1,0 +1,291 @@
+import { expect, test } from 'bun:test';
+import { kafkaAddress } from '../../src/config/kafka-address.ts';
+import { readConfig, settings } from '../../src/config/settings.ts';
+import { type DatabaseAddress, parseDatabaseUrl } from '../../src/postgres/url.ts';
+import { makeCertificates } from '../support/certificates.ts';
+
+const errorOf = (environment: Record<string, string>) => {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`allowed: ${JSON.stringify(environment)}`);
+};
+
+test('nothing set is a configuration: everything embedded', () => {
+  expect(readConfig({})).toMatchObject({
+    port: 8081,
+    host: '127.0.0.1',
+    brokers: null,
+    topic: 'orders',
+    deadLetterTopic: 'orders_dlq',
+    groupId: 'order-consumers',
+    partitions: 8,
+    kafkaSsl: false,
+    saslMechanism: null,
+    databaseUrl: null,
+    redisUrl: null,
+    cacheLimit: 1000,
+    warmUpConcurrency: 50,
+    dataDir: '.data',
+    logLevel: 'info',
+    otlpEndpoint: null,
+    tracesSampler: 'parentbased_always_on',
+    tracesSamplerShare: 1,
+    liveFeed: null,
+    consumers: 1,
+    serve: new Set(['http', 'consumer']),
+  });
+});
+
+test('an empty variable is an unset one', () => {
+  const empty = Object.fromEntries(Object.values(settings).map(({ variable }) => [variable, '']));
+  expect(readConfig(empty)).toEqual(readConfig({}));
+});
+
+test('what is set is read', () => {
+  expect(
+    readConfig({
+      PORT: '0',
+      KAFKA_BROKERS: 'one:9092, two.example.com:65535',
+      KAFKA_TOPIC: 'Orders.v2_x-y',
+      KAFKA_SSL: 'true',
+      KAFKA_SASL_MECHANISM: 'scram-sha-512',
+      KAFKA_SASL_USERNAME: 'lookup',
+      KAFKA_SASL_PASSWORD: ' with spaces ',
+      DATABASE_URL: 'postgres://u:p@host/db',
+      ALLOWED_HOSTS: 'Orders.example.org, *.internal,10.0.0.1',
+      LIVE_FEED: 'false',
+      SERVE: 'http',
+      CONSUMERS: '64',
+      LOG_LEVEL: 'silent',
+    }),
+  ).toMatchObject({
+    port: 0,
+    brokers: ['one:9092', 'two.example.com:65535'],
+    topic: 'Orders.v2_x-y',
+    kafkaSsl: true,
+    saslMechanism: 'scram-sha-512',
+    saslPassword: ' with spaces ',
+    databaseUrl: 'postgres://u:p@host/db',
+    allowedHosts: ['orders.example.org', '*.internal', '10.0.0.1'],
+    liveFeed: false,
+    serve: new Set(['http']),
+    consumers: 64,
+    logLevel: 'silent',
+  });
+});
+
+test.each([
+  ['PORT', ['-1', '65536', '1.5', '1e3', '0x10', ' 80', '80 ', 'http', '9'.repeat(400), '٨٠']],
+  [
+    'KAFKA_BROKERS',
+    [
+      'host',
+      'host:',
+      ':9092',
+      'host:0',
+      'host:65536',
+      'kafka://host:9092',
+      'a:1,',
+      'a:1;b:2',
+      'a b:1',
+      'u:p@a:1',
+    ],
+  ],
+  ['METRICS_PORT', ['65536', 'none', '8081']],
+  [
+    'ALLOWED_HOSTS',
+    ['a:80', 'a,,b', 'http://a', '*', '*a', 'a.*.b', 'a b', '.a', 'a..b', `${'a'.repeat(254)}`],
+  ],
+  ['KAFKA_TOPIC', ['a b', 'имя', '.', '..', 'x'.repeat(250), 'a/b', 'orders\n']],
+  ['KAFKA_DLQ_TOPIC', ['a,b', '..', 'orders']],
+  ['KAFKA_GROUP_ID', ['a b']],
+  ['KAFKA_PARTITIONS', ['0', '10001', 'eight']],
+  ['KAFKA_SSL', ['yes', '1', 'TRUE', 'constructor', 'toString', '__proto__']],
+  ['KAFKA_SASL_MECHANISM', ['PLAIN', 'oauthbearer']],
+  ['KAFKA_SSL_CERT', ['/nowhere.pem', import.meta.path]],
+  ['KAFKA_SSL_KEY', ['/nowhere.pem', import.meta.dir]],
+  [
+    'DATABASE_URL',
+    [
+      'mysql://host/db',
+      'host/db',
+      'postgres',
+      'postgres://u:half%zz@host/db',
+      'postgres://u:12#half@host/db',
+      'postgres://u:12?half@host/db',
+      'postgres://one,/db',
+      'postgres://one,two/db?target_session_attrs=secondary',
+      'postgres://host/db?sslmode=prefer',
+      'postgres://host/db?sslmode=verify_full',
+      'postgres://host/db?sslmode=constructor',
+      'postgres://host/db?sslmode=verify-full&sslrootcert=/ca.pem',
+      'postgres://host/db?ssl=true',
+      'postgres://host/db?channel_binding=require',
+      'postgres://host/db?password=secret',
+    ],
+  ],
+  ['DATABASE_POOL', ['0', '1001']],
+  [
+    'REDIS_URL',
+    [
+      'http://host',
+      'host:6379',
+      'redis://u:12#half@host',
+      'rediss://host?ssl_cert_reqs=none',
+      'redis-cluster://one,two?x',
+      'redis-cluster://one,two/1',
+      'redis-sentinel://one,two',
+      'redis-sentinel://one,two/',
+      'redis-sentinel://one,/orders',
+      'redis-sentinel://one/orders/x',
+      'redis-sentinel://one/orders/1/2',
+      'redis-sentinel://one/orders?tls=true',
+      'redis-sentinels://one/orders',
+    ],
+  ],
+  ['CACHE_LIMIT', ['0', '-1', '1000001']],
+  ['WARMUP_CONCURRENCY', ['0', '1001']],
+  ['LOG_LEVEL', ['loud', 'INFO']],
+  ['OTEL_EXPORTER_OTLP_ENDPOINT', ['collector:4318', 'grpc://collector', '/v1/traces']],
+  ['OTEL_TRACES_SAMPLER', ['all', 'jaeger_remote']],
+  ['OTEL_TRACES_SAMPLER_ARG', ['-1', '1.5', '10%', '1e-1', '.']],
+  ['LIVE_FEED', ['on', 'valueOf']],
+  ['CONSUMERS', ['0', '65']],
+  ['SERVE', ['web', 'http,', 'http;consumer']],
+])('%s does not hold what it may not, and one line says so', (variable, values) => {
+  for (const value of values) {
+    const message = errorOf({ [variable]: value });
+    expect(message).toMatch(/^[^\r\n]+$/);
+    expect(message).toStartWith(`${variable} holds `);
+    expect(message).toContain('; it may hold: ');
+    if (!/URL/.test(variable)) expect(message).toContain(JSON.stringify(value));
+  }
+});
+
+const login = {
+  KAFKA_BROKERS: 'one:9092',
+  KAFKA_SASL_MECHANISM: 'plain',
+  KAFKA_SASL_USERNAME: 'lookup',
+  KAFKA_SASL_PASSWORD: 'secret',
+};
+const certificate = { KAFKA_BROKERS: 'one:9092', KAFKA_SSL: 'true', KAFKA_SSL_CERT: '', KAFKA_SSL_KEY: '' };
+
+test.each(['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'])(
+  'a login to Kafka without %s is none, and one line says so',
+  (missing) => {
+    expect(readConfig(login)).toMatchObject({ saslMechanism: 'plain', saslUsername: 'lookup' });
+    expect(errorOf({ ...login, [missing]: '' })).toMatch(
+      new RegExp(`^${missing} is not set; KAFKA_SASL_\\w+ needs it$`),
+    );
+  },
+);
+
+test('a certificate for Kafka comes with its key, and with TLS', async () => {
+  await using made = await makeCertificates();
+  const own = await made.authority('own');
+  const full = { ...certificate, KAFKA_SSL_CERT: own.cert, KAFKA_SSL_KEY: own.key };
+  expect(kafkaAddress(readConfig(full), ['one:9092'])).toEqual({
+    brokers: ['one:9092'],
+    ssl: { cert: await Bun.file(own.cert).text(), key: await Bun.file(own.key).text() },
+    sasl: undefined,
+  });
+  expect(errorOf({ ...full, KAFKA_SSL_KEY: '' })).toBe('KAFKA_SSL_KEY is not set; KAFKA_SSL_CERT needs it');
+  expect(errorOf({ ...full, KAFKA_SSL_CERT: '' })).toBe('KAFKA_SSL_CERT is not set; KAFKA_SSL_KEY needs it');
+  expect(errorOf({ ...full, KAFKA_SSL: 'false' })).toStartWith('KAFKA_SSL holds "false"; ');
+});
+
+test('TLS and logins are not for the embedded broker, and verifying cannot be switched off', () => {
+  expect(errorOf({ KAFKA_SSL: 'true' })).toStartWith('KAFKA_BROKERS is not set; ');
+  expect(errorOf({ ...login, KAFKA_BROKERS: '' })).toStartWith('KAFKA_BROKERS is not set; ');
+  expect(errorOf({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toStartWith(
+    'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; ',
+  );
+});
+
+test('DATABASE_PASSWORD is for both servers, unless the standby has a password of its own', () => {
+  const urls = (standby: string) =>
+    readConfig({
+      DATABASE_URL: 'postgres://u@a/db',
+      DATABASE_PASSWORD: 'p@',
+      DATABASE_READ_URL: `postgres://${standby}/db`,
+    });
+  expect(urls('u@b')).toMatchObject({
+    databaseUrl: 'postgres://u:p%40@a/db',
+    databaseReadUrl: 'postgres://u:p%40@b/db',
+  });
+  expect(urls('u:own@b').databaseReadUrl).toBe('postgres://u:own@b/db');
+});
+
+test('a standby for lookups needs a primary, and orders are not stored on a standby', () => {
+  expect(errorOf({ DATABASE_READ_URL: 'postgres://standby/db' })).toBe(
+    'DATABASE_URL is not set; DATABASE_READ_URL needs it',
+  );
+  const onStandby = { DATABASE_URL: 'postgres://u:secret@a,b/db?target_session_attrs=standby' };
+  expect(errorOf(onStandby)).toStartWith('DATABASE_URL asks for target_session_attrs=standby; ');
+  expect(errorOf(onStandby)).not.toContain('secret');
+  expect(readConfig({ ...onStandby, SERVE: 'http' }).serve).toEqual(new Set(['http']));
+});
+
+test('a secret is in no message', () => {
+  for (const [variable, value] of [
+    ['DATABASE_URL', 'mysql://user:secret@host/db'],
+    ['DATABASE_URL', 'postgres://user:secret%zz@host/db'],
+    ['DATABASE_URL', 'postgres://host/db?sslpassword=secret'],
+    ['REDIS_URL', 'http://user:secret@host'],
+    ['METRICS_TOKEN', 'a secret'],
+  ] as const)
+    expect(errorOf({ [variable]: value })).not.toContain('secret');
+  const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
+  expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+    'DATABASE_PASSWORD',
+    'DATABASE_READ_URL',
+    'DATABASE_URL',
+    'KAFKA_SASL_PASSWORD',
+    'METRICS_TOKEN',
+    'REDIS_URL',
+  ]);
+});
+
+test('each setting has a variable of its own, and says what it means and what it may hold', () => {
+  const all = Object.values(settings);
+  expect(new Set(all.map(({ variable }) => variable)).size).toBe(all.length);
+  for (const { variable, meaning, allowed } of all) {
+    expect(variable).toMatch(/^[A-Z_]+$/);
+    expect(meaning).toMatch(/^[^\n]{5,}$/);
+    expect(allowed).toMatch(/^[^\n]{5,}$/);
+  }
+});
+
+test('DATABASE_PASSWORD may hold any character, and completes a DATABASE_URL with a user and no password', () => {
+  const password = 'p@ss:w/rd?#%41 &"\'ü';
+  for (const url of ['postgres://orders@host:5432/db?sslmode=require', 'postgresql://orders@host/db']) {
+    const { databaseUrl } = readConfig({ DATABASE_URL: url, DATABASE_PASSWORD: password });
+    expect(parseDatabaseUrl(databaseUrl ?? '')).toEqual({
+      ...(parseDatabaseUrl(url) as DatabaseAddress),
+      password,
+    });
+  }
+  for (const url of ['', 'postgres://host/db', 'postgres://u:p@host/db'])
+    expect(errorOf({ DATABASE_URL: url, DATABASE_PASSWORD: 'secret' })).toBe(
+      'DATABASE_PASSWORD is set; it needs a DATABASE_URL with a user and without a password',
+    );
+});
+
+test('BASE_PATH is a path without a slash at its end, and no segment of it leads back', () => {
+  for (const path of ['', '/lookup', '/a/b.c_d~e-f'])
+    expect(readConfig({ BASE_PATH: path }).basePath).toBe(path);
+  for (const path of ['lookup', '/', '/lookup/', '//x', '/a/../b', '/.', '/a b', '/a?b', '/ü'])
+    expect(errorOf({ BASE_PATH: path })).toStartWith(
+      `BASE_PATH holds "${path}"; it may hold: a path such as /lookup`,
+    );
+});
+
+test('a token of 16 characters is one; a shorter one stops the start with a line that says how long it has to be, and not the token', () => {
+  expect(readConfig({ METRICS_TOKEN: 'abcdefghijklmno1' }).metricsToken).toBe('abcdefghijklmno1');
+  const message = errorOf({ METRICS_TOKEN: 'abcdefghijklmno' });
+  expect(message).toStartWith('METRICS_TOKEN holds a value that is not shown; it may hold: 16 or more');
+  expect(message).not.toContain('abcdefghijklmno');
+});

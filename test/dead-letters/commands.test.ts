@@ -1,0 +1,171 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import type { IHeaders } from 'kafkajs';
+import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
+import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { silent, topicName, until } from '../support/services.ts';
+import { testWith } from '../support/test-with.ts';
+
+setDefaultTimeout(60_000);
+
+const letterOf = (value: Buffer | string | null, more: Partial<DeadLetter['message']> = {}): DeadLetter => ({
+  message: {
+    topic: 'orders',
+    partition: 3,
+    offset: '42',
+    key: Buffer.from('the key'),
+    value: typeof value === 'string' ? Buffer.from(value) : value,
+    timestamp: '1700000000000',
+    headers: {},
+    ...more,
+  },
+  stage: 'validate',
+  error: 'ValidationError',
+  reason: 'order_uid is missing',
+});
+
+/** A dead-letter topic of the test's own and what sends to it. */
+const openLetters = async (addresses?: string[]) => {
+  const kafka = await kafkaClient(addresses);
+  const topic = topicName();
+  const topics = { topic, deadLetterTopic: `${topic}_dlq`, partitions: 1 };
+  await ensureTopics(kafka, topics, silent);
+  const rooms: number[] = [];
+  const letters = createDeadLetters({
+    kafka,
+    topic: topics.deadLetterTopic,
+    async makeRoom(letterBytes) {
+      rooms.push(letterBytes);
+      await ensureTopics(kafka, { ...topics, letterBytes }, silent);
+    },
+  });
+  await letters.connect();
+  return {
+    ...letters,
+    kafka,
+    rooms,
+    topic: topics.deadLetterTopic,
+    sent: () => readTopic(topics.deadLetterTopic),
+    async configure(name: string, value: string) {
+      const admin = kafka.admin();
+      await admin.connect();
+      const configEntries = [{ name, value }];
+      await admin.alterConfigs({
+        validateOnly: false,
+        resources: [{ type: 2, name: topics.deadLetterTopic, configEntries }],
+      });
+      await admin.disconnect();
+    },
+    [Symbol.asyncDispose]: () => letters.disconnect(),
+  };
+};
+
+test('key, value, headers and timestamp stay as they came, and six headers say where from and why', async () => {
+  await using letters = await openLetters();
+  const headers: IHeaders = {
+    bytes: Buffer.from([0, 255, 254]),
+    none: null as never,
+    empty: Buffer.alloc(0),
+    twice: [Buffer.from('a'), null as never, Buffer.from('b')],
+    ключ: Buffer.from('значение'),
+    toString: Buffer.from('x'),
+  };
+  Object.defineProperty(headers, '__proto__', { value: Buffer.from('y'), enumerable: true });
+  const value = Buffer.from([0xff, 0x00, 0xd0]);
+  await letters.send([letterOf(value, { headers, key: Buffer.from([0xff, 0xfe]) })]);
+  const [letter] = await letters.sent();
+  expect(letter?.key).toEqual(Buffer.from([0xff, 0xfe]));
+  expect(letter?.value).toEqual(value);
+  expect(letter?.timestamp).toBe('1700000000000');
+  const all = new Map(Object.entries(letter?.headers ?? {}));
+  for (const [name, held] of Object.entries(headers)) expect(all.get(name), name).toEqual(held as never);
+  const why = [...all].filter(([name]) => !Object.hasOwn(headers, name));
+  expect(Object.fromEntries(why.map(([name, held]) => [name, String(held)]))).toEqual({
+    '__connect.errors.topic': 'orders',
+    '__connect.errors.partition': '3',
+    '__connect.errors.offset': '42',
+    '__connect.errors.stage': 'validate',
+    '__connect.errors.exception.class.name': 'ValidationError',
+    '__connect.errors.exception.message': 'order_uid is missing',
+  });
+});
+
+test('a letter that was sent back and failed again tells of its last failure only', async () => {
+  await using letters = await openLetters();
+  const headers = { '__connect.errors.stage': [Buffer.from('parse'), Buffer.from('store')] };
+  await letters.send([letterOf('again', { headers })]);
+  expect(String((await letters.sent())[0]?.headers['__connect.errors.stage'])).toBe('validate');
+});
+
+test('no key and no value stay none, an empty one stays empty', async () => {
+  await using letters = await openLetters();
+  await letters.send([letterOf(null, { key: null }), letterOf('', { key: Buffer.alloc(0) })]);
+  const [none, empty] = await letters.sent();
+  expect([none?.key, none?.value]).toEqual([null, null]);
+  expect([empty?.key, empty?.value]).toEqual([Buffer.alloc(0), Buffer.alloc(0)]);
+});
+
+test('times in any order, before 1970 or none at all, are kept', async () => {
+  await using letters = await openLetters();
+  const times = ['1700000000000', '5', '1600000000000', '0', '-1', '1700000000001'];
+  await letters.send(times.map((timestamp) => letterOf(timestamp, { timestamp })));
+  expect((await letters.sent()).map(({ timestamp }) => timestamp)).toEqual(times);
+});
+
+test('letters that a broker has taken and not acknowledged cost none that follow', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  await letters.send([letterOf('first')]);
+  // As often as kafkajs tries.
+  broker.faults.drop('Produce', 'after', 6);
+  const unlucky = [letterOf('unlucky')];
+  await expect(letters.send(unlucky)).rejects.toThrow();
+  await letters.send([letterOf('second')]);
+  await letters.send(unlucky);
+  await letters.send([letterOf('third')]);
+  const { values } = await broker.consumer(letters.topic, { groupId: 'reader' });
+  const admin = await broker.admin();
+  const [end] = await admin.fetchTopicOffsets(letters.topic);
+  await until(() => values.length === Number(end?.high));
+  expect(new Set(values)).toEqual(new Set(['first', 'unlucky', 'second', 'third']));
+});
+
+test('of letters that failed half-way, those acknowledged are not sent again', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  const large = Array.from({ length: 4 }, (_, n) => letterOf(`${n}${'x'.repeat(400_000)}`));
+  // The first two requests pass.
+  broker.faults.delay('Produce', 0, 2);
+  broker.faults.drop('Produce', 'before', 6);
+  await expect(letters.send(large)).rejects.toThrow();
+  await letters.send(large);
+  await letters.send(large);
+  const admin = await broker.admin();
+  expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('4');
+});
+
+test('letters that do not fit together go alone, and one that does not fit alone makes room for itself', async () => {
+  await using letters = await openLetters();
+  await letters.configure('max.message.bytes', '20000');
+  const bytes = (length: number) => crypto.getRandomValues(Buffer.alloc(length)) as Buffer;
+  const values = [bytes(9_000), bytes(9_000), bytes(9_000), bytes(60_000), bytes(10)];
+  await letters.send(values.map((value) => letterOf(value)));
+  expect((await letters.sent()).map(({ value }) => value)).toEqual(values);
+  expect(letters.rooms).toHaveLength(1);
+  expect(letters.rooms[0]).toBeGreaterThan(60_000);
+});
+
+testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
+  'a letter whose time the topic refuses goes without it',
+  async () => {
+    await using letters = await openLetters();
+    await letters.configure('message.timestamp.before.max.ms', '1000');
+    const now = Date.now();
+    await letters.send([letterOf('old'), letterOf('new', { timestamp: String(now) })]);
+    const sent = await letters.sent();
+    expect(sent.map(({ value }) => String(value))).toEqual(['old', 'new']);
+    expect(Number(sent[0]?.timestamp)).toBeGreaterThanOrEqual(now);
+    expect(sent[1]?.timestamp).toBe(String(now));
+  },
+);

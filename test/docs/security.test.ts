@@ -1,0 +1,86 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { createStore } from '../../src/postgres/store.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { uniqueName } from '../support/database.ts';
+import { startProgram } from '../support/program.ts';
+import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
+import { brokers, testDatabase, until } from '../support/services.ts';
+import { testWith } from '../support/test-with.ts';
+
+setDefaultTimeout(90_000);
+
+const document = await Bun.file(`${import.meta.dir}/../../SECURITY.md`).text();
+const [, grants = ''] = /```sql\n([^`]+)```/.exec(document) ?? [];
+const [, deletion = ''] = /`(delete from [^`]+)`/.exec(document) ?? [];
+const [, script = '', keys = ''] = /`redis-cli eval "([^"]+)" 2 ([^`]+) UID`/.exec(document) ?? [];
+
+const environmentOf = async (databaseUrl: string) => {
+  const topic = uniqueName('orders');
+  return {
+    KAFKA_BROKERS: (await brokers()).join(','),
+    KAFKA_TOPIC: topic,
+    KAFKA_DLQ_TOPIC: `${topic}_dlq`,
+    KAFKA_GROUP_ID: topic,
+    KAFKA_PARTITIONS: '1',
+    DATABASE_URL: databaseUrl,
+  };
+};
+
+test('the rights that SECURITY.md grants are enough to run, and no table can be made or order deleted with them', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const role = uniqueName('lookup');
+  await sql.unsafe(`create role ${role} login password 'pa55'`);
+  try {
+    await sql.unsafe('revoke create on schema public from public');
+    await sql.unsafe(grants.replaceAll('to lookup', `to ${role}`));
+    const url = Object.assign(new URL(database.url), { username: role, password: 'pa55' }).href;
+    const environment = await environmentOf(url);
+    await using program = startProgram(environment);
+    const address = await program.url();
+    await using producer = startProgram(environment, ['producer.ts', '--count', '1', '--seed', '5']);
+    expect(await producer.ended()).toMatchObject({ status: 0, errors: '' });
+    const { order_uid } = createOrderMaker({ seed: 5 })();
+    await until(async () => (await fetch(`${address}/order/${order_uid}`)).status === 200, 30_000);
+    expect((await program.stop('SIGTERM')).status).toBe(0);
+    await sql.begin(async (tx) => {
+      await tx.unsafe(`set local role ${role}`);
+      for (const statement of ['create table mine ()', 'delete from orders', 'update items set price = 1'])
+        await expect(tx.savepoint((inner) => inner.unsafe(statement))).rejects.toThrow('permission denied');
+    });
+  } finally {
+    await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
+  }
+});
+
+testWith(hasRedisServer, 'redis-server')(
+  'an order is gone after the steps that SECURITY.md names',
+  async () => {
+    await using database = await testDatabase();
+    await using redis = await startRedisServer();
+    const orders = Array.from({ length: 3 }, createOrderMaker({ seed: 6 }));
+    await createStore(database.sql).save(orders);
+    const uid = orders[1]?.order_uid as string;
+    const environment = {
+      ...(await environmentOf(database.url)),
+      REDIS_URL: redis.url,
+      SERVE: 'http',
+    };
+    const statusesIn = async (program: ReturnType<typeof startProgram>) => {
+      await program.said('the cache is warm', 30_000);
+      const url = await program.url();
+      return Promise.all(
+        orders.map(async ({ order_uid }) => (await fetch(`${url}/order/${order_uid}`)).status),
+      );
+    };
+    await using first = startProgram(environment);
+    expect(await statusesIn(first)).toEqual([200, 200, 200]);
+    await until(async () => (await redis.admin.hlen('{orders}:documents')) === 3);
+    await database.sql.unsafe(deletion.replace('UID', uid));
+    await redis.admin.eval(script, 2, ...keys.split(' '), uid);
+    await first.stop('SIGTERM');
+    await using second = startProgram(environment);
+    expect(await statusesIn(second)).toEqual([200, 404, 200]);
+    expect(await redis.admin.llen('{orders}:queue')).toBe(2);
+  },
+);

@@ -1,0 +1,157 @@
+import { afterAll, expect, test } from 'bun:test';
+import { createFeed } from '../../src/http/feed.ts';
+import type { Summary } from '../../src/order/summary.ts';
+import { openApp } from '../support/open-app.ts';
+import { until } from '../support/until.ts';
+
+const summaryOf = (number: number, more: Partial<Summary> = {}): Summary => ({
+  uid: `order-${number}`,
+  placed: '2026-01-01T00:00:00Z',
+  items: 1,
+  amount: number,
+  currency: 'RUB',
+  stored: '2026-01-01T00:00:01Z',
+  ...more,
+});
+
+const feeds: ReturnType<typeof createFeed>[] = [];
+const open = () => {
+  const feed = createFeed();
+  feeds.push(feed);
+  return feed;
+};
+afterAll(() => {
+  for (const feed of feeds) feed.close();
+});
+
+/** Reads a stream in the background. */
+const read = (stream: ReadableStream<Uint8Array> | undefined) => {
+  const state = { text: '', ended: false };
+  const uids = () =>
+    [...state.text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string).uid);
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const part of stream as unknown as AsyncIterable<Uint8Array>)
+      state.text += decoder.decode(part);
+    state.ended = true;
+  })();
+  return { state, uids };
+};
+
+test('a reader gets something at once, and each order as an event of one line', async () => {
+  const feed = open();
+  const { state, uids } = read(feed.open());
+  await until(() => state.text.startsWith(': '));
+  feed.publish([summaryOf(1, { uid: 'line\nbreak\r\ndata: x' })]);
+  await until(() => uids().length === 1);
+  expect(uids()).toEqual(['line\nbreak\r\ndata: x']);
+  expect(state.text).toEndWith('}\n\n');
+  expect(state.text.split('\n\n')).toHaveLength(3);
+});
+
+test('of many orders at once a sample is shown, the last of them for sure', async () => {
+  const feed = open();
+  const { uids } = read(feed.open());
+  const begun = Date.now();
+  let number = 0;
+  await until(() => {
+    for (let count = 0; count < 50; count++) feed.publish([summaryOf(number++)]);
+    return Date.now() - begun > 1_000;
+  });
+  await until(() => uids().at(-1) === `order-${number - 1}`);
+  expect(uids().length).toBeLessThanOrEqual(8);
+  expect(uids().length).toBeGreaterThanOrEqual(3);
+});
+
+test('a late reader is shown the last ten, in order', async () => {
+  const feed = open();
+  const first = read(feed.open());
+  for (let number = 1; number <= 12; number++) {
+    feed.publish([summaryOf(number)]);
+    await until(() => first.uids().includes(`order-${number}`));
+  }
+  const late = read(feed.open());
+  await until(() => late.uids().length === 10);
+  expect(late.uids()).toEqual(Array.from({ length: 10 }, (_, index) => `order-${index + 3}`));
+});
+
+test('there are 500 readers at most, and a place is free when one has gone', async () => {
+  const feed = open();
+  const streams = Array.from({ length: 500 }, (_, number) => feed.open(`client ${number % 25}`));
+  expect(streams.every(Boolean)).toBe(true);
+  expect(feed.hasRoomFor('another')).toBe(true);
+  expect(feed.open('another')).toBeUndefined();
+  await streams[0]?.cancel();
+  expect(feed.readers()).toBe(499);
+  expect(feed.open()).toBeDefined();
+});
+
+test('a client has 20 readers at most, others have theirs, and a place is free when one has gone', async () => {
+  const feed = open();
+  const { get, app } = openApp({ feed });
+  const ask = (address: string, method = 'GET') =>
+    app.fetch(new Request('http://localhost/events', { method }), () => address);
+  const streams = await Promise.all(Array.from({ length: 20 }, () => ask('10.0.0.1')));
+  expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+  const refused = await ask('10.0.0.1');
+  expect([refused.status, refused.headers.get('content-type')]).toEqual([429, 'application/problem+json']);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await ask('10.0.0.1', 'HEAD')).status).toBe(200);
+  expect(feed.readers()).toBe(20);
+  expect((await ask('10.0.0.2')).status).toBe(200);
+  expect((await get('/healthz')).status).toBe(200);
+  await streams[0]?.body?.cancel();
+  expect((await ask('10.0.0.1')).status).toBe(200);
+  expect((await ask('10.0.0.1')).status).toBe(429);
+});
+
+test('a reader that does not read is let go, and the others are not', async () => {
+  const feed = open();
+  feed.open();
+  const { uids } = read(feed.open());
+  // Two hundred milliseconds for each: the clock is turned instead.
+  const now = Date.now;
+  try {
+    for (let number = 0; number < 110; number++) {
+      Date.now = () => now() + number * 1_000;
+      feed.publish([summaryOf(number)]);
+      await until(() => uids().length === number + 1);
+    }
+  } finally {
+    Date.now = now;
+  }
+  expect(feed.readers()).toBe(1);
+});
+
+test('no reader stays for ever: its stream ends, and it may come again', async () => {
+  const feed = createFeed({ lastsFor: 50 });
+  feeds.push(feed);
+  const { state } = read(feed.open());
+  await until(() => state.ended);
+  expect(feed.readers()).toBe(0);
+  expect(feed.open()).toBeDefined();
+});
+
+test('the end ends every stream, and nobody comes after it', async () => {
+  const feed = createFeed();
+  const { state } = read(feed.open());
+  feed.publish([summaryOf(1)]);
+  feed.close();
+  await until(() => state.ended);
+  expect(feed.readers()).toBe(0);
+  expect(feed.open()).toBeUndefined();
+  feed.publish([summaryOf(2)]);
+  feed.close();
+});
+
+test('over HTTP, a reader that goes away frees its place', async () => {
+  const feed = open();
+  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response(feed.open()) });
+  const leaving = new AbortController();
+  const response = await fetch(server.url, { signal: leaving.signal });
+  expect(feed.readers()).toBe(1);
+  leaving.abort();
+  await until(() => feed.readers() === 0);
+  await response.body?.cancel().catch(() => {});
+  await server.stop(true);
+});

@@ -1,0 +1,256 @@
+/**
+ * Every place where a stranger's text meets a regular expression or a parser, with the text that would take it longest, as long
+ * as it can arrive. The event loop stands still meanwhile, so none may take 5 ms.
+ */
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { integer as argument } from '../../src/cli/arguments.ts';
+import { hostNames, kafkaName, share, token } from '../../src/config/values.ts';
+import { filterOptions, matches } from '../../src/dead-letters/filter.ts';
+import { readCommand } from '../../src/dead-letters/options.ts';
+import { isLoopback, parseAddress } from '../../src/http/address.ts';
+import { acceptsGzip } from '../../src/http/asset.ts';
+import { createClientOf } from '../../src/http/client.ts';
+import { createFailure } from '../../src/http/failure.ts';
+import { isSecure } from '../../src/http/forwarded.ts';
+import { createHostCheck } from '../../src/http/host.ts';
+import { createMetricsRoute } from '../../src/http/metrics-route.ts';
+import { newRequestId } from '../../src/http/request-id.ts';
+import { createRouteNames } from '../../src/http/route-names.ts';
+import { reasonOf } from '../../src/observability/error-reason.ts';
+import { oneLine } from '../../src/observability/service-state.ts';
+import { toInstant } from '../../src/order/instant.ts';
+import { isOrderUid, parseOrder } from '../../src/order/order.ts';
+import { createFind } from '../../src/page/find.ts';
+import { readSettings } from '../../src/page/preferences.ts';
+import { createFormat } from '../../views/format.ts';
+import { preferredLanguage } from '../../views/language.ts';
+import { buildOrder } from '../support/build-order.ts';
+import { silent } from '../support/database.ts';
+import { openApp, path, unavailable } from '../support/open-app.ts';
+
+// Thousands of texts, and each is tried until it was quick once.
+setDefaultTimeout(120_000);
+
+/** In bytes: what Bun takes of a request's head, and Kafka of a message. */
+const head = 16_000;
+const message = 1_000_000;
+const mostMs = 5;
+
+/** A text of at most so many UTF-16 units. */
+type Shape = (length: number) => string;
+
+/** `part` again and again, between a beginning and an end. */
+const fill =
+  (part: string, start = '', end = ''): Shape =>
+  (length) =>
+    start + part.repeat(Math.max(0, Math.floor((length - start.length - end.length) / part.length))) + end;
+
+/**
+ * Of several runs the quickest, in ms: the others were interrupted. Each has a text of its own, as JavaScriptCore remembers
+ * what came of the last ones.
+ */
+const expectQuick = async (shape: Shape, length: number, run: (text: string) => unknown) => {
+  const step = length > 1_000 ? 20 : 1;
+  let least = Number.POSITIVE_INFINITY;
+  for (let times = 0; times < 40 && least > mostMs / 2; times++) {
+    const text = shape(length - times * step);
+    const begun = performance.now();
+    await run(text);
+    least = Math.min(least, performance.now() - begun);
+  }
+  const seen = JSON.stringify(shape(24));
+  expect([seen, length, least < mostMs ? 'quick' : `${least} ms`]).toEqual([seen, length, 'quick']);
+};
+
+/** What a regular expression may go over again from each of its places: runs of one kind, ended by what does not fit. */
+const runs = [
+  'a',
+  ' ',
+  '\t',
+  '+',
+  '0',
+  '9',
+  '"',
+  '.',
+  ':',
+  '-',
+  ',',
+  ';',
+  '=',
+  '%',
+  'é',
+  '\u200b',
+  '\ud83d\ude9a',
+  ' ;',
+  ', ',
+  'a,',
+  ';q=0.',
+  'gzip ',
+  'gzip;q=0',
+  'W/"x",',
+  '::',
+  '1:',
+  '.1',
+  'a.',
+  'a-',
+  ', is ',
+];
+const shapes = runs.flatMap((run) => [
+  fill(run),
+  fill(run, 'a', 'b'),
+  fill(run, ' ', '\0'),
+  fill(run, '"', '!'),
+]);
+/** Without those that no header can hold. */
+const headerShapes = shapes.filter((shape) => !/[^\t\x20-\x7e]/.test(shape(24)));
+
+describe('a text of a request keeps nobody waiting', () => {
+  const asked = (headers: Record<string, string>) => new Request('http://localhost/', { headers });
+  const ask = openApp();
+  const none = () => undefined;
+  const metrics = createMetricsRoute({ read: async () => '', token: 'a-token-of-16-characters' });
+  const checkHost = createHostCheck({ names: ['a.example', '*.b.example'], loopbackOnly: true });
+  const find = createFind(unavailable);
+  const routeOf = createRouteNames(new Set(['/']));
+  const fromHeader: [string, (text: string) => unknown][] = [
+    ['Accept-Language', (text) => preferredLanguage(text)],
+    ['Accept-Encoding', (text) => acceptsGzip(asked({ 'accept-encoding': text }))],
+    ['Cookie', (text) => readSettings(asked({ cookie: text }))],
+    ['X-Request-Id', (text) => newRequestId(new Headers({ 'x-request-id': text }))],
+    ['X-Forwarded-For', (text) => createClientOf(3)(asked({ 'x-forwarded-for': text }), none)],
+    ['X-Forwarded-Proto', (text) => isSecure(asked({ 'x-forwarded-proto': text }), 3)],
+    ['Host', (text) => checkHost(asked({ host: text }), false)],
+    ['Authorization', (text) => metrics(asked({ authorization: `Bearer ${text}` }), () => text.slice(0, 5))],
+    ['If-None-Match', (text) => ask.get(path, { headers: { 'if-none-match': text } })],
+    [
+      'HX-Current-URL',
+      (text) =>
+        ask.get('/', {
+          headers: { 'hx-request-type': 'partial', 'hx-current-url': `http://x/?uid=${text}` },
+        }),
+    ],
+    ['traceparent', (text) => ask.get(path, { headers: { traceparent: text, tracestate: text } })],
+  ];
+  test.each(fromHeader)('%s', async (_, run) => {
+    for (const shape of headerShapes) await expectQuick(shape, head, run);
+  });
+
+  test('many cookies, tags and addresses', async () => {
+    const { get } = openApp();
+    const etag = (await get(path)).headers.get('etag') ?? '';
+    const lists: [string, Shape][] = [
+      ['cookie', fill('a=b; ')],
+      ['cookie', fill('zone=%41; ')],
+      ['cookie', fill('lang=ru; ')],
+      ['if-none-match', fill(`${etag}x, `)],
+      ['if-none-match', fill(`x${etag}`)],
+      ['if-none-match', fill('"a", ', '', etag)],
+      ['x-forwarded-for', fill('10.0.0.1, ')],
+    ];
+    for (const [name, shape] of lists)
+      for (const target of [path, '/'])
+        await expectQuick(shape, head, (text) => get(target, { headers: { [name]: text } }));
+    const long = { 'if-none-match': fill('"a", ', '', etag)(head) };
+    expect((await get(path, { headers: long })).status).toBe(304);
+  });
+
+  const fromTarget: [string, (text: string) => unknown][] = [
+    ['the order number in a path', (text) => isOrderUid(text)],
+    ['the text around an order number', (text) => find(text)],
+    ['an address', (text) => [parseAddress(text), isLoopback(text)]],
+    ['a route', (text) => routeOf(`http://localhost/${text}`)],
+    ['a time zone', (text) => createFormat('ru').time(new Date(0), undefined) + text],
+  ];
+  test.each(fromTarget)('%s', async (_, run) => {
+    for (const shape of shapes) await expectQuick(shape, head, run);
+  });
+
+  test('a whole request, whatever its target', async () => {
+    const { get } = openApp();
+    const written = (shape: Shape) => (length: number) =>
+      shape(length)
+        .replaceAll(/[^\x21-\x7e]/gu, (character) => encodeURIComponent(character.toWellFormed()))
+        .slice(0, length);
+    const more = [
+      fill('%20'),
+      fill('%2B', 'a', 'b'),
+      fill('&a=b'),
+      fill('&uid=aaaaaaaaaaaa'),
+      fill('%F0%9F%9A%9A'),
+      fill('%zz'),
+    ];
+    for (const shape of [...shapes.map(written), ...more])
+      for (const start of ['/?uid=', '/?', '/order/', '/', '/?lang='])
+        await expectQuick(shape, head, (text) => get(start + text));
+  });
+
+  test('an error that quotes it, in the log', async () => {
+    const failed = createFailure(silent);
+    for (const shape of [...shapes, fill('\n'), fill('\n '), fill(' at x\n'), fill('\n at')])
+      await expectQuick(shape, head, (text) => failed(asked({}), new Error(text)));
+  });
+});
+
+describe('a text of a message, an error or a command line keeps nobody waiting', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const order = buildOrder();
+  const place: [string, (text: string) => unknown][] = [
+    ['order_uid', (text) => ({ ...order, order_uid: text })],
+    ['track_number', (text) => ({ ...order, track_number: text })],
+    ['date_created', (text) => ({ ...order, date_created: text })],
+    ['delivery.phone', (text) => ({ ...order, delivery: { ...order.delivery, phone: text } })],
+    ['delivery.email', (text) => ({ ...order, delivery: { ...order.delivery, email: text } })],
+    [
+      'items.0.track_number',
+      (text) => ({ ...order, items: order.items.map((item) => ({ ...item, track_number: text })) }),
+    ],
+  ];
+  const beginnings = ['', '+1', 'A', 'a@', 'a@a.', '2026-01-01T00:00:00.', '2026-01-01T00:00:00'];
+
+  test.each(place)('%s of an order', async (_, write) => {
+    const parts = ['a', '0', '-', 'a-', 'a.', '.', '@', 'é'];
+    const values = beginnings.flatMap((start) =>
+      parts.flatMap((part) => [fill(part, start), fill(part, start, '!')]),
+    );
+    for (const length of [40, 98, 200, 5_000, 20_000])
+      for (const shape of values)
+        await expectQuick(shape, length, (text) => parseOrder(bytes(JSON.stringify(write(text)))));
+  });
+
+  const readers: [string, (text: string) => unknown][] = [
+    ['an instant', (text) => toInstant(text)],
+    ['an instant with decimals', (text) => toInstant(`2026-01-01T00:00:00.${text}`)],
+    ['a reason', (text) => reasonOf(Object.assign(new Error(text), { code: text, name: 'ReplyError' }))],
+    ['an error on one line', (text) => oneLine(new Error(text))],
+    ['an option that is a number', (text) => argument(1).read(text)],
+    ['--since', (text) => filterOptions.since.read(text)],
+    [
+      '--reason',
+      (text) =>
+        matches(
+          { stage: 'parse', error: 'E', reason: text, time: 0, key: null, value: null },
+          { reason: `${text.slice(0, 200)}!` },
+        ),
+    ],
+    ['a name of Kafka', (text) => kafkaName.read(text)],
+    ['a token', (text) => token.read(text)],
+    ['a share', (text) => share.read(text)],
+    ['names of hosts', (text) => hostNames.read(text)],
+    [
+      'PARTITION/OFFSET',
+      (text) => {
+        try {
+          readCommand(['show', text]);
+        } catch {}
+      },
+    ],
+  ];
+  test.each(readers)('%s', async (_, read) => {
+    for (const shape of shapes) await expectQuick(shape, 10_000, read);
+  });
+
+  test('a date of a megabyte is refused at once', async () => {
+    for (const shape of shapes)
+      await expectQuick(shape, message, (text) => toInstant(`2026-01-01T00:00:00.${text}`));
+  });
+});

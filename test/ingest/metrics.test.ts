@@ -1,0 +1,127 @@
+import { expect, test } from 'bun:test';
+import { Registry } from 'prom-client';
+import { createConsumerMetrics } from '../../src/ingest/metrics.ts';
+import { buildOrder } from '../support/build-order.ts';
+
+const open = () => {
+  const registry = new Registry();
+  let paused = 0;
+  const metrics = createConsumerMetrics(registry, {
+    paused: () => paused,
+    commitsFailingSeconds: () => 12,
+  });
+  return {
+    ...metrics,
+    pause: (partitions: number) => {
+      paused = partitions;
+    },
+    /** The samples that begin so, as Prometheus reads them. */
+    read: async (name: string) =>
+      (await registry.metrics()).split('\n').filter((line) => line.startsWith(name)),
+  };
+};
+
+const message = {
+  key: null,
+  value: null,
+  headers: {},
+  timestamp: '0',
+  offset: '0',
+  topic: 'orders',
+  partition: 0,
+};
+
+test('a batch counts what was stored, what was there already, and dead letters by stage', async () => {
+  const { batch, read } = open();
+  const letter = (stage: 'parse' | 'store') => ({ message, stage, error: 'E', reason: 'r' });
+  const outcome = {
+    stored: [buildOrder()],
+    duplicates: 2,
+    letters: [letter('parse'), letter('parse'), letter('store')],
+    lettered: 4,
+  };
+  const messages = Array(6).fill({ ...message, timestamp: String(Date.now() - 700) });
+  batch({ messages }, outcome, 0.03);
+  expect(await read('orders_stored_total')).toEqual(['orders_stored_total 1']);
+  expect(await read('orders_duplicates_total')).toEqual(['orders_duplicates_total 2']);
+  expect(await read('orders_dead_letters_total')).toEqual([
+    'orders_dead_letters_total{stage="parse"} 2',
+    'orders_dead_letters_total{stage="validate"} 0',
+    'orders_dead_letters_total{stage="store"} 1',
+  ]);
+  expect(await read('orders_dead_letters_repeated_total')).toEqual(['orders_dead_letters_repeated_total 4']);
+  expect(await read('orders_chunk_messages_sum')).toEqual(['orders_chunk_messages_sum 6']);
+  expect(await read('orders_chunk_duration_seconds_bucket{le="0.05"}')).toEqual([
+    'orders_chunk_duration_seconds_bucket{le="0.05"} 1',
+  ]);
+  expect(await read('orders_ingest_delay_seconds_bucket{le="0.5"}')).toEqual([
+    'orders_ingest_delay_seconds_bucket{le="0.5"} 0',
+  ]);
+  expect(await read('orders_ingest_delay_seconds_count')).toEqual(['orders_ingest_delay_seconds_count 6']);
+});
+
+test('the lag is what lies between the committed offset and the end, also before anything could be committed', async () => {
+  const { progress, read } = open();
+  progress.assigned([0, 1]);
+  progress.fetched(0, 100n, 250n);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 150',
+  ]);
+  progress.committed(0, 240n);
+  progress.known(0, { end: 300n, committed: 230n });
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 60',
+  ]);
+  progress.fetched(0, 280n, 300n);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 60',
+  ]);
+});
+
+test('a partition that is another member’s has no lag here', async () => {
+  const { progress, read } = open();
+  progress.assigned([0, 1]);
+  progress.fetched(1, 0n, 5n);
+  progress.assigned([0]);
+  progress.known(1, { end: 9n, committed: 0n });
+  progress.committed(1, 9n);
+  expect(await read('orders_consumer_lag_messages{')).toEqual([]);
+});
+
+test('a partition that nobody has yet counts at the leader of the group, and nowhere else', async () => {
+  const [leader, other] = [open(), open()];
+  leader.progress.assigned([0, 2], [0, 1, 2]);
+  other.progress.assigned([1]);
+  for (const { progress } of [leader, other])
+    for (const [partition, committed] of [1n, 2n, 3n, 0n].entries())
+      progress.known(partition, { end: 10n, committed });
+  expect(await leader.read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="0"} 9',
+    'orders_consumer_lag_messages{partition="2"} 7',
+    'orders_consumer_lag_messages{partition="3"} 10',
+  ]);
+  expect(await other.read('orders_consumer_lag_messages{')).toEqual([
+    'orders_consumer_lag_messages{partition="1"} 8',
+  ]);
+  leader.progress.assigned([0, 2]);
+  other.progress.assigned([1, 3], [0, 1, 2, 3]);
+  for (const { progress } of [leader, other]) progress.known(3, { end: 12n, committed: 0n });
+  expect(await leader.read('orders_consumer_lag_messages{partition="3"}')).toEqual([]);
+  expect(await other.read('orders_consumer_lag_messages{partition="3"}')).toEqual([
+    'orders_consumer_lag_messages{partition="3"} 12',
+  ]);
+});
+
+test('how long offsets could not be committed is told as it is when it is read', async () => {
+  expect(await open().read('orders_consumer_commits_failing_seconds')).toEqual([
+    'orders_consumer_commits_failing_seconds 12',
+  ]);
+});
+
+test('partitions that wait are told as they are when they are read', async () => {
+  const { pause, read } = open();
+  pause(3);
+  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 3']);
+  pause(0);
+  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 0']);
+});

@@ -1,0 +1,241 @@
+/** What becomes of each disagreement between the stored offsets in PostgreSQL, the committed ones in Kafka, and Kafka's log. */
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { type Known, startOffset } from '../../src/ingest/start-offset.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import type { Order } from '../../src/order/order.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { openPipeline } from '../support/pipeline.ts';
+import { silent, until } from '../support/services.ts';
+
+// Groups form in seconds, and a machine may be busy.
+setDefaultTimeout(90_000);
+
+type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
+const ordersOf = (count: number, seed = 1) => Array.from({ length: count }, createOrderMaker({ seed }));
+const messageOf = (order: Order) => ({ key: order.order_uid, value: JSON.stringify(order), partition: 0 });
+const isStored = async ({ store }: Pipeline, orders: Order[]) =>
+  (await store.findAll(orders.map((order) => order.order_uid))).size === orders.length;
+const bad = { key: 'bad', value: '{}', partition: 0 };
+
+/** Of a member that has left, as the group must be empty for an operator's commands. */
+const storeAndLeave = async (
+  pipeline: Pipeline,
+  messages: { key: string; value: string; partition: number }[],
+) => {
+  await pipeline.send(messages);
+  const member = pipeline.join();
+  await pipeline.drained();
+  await member.stop();
+};
+
+const at = (known: Partial<Record<keyof Known, number>>) => {
+  const { start, reason, again, deleted, isPastSkip } = startOffset({
+    stored: undefined,
+    skippedTo: undefined,
+    committed: undefined,
+    low: 0n,
+    high: 100n,
+    ...Object.fromEntries(Object.entries(known).map(([name, offset]) => [name, BigInt(offset)])),
+  });
+  return { start: Number(start), reason, again: Number(again), deleted: Number(deleted), isPastSkip };
+};
+const agreed = { reason: undefined, again: 0, deleted: 0, isPastSkip: false };
+
+test.each<[string, Parameters<typeof at>[0], Partial<ReturnType<typeof at>>]>([
+  ['both agree', { stored: 40, committed: 40 }, { start: 40 }],
+  ['both agree at the end', { stored: 100, committed: 100 }, { start: 100 }],
+  ['the group is new', { low: 7 }, { start: 7, reason: 'new' }],
+  [
+    'the database is behind',
+    { stored: 30, committed: 40 },
+    { start: 30, reason: 'database-behind', again: 10 },
+  ],
+  [
+    'the commit is behind',
+    { stored: 40, committed: 30 },
+    { start: 30, reason: 'committed-behind', again: 10 },
+  ],
+  ['Kafka has no offset', { stored: 40, low: 5 }, { start: 5, reason: 'unknown', again: 35 }],
+  ['the database has no offset', { committed: 40, low: 5 }, { start: 5, reason: 'unknown', again: 35 }],
+  ['the log ends before', { stored: 101, committed: 101 }, { start: 0, reason: 'past-end' }],
+  ['the log ends before, and Kafka has none', { stored: 101 }, { start: 0, reason: 'past-end' }],
+  [
+    'only the commit is past the end',
+    { stored: 90, committed: 101 },
+    { start: 90, reason: 'database-behind', again: 10 },
+  ],
+  ['unread records are gone', { stored: 40, committed: 40, low: 60 }, { start: 60, deleted: 20 }],
+  [
+    'they are gone, and Kafka has no offset',
+    { stored: 40, low: 60 },
+    { start: 60, reason: 'unknown', deleted: 20 },
+  ],
+  [
+    'they are gone, and the database has none',
+    { committed: 40, low: 60 },
+    { start: 60, reason: 'unknown', deleted: 20 },
+  ],
+  [
+    'stored records are gone below the commit',
+    { stored: 60, committed: 20, low: 40 },
+    { start: 40, reason: 'committed-behind', again: 20 },
+  ],
+  ['an operator has skipped', { stored: 50, skippedTo: 50, committed: 20 }, { start: 50 }],
+  ['an operator has skipped before the first start', { stored: 50, skippedTo: 50 }, { start: 50 }],
+  [
+    'the commit has passed the skip',
+    { stored: 60, skippedTo: 50, committed: 60 },
+    { start: 60, isPastSkip: true },
+  ],
+  [
+    'what was skipped is of another log',
+    { stored: 150, skippedTo: 150, committed: 20 },
+    { start: 0, reason: 'past-end', isPastSkip: true },
+  ],
+])('where to begin when %s', (_, known, expected) => {
+  expect(at(known)).toEqual({ ...agreed, ...expected } as never);
+});
+
+test('a database that is set back under running members reads again by itself, also of an idle partition', async () => {
+  await using pipeline = await openPipeline();
+  const { sql } = pipeline.database;
+  const good = ordersOf(30);
+  const member = pipeline.join();
+  await pipeline.send(good.slice(0, 10).map(messageOf));
+  await pipeline.drained();
+  await sql.unsafe('create table kept as table consumed_offsets');
+  await pipeline.send(good.slice(10).map(messageOf));
+  await pipeline.drained();
+  expect(await isStored(pipeline, good)).toBe(true);
+
+  await sql.begin(async (tx) => {
+    await tx`delete from orders where order_uid = any(${good.slice(10).map((order) => order.order_uid) as never}::text[])`;
+    await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
+  });
+  await until(() => isStored(pipeline, good), 60_000);
+  expect(member.fences).toEqual(['claim']);
+  expect(member.starts.at(-1)).toMatchObject({ start: 10n, reason: 'database-behind', again: 20n });
+  await pipeline.drained();
+  expect(await pipeline.storedOffsets()).toEqual(new Map([[0, 30]]));
+});
+
+test('a database that is empty reads everything that Kafka has', async () => {
+  await using pipeline = await openPipeline();
+  const good = ordersOf(10);
+  await storeAndLeave(pipeline, good.map(messageOf));
+  await pipeline.database.sql`truncate orders, consumed_offsets cascade`;
+  const member = pipeline.join();
+  await until(() => isStored(pipeline, good), 30_000);
+  expect(member.starts).toMatchObject([{ start: 0n, reason: 'unknown', again: 10n }]);
+});
+
+test('offsets that an operator has reset to before are read again, without a second dead letter', async () => {
+  await using pipeline = await openPipeline();
+  const { topic, admin, group } = pipeline;
+  const good = ordersOf(10);
+  await storeAndLeave(pipeline, [...good.map(messageOf), bad]);
+  await until(() =>
+    admin.setOffsets({ groupId: group.groupId, topic, partitions: [{ partition: 0, offset: '4' }] }).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const member = pipeline.join();
+  await pipeline.drained(60_000);
+  expect(member.starts[0]).toMatchObject({ start: 4n, reason: 'committed-behind', again: 7n });
+  const sum = (name: 'duplicates' | 'lettered') => member.outcomes.reduce((all, one) => all + one[name], 0);
+  expect([sum('duplicates'), sum('lettered')]).toEqual([6, 1]);
+  expect(await pipeline.letters()).toHaveLength(1);
+});
+
+test('a group that Kafka has forgotten reads from the beginning, and changes nothing', async () => {
+  await using pipeline = await openPipeline();
+  const { admin, group } = pipeline;
+  const good = ordersOf(10);
+  await storeAndLeave(pipeline, [bad, ...good.map(messageOf)]);
+  await until(() =>
+    admin.deleteGroups([group.groupId]).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const member = pipeline.join();
+  await pipeline.drained(60_000);
+  expect(member.starts[0]).toMatchObject({ start: 0n, reason: 'unknown', again: 11n });
+  expect(member.outcomes.reduce((all, { duplicates }) => all + duplicates, 0)).toBe(10);
+  expect(await pipeline.letters()).toHaveLength(1);
+});
+
+for (const isRunning of [false, true])
+  test(`a topic that is made anew ${isRunning ? 'under a running member' : 'while nobody reads'} is read from its beginning`, async () => {
+    await using pipeline = await openPipeline();
+    const { admin, topic, deadLetterTopic, kafka } = pipeline;
+    const [good, later] = [ordersOf(20), ordersOf(8, 9)];
+    await pipeline.send(good.map(messageOf));
+    const member = pipeline.join();
+    await pipeline.drained();
+    if (!isRunning) await member.stop();
+    await admin.deleteTopics({ topics: [topic] });
+    const remake = () => ensureTopics(kafka, { topic, deadLetterTopic, partitions: 1 }, silent);
+    await until(() =>
+      remake()
+        .then(() => pipeline.send([bad, ...later.map(messageOf)]))
+        .catch(() => false),
+    );
+    if (!isRunning) pipeline.join();
+    await until(() => isStored(pipeline, later), 60_000);
+    await until(async () => (await pipeline.letters()).length > 0, 60_000);
+    await until(async () => (await pipeline.storedOffsets()).get(0) === 9, 60_000);
+  });
+
+for (const isRunning of [false, true])
+  test(`records that were deleted unread ${isRunning ? 'while a member was held up' : 'while nobody read'} are counted, and the rest is stored`, async () => {
+    await using pipeline = await openPipeline();
+    const { admin, topic, database } = pipeline;
+    const good = ordersOf(10);
+    const rest = ordersOf(4_000, 5);
+    await storeAndLeave(pipeline, good.map(messageOf));
+    const held = Promise.withResolvers<void>();
+    let batches = 0;
+    const join = () =>
+      pipeline.join((process) => async (batch, signal) => {
+        batches++;
+        if (isRunning) await held.promise;
+        return process(batch, signal);
+      });
+    let member = isRunning ? join() : undefined;
+    await pipeline.send(rest.map(messageOf));
+    if (isRunning) await until(() => batches > 0);
+    // Beyond what may have been fetched.
+    const low = 4_005;
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(low) }] });
+    held.resolve();
+    member ??= join();
+    await pipeline.drained(60_000);
+    await until(() => isStored(pipeline, rest.slice(low - 10)), 60_000);
+    const { starts } = member;
+    const deleted = starts.reduce((all, one) => all + Number(one.deleted), 0);
+    const [row] = await database.sql<{ count: number }[]>`select count(*)::int as count from orders`;
+    expect(deleted).toBe(10 + rest.length - Number(row?.count));
+    expect(deleted).toBeGreaterThan(0);
+    if (!isRunning) expect(deleted).toBe(low - 10);
+  });
+
+test('a member that had lost its partition unawares stores nothing more, and nothing is lost', async () => {
+  await using pipeline = await openPipeline();
+  const good = ordersOf(600);
+  const held = Promise.withResolvers<void>();
+  let batches = 0;
+  const member = pipeline.join((process) => async (batch, signal) => {
+    if (batches++ === 0) await held.promise;
+    return process(batch, signal);
+  });
+  await pipeline.send(good.map(messageOf));
+  await until(() => batches > 0);
+  await pipeline.offsets.claim(pipeline.group, [0], crypto.randomUUID());
+  held.resolve();
+  await until(() => member.fences.length > 0);
+  expect(member.fences).toEqual(['claim']);
+  await pipeline.drained(60_000);
+  expect(await isStored(pipeline, good)).toBe(true);
+});

@@ -1,0 +1,80 @@
+/** What may be done to the topic and to the group's offsets while consumers run, and what comes of it. */
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { openPipeline } from '../support/pipeline.ts';
+import { until } from '../support/services.ts';
+
+setDefaultTimeout(60_000);
+
+type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
+
+const ordersOf = (count: number, seed: number) => Array.from({ length: count }, createOrderMaker({ seed }));
+const messagesOf = (orders: ReturnType<typeof ordersOf>, partition?: number) =>
+  orders.map((order) => ({
+    key: order.order_uid,
+    value: JSON.stringify(order),
+    ...(partition !== undefined && { partition }),
+  }));
+const countOf = async ({ database }: Pipeline) => {
+  const [row] = await database.sql<{ count: number }[]>`select count(*)::int as count from orders`;
+  return row?.count;
+};
+
+test('partitions that are added are read from their beginning, within 15 s', async () => {
+  await using pipeline = await openPipeline({ partitions: 2 });
+  const { admin, topic } = pipeline;
+  const [one, other] = [pipeline.join(), pipeline.join()];
+  await until(() => one.assigned().length === 1 && other.assigned().length === 1, 30_000);
+  await pipeline.send(messagesOf(ordersOf(20, 1)));
+  await pipeline.drained();
+  await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] });
+  const producer = pipeline.kafka.producer();
+  await producer.connect();
+  // Sent before anybody has them.
+  for (const partition of [2, 3, 4])
+    await producer.send({
+      topic,
+      messages: ordersOf(10, partition).map((order) => ({ value: JSON.stringify(order), partition })),
+    });
+  await producer.disconnect();
+  await until(async () => (await countOf(pipeline)) === 50, 15_000);
+  expect([...one.assigned(), ...other.assigned()].sort()).toEqual([0, 1, 2, 3, 4]);
+  await pipeline.drained();
+});
+
+test('a topic that is deleted and made anew is read from its beginning', async () => {
+  await using pipeline = await openPipeline({ partitions: 2 });
+  const { admin, topic } = pipeline;
+  const member = pipeline.join();
+  await until(() => member.assigned().length === 2);
+  await pipeline.send(messagesOf(ordersOf(60, 1)));
+  await pipeline.drained();
+  await admin.deleteTopics({ topics: [topic] });
+  // By us, or by the consumer itself.
+  await until(
+    async () =>
+      (await admin.listTopics()).includes(topic) ||
+      (await admin
+        .createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true })
+        .catch(() => false)),
+    20_000,
+  );
+  const fresh = messagesOf(ordersOf(20, 2));
+  await until(() => pipeline.send(fresh).catch(() => false), 20_000);
+  await until(async () => (await countOf(pipeline)) === 80, 30_000);
+});
+
+test('offsets that are set back are read again, and change nothing', async () => {
+  await using pipeline = await openPipeline({ partitions: 2 });
+  const { admin, topic } = pipeline;
+  const first = pipeline.join();
+  await pipeline.send(messagesOf(ordersOf(100, 1)));
+  await pipeline.drained();
+  await first.stop();
+  await admin.resetOffsets({ groupId: topic, topic, earliest: true });
+  const second = pipeline.join();
+  await pipeline.drained(30_000);
+  await until(() => second.outcomes.reduce((sum, { duplicates }) => sum + duplicates, 0) === 100, 20_000);
+  expect(await countOf(pipeline)).toBe(100);
+  expect(await pipeline.letters()).toEqual([]);
+});

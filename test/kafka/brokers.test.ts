@@ -1,0 +1,123 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import type { Socket } from 'node:net';
+import { createBrokers } from '../../src/kafka/brokers.ts';
+import { createKafka } from '../../src/kafka/client.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import { brokers, silent, topicName, until } from '../support/services.ts';
+import { startProxy } from '../support/tcp-proxy.ts';
+
+setDefaultTimeout(60_000);
+
+/** Accepts every connection and never answers, as a host does whose broker has hung. */
+const startHung = () => {
+  const sockets = new Set<{ terminate(): void }>();
+  const server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      open: (socket) => void sockets.add(socket),
+      close: (socket) => void sockets.delete(socket),
+      data() {},
+    },
+  });
+  return {
+    address: `127.0.0.1:${server.port}`,
+    connections: () => sockets.size,
+    [Symbol.dispose]() {
+      for (const socket of sockets) socket.terminate();
+      server.stop(true);
+    },
+  };
+};
+
+const clientOf = (list: ReturnType<typeof createBrokers>) =>
+  createKafka({ brokers: [], ssl: false, sasl: undefined }, 'test', silent, list);
+
+test('a listed broker that hangs or is gone holds up no start: topics, producer and consumer are there within 15 s', async () => {
+  using hung = startHung();
+  const real = await brokers();
+  const begun = Date.now();
+  const topic = topicName();
+  // Each begins somewhere; of eight some begin at the one that hangs.
+  const clients = Array.from({ length: 8 }, () =>
+    clientOf(createBrokers([hung.address, '127.0.0.1:1', ...real], silent)),
+  );
+  await Promise.all(
+    clients.map(async (kafka, n) => {
+      await ensureTopics(
+        kafka,
+        { topic: `${topic}_${n}`, deadLetterTopic: `${topic}_${n}_dlq`, partitions: 1 },
+        silent,
+      );
+      const [producer, consumer] = [kafka.producer(), kafka.consumer({ groupId: `${topic}_${n}` })];
+      await producer.connect();
+      await consumer.connect();
+      await Promise.all([producer.disconnect(), consumer.disconnect()]);
+    }),
+  );
+  expect(Date.now() - begun).toBeLessThan(15_000);
+  // A connection that was given up is closed, or a broker that hangs for hours would take them all.
+  await until(() => hung.connections() === 0);
+});
+
+test('brokers that Kafka has named are remembered: a new client needs none of the configured ones', async () => {
+  const [real] = await brokers();
+  const [hostname, port] = String(real).split(':');
+  await using proxy = startProxy({ hostname: String(hostname), port: Number(port) });
+  const kafka = clientOf(createBrokers([`127.0.0.1:${proxy.port}`], silent));
+  const read = async () => {
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.listTopics();
+    await admin.disconnect();
+  };
+  await read();
+  proxy.cut();
+  await read();
+});
+
+test('who answers is asked first, and who does not is reported until it answers', async () => {
+  const lines: string[] = [];
+  const log = {
+    warn: (_: object, text: string) => lines.push(text),
+    info: (_: object, text: string) => lines.push(text),
+  };
+  let isUp = false;
+  using server = listenAs(() => isUp);
+  let changes = 0;
+  const address = `127.0.0.1:${server.port}`;
+  const list = createBrokers([address, 'other:1'], log as never, () => changes++);
+  const connect = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const socket: Socket = list.connect({
+      host: '127.0.0.1',
+      port: server.port,
+      ssl: undefined as never,
+      onConnect: () => socket.write('?'),
+    });
+    socket.on('data', () => socket.destroy());
+    socket.on('close', () => resolve());
+    return { socket, closed: promise };
+  };
+  const { socket } = connect();
+  await until(() => list.isInTrouble());
+  socket.destroy();
+  expect(lines).toEqual(['a Kafka broker does not answer']);
+  expect([list.next(), list.next()]).toEqual(['other:1', 'other:1']);
+  isUp = true;
+  await connect().closed;
+  expect(list.isInTrouble()).toBe(false);
+  expect(lines).toEqual(['a Kafka broker does not answer', 'the Kafka broker answers again']);
+  expect(changes).toBe(2);
+  expect([list.next(), list.next()].sort()).toEqual([address, 'other:1']);
+});
+
+/** Answers each byte with one, while `answers` holds. */
+const listenAs = (answers: () => boolean) => {
+  const server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: { data: (socket) => void (answers() && socket.write('!')) },
+  });
+  return { port: server.port, [Symbol.dispose]: () => server.stop(true) };
+};

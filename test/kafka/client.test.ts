@@ -1,0 +1,232 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { type Admin, CompressionCodecs, CompressionTypes, ConfigResourceTypes } from 'kafkajs';
+import { kafkaAddress } from '../../src/config/kafka-address.ts';
+import { readConfig } from '../../src/config/settings.ts';
+import { ensureTopics } from '../../src/kafka/topics.ts';
+import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { brokers, silent, topicName, until } from '../support/services.ts';
+import { testWith } from '../support/test-with.ts';
+
+setDefaultTimeout(60_000);
+
+const withAdmin = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+  const admin = (await kafkaClient()).admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+};
+const topicsOf = () => {
+  const topic = topicName();
+  return { topic, deadLetterTopic: `${topic}_dlq`, partitions: 3 };
+};
+const configOf = (topic: string) =>
+  withAdmin(async (admin) => {
+    const { resources } = await admin.describeConfigs({
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+      includeSynonyms: false,
+    });
+    return Object.fromEntries(
+      resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]) ?? [],
+    );
+  });
+const partitionsOf = (topic: string) =>
+  withAdmin(async (admin) => (await admin.fetchTopicOffsets(topic)).length);
+const configure = (topic: string, settings: Record<string, string>) =>
+  withAdmin((admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: ConfigResourceTypes.TOPIC,
+          name: topic,
+          configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    }),
+  );
+
+test('topics that are missing are made: letters fit, and are kept', async () => {
+  const topics = topicsOf();
+  await ensureTopics(await kafkaClient(), topics, silent);
+  expect(await partitionsOf(topics.topic)).toBe(3);
+  expect(await partitionsOf(topics.deadLetterTopic)).toBe(3);
+  const [orders, letters] = [await configOf(topics.topic), await configOf(topics.deadLetterTopic)];
+  expect(letters['retention.ms']).toBe('-1');
+  expect(Number(letters['max.message.bytes'])).toBe(Number(orders['max.message.bytes']) + 65_536);
+});
+
+test('topics that are there stay as they are, but the room for letters grows with the orders’ limit, never shrinks', async () => {
+  const topics = topicsOf();
+  await withAdmin((admin) =>
+    admin.createTopics({
+      topics: [
+        { topic: topics.topic, numPartitions: 1 },
+        {
+          topic: topics.deadLetterTopic,
+          numPartitions: 2,
+          configEntries: [{ name: 'retention.ms', value: '86400000' }],
+        },
+      ],
+    }),
+  );
+  const kafka = await kafkaClient();
+  const roomAfter = async (limit: number, letterBytes = 0) => {
+    await configure(topics.topic, { 'max.message.bytes': String(limit) });
+    await ensureTopics(kafka, { ...topics, letterBytes }, silent);
+    return Number((await configOf(topics.deadLetterTopic))['max.message.bytes']);
+  };
+  expect(await roomAfter(3_000_000)).toBe(3_065_536);
+  expect(await roomAfter(1_000)).toBe(3_065_536);
+  expect(await roomAfter(1_000, 4_000_000)).toBe(4_065_536);
+  expect(await partitionsOf(topics.topic)).toBe(1);
+  expect(await partitionsOf(topics.deadLetterTopic)).toBe(2);
+  expect((await configOf(topics.deadLetterTopic))['retention.ms']).toBe('86400000');
+});
+
+test('several that make the topics at once do not disturb each other', async () => {
+  const topics = topicsOf();
+  const kafka = await kafkaClient();
+  await Promise.all(Array.from({ length: 5 }, () => ensureTopics(kafka, topics, silent)));
+  expect(await partitionsOf(topics.topic)).toBe(3);
+});
+
+test('a Kafka that is away is an error in good time', async () => {
+  const kafka = await kafkaClient(['127.0.0.1:1']);
+  await expect(ensureTopics(kafka, topicsOf(), silent)).rejects.toThrow();
+});
+
+test('the address is plain data, and logs in only where a mechanism is given', () => {
+  const address = (environment: Record<string, string>) =>
+    kafkaAddress(readConfig(environment), ['host:9092']);
+  expect(address({})).toEqual({ brokers: ['host:9092'], ssl: false, sasl: undefined });
+  const login = {
+    KAFKA_BROKERS: 'host:9092',
+    KAFKA_SSL: 'true',
+    KAFKA_SASL_MECHANISM: 'plain',
+    KAFKA_SASL_USERNAME: 'u',
+    KAFKA_SASL_PASSWORD: 'p',
+  };
+  expect(structuredClone(address(login))).toEqual({
+    brokers: ['host:9092'],
+    ssl: true,
+    sasl: { mechanism: 'plain', username: 'u', password: 'p' },
+  });
+});
+
+const text = Buffer.from(Array.from({ length: 40_000 }, (_, n) => `{"order":${n},"of":"many"}`).join('\n'));
+type Codec = keyof typeof CompressionCodecs;
+const decompress = async (type: Codec, bytes: Uint8Array): Promise<Buffer> => {
+  await kafkaClient();
+  return CompressionCodecs[type]?.().decompress(bytes);
+};
+const piped = async (command: string[]): Promise<Uint8Array> =>
+  new Response(Bun.spawn(command, { stdin: text, stderr: 'ignore' }).stdout).bytes();
+
+test('snappy is read plain and in the blocks that Java clients send', async () => {
+  await kafkaClient();
+  const compress = async (part: Buffer): Promise<Buffer> =>
+    CompressionCodecs[CompressionTypes.Snappy]?.().compress({ buffer: part });
+  const blocks: Buffer[] = [Buffer.from('\x82SNAPPY\0\0\0\0\x01\0\0\0\x01', 'latin1')];
+  for (let at = 0; at < text.length; at += 32_768) {
+    const block = await compress(text.subarray(at, at + 32_768));
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(block.length);
+    blocks.push(length, block);
+  }
+  expect(text.equals(await decompress(CompressionTypes.Snappy, Buffer.concat(blocks)))).toBe(true);
+  expect(text.equals(await decompress(CompressionTypes.Snappy, await compress(text)))).toBe(true);
+  await expect(
+    decompress(CompressionTypes.Snappy, Buffer.concat(blocks).subarray(0, 5_000)),
+  ).rejects.toThrow();
+  // What was broken leaves the decompressor fit for use.
+  expect(text.equals(await decompress(CompressionTypes.Snappy, await compress(text)))).toBe(true);
+});
+
+testWith(Bun.which('lz4') !== null, 'lz4')(
+  'lz4 frames are read, whatever their blocks and checksums',
+  async () => {
+    for (const options of [
+      [],
+      ['-B4'],
+      ['-B4', '-BD'],
+      ['-BD'],
+      ['-BX'],
+      ['--no-frame-crc'],
+      ['-9', '--content-size'],
+    ]) {
+      const frame = await piped(['lz4', '-c', ...options]);
+      expect(text.equals(await decompress(CompressionTypes.LZ4, Buffer.from(frame))), options.join(' ')).toBe(
+        true,
+      );
+    }
+  },
+);
+
+testWith(Bun.which('zstd') !== null, 'zstd')(
+  'zstd is read, with and without the size in its frame',
+  async () => {
+    for (const options of [[], ['-19'], ['--no-check'], [`--stream-size=${text.length}`]]) {
+      const frame = await piped(['zstd', '-c', ...options]);
+      expect(
+        text.equals(await decompress(CompressionTypes.ZSTD, Buffer.from(frame))),
+        options.join(' '),
+      ).toBe(true);
+    }
+  },
+);
+
+test('all codecs that we read are also written', async () => {
+  const kafka = await kafkaClient();
+  const topics = { ...topicsOf(), partitions: 1 };
+  await ensureTopics(kafka, topics, silent);
+  const producer = kafka.producer();
+  await producer.connect();
+  const codecs = [
+    CompressionTypes.GZIP,
+    CompressionTypes.Snappy,
+    CompressionTypes.LZ4,
+    CompressionTypes.ZSTD,
+  ];
+  for (const compression of codecs)
+    await producer.send({ topic: topics.topic, compression, messages: [{ value: text }] });
+  await producer.disconnect();
+  for (const { value } of await readTopic(topics.topic)) expect(value?.equals(text)).toBe(true);
+});
+
+testWith(Bun.which('kcat') !== null, 'kcat')('a batch of some hundred thousand records is read', async () => {
+  const kafka = await kafkaClient();
+  const topics = { ...topicsOf(), partitions: 1 };
+  await ensureTopics(kafka, topics, silent);
+  await configure(topics.topic, { 'max.message.bytes': '16000000' });
+  const count = 400_000;
+  const limits = [
+    'batch.num.messages=1000000',
+    'linger.ms=2000',
+    'message.max.bytes=100000000',
+    'batch.size=100000000',
+  ];
+  const more = [...limits, 'queue.buffering.max.messages=1000000'].flatMap((setting) => ['-X', setting]);
+  const kcat = Bun.spawn(
+    ['kcat', '-P', '-b', (await brokers()).join(), '-t', topics.topic, '-z', 'gzip', ...more],
+    { stdin: Buffer.from('x\n'.repeat(count)) },
+  );
+  expect(await kcat.exited).toBe(0);
+  const consumer = kafka.consumer({ groupId: topics.topic, maxWaitTimeInMs: 100 });
+  await consumer.connect();
+  await consumer.subscribe({ topic: topics.topic, fromBeginning: true });
+  let read = 0;
+  let largest = 0;
+  await consumer.run({
+    eachBatch: async ({ batch }) => {
+      read += batch.messages.length;
+      largest = Math.max(largest, batch.messages.length);
+    },
+  });
+  await until(() => read >= count, 40_000);
+  await consumer.disconnect();
+  expect(read).toBe(count);
+  expect(largest).toBeGreaterThan(200_000);
+});

@@ -1,0 +1,134 @@
+/** What a group's coordinator and partitions' leaders do on a cluster, by faults of the embedded broker; kafkajs is patched for it. */
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startBroker } from 'kafka-broker';
+import { createBrokers } from '../../src/kafka/brokers.ts';
+import { createKafka } from '../../src/kafka/client.ts';
+import { silent, until } from '../support/services.ts';
+
+setDefaultTimeout(60_000);
+
+const open = async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'order-lookup-'));
+  const broker = await startBroker({ dataDir, port: 0 });
+  const kafka = createKafka(
+    { brokers: [broker.brokers], ssl: false, sasl: undefined },
+    'test',
+    silent,
+    createBrokers([broker.brokers], silent),
+  );
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 2 }] });
+  const producer = kafka.producer();
+  await producer.connect();
+  const stops = [() => producer.disconnect(), () => admin.disconnect()];
+  let sent = 0;
+  return {
+    faults: broker.faults,
+    async send(count: number) {
+      const messages = Array.from({ length: count }, () => ({ value: `${sent++}` }));
+      await producer.send({ topic: 'orders', messages });
+    },
+    async committed() {
+      const [group] = await admin.fetchOffsets({ groupId: 'group', topics: ['orders'] });
+      return group?.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
+    },
+    async member() {
+      const consumer = kafka.consumer({
+        groupId: 'group',
+        sessionTimeout: 10_000,
+        heartbeatInterval: 200,
+        maxWaitTimeInMs: 100,
+      });
+      const seen = { joins: 0, crashes: 0, assigned: [] as number[], messages: [] as string[] };
+      consumer.on('consumer.group_join', ({ payload }) => {
+        seen.joins++;
+        seen.assigned = payload.memberAssignment.orders ?? [];
+      });
+      consumer.on('consumer.crash', () => void seen.crashes++);
+      await consumer.connect();
+      await consumer.subscribe({ topic: 'orders', fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        // As our consumer does: what is committed is nobody's to wait for.
+        async eachBatch({ batch, commitOffsetsIfNecessary }) {
+          seen.messages.push(...batch.messages.map(({ value }) => String(value)));
+          const partitions = [
+            { partition: batch.partition, offset: String(BigInt(batch.lastOffset()) + 1n) },
+          ];
+          commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions }] }).catch(() => {});
+        },
+      });
+      stops.unshift(() => consumer.disconnect());
+      await until(() => seen.joins > 0);
+      return seen;
+    },
+    async [Symbol.asyncDispose]() {
+      broker.faults.clear();
+      for (const stop of stops) await stop();
+      await broker.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+};
+
+const numbers = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
+const sorted = (values: string[]) => values.toSorted((a, b) => Number(a) - Number(b));
+
+test('a coordinator that has moved is found again: no member joins anew, and offsets are committed', async () => {
+  await using cluster = await open();
+  const member = await cluster.member();
+  for (const api of ['Heartbeat', 'OffsetCommit'])
+    for (const error of ['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE', 'COORDINATOR_LOAD_IN_PROGRESS'])
+      cluster.faults.error(api, error);
+  await cluster.send(20);
+  await until(() => member.messages.length >= 20);
+  await until(async () => {
+    await cluster.send(1);
+    return ((await cluster.committed()) ?? 0) >= 20;
+  });
+  expect([member.joins, member.crashes]).toEqual([1, 0]);
+});
+
+test('a coordinator that hangs holds up no fetch', async () => {
+  await using cluster = await open();
+  const member = await cluster.member();
+  cluster.faults.delay('Heartbeat', 3_500, 3);
+  const begun = Date.now();
+  for (let n = 0; n < 20; n++) {
+    await cluster.send(5);
+    await until(() => member.messages.length === (n + 1) * 5);
+  }
+  expect(Date.now() - begun).toBeLessThan(12_000);
+  expect([member.joins, member.crashes]).toEqual([1, 0]);
+});
+
+test('a coordinator that is slow is heard: the group is rebalanced all the same', async () => {
+  await using cluster = await open();
+  const one = await cluster.member();
+  cluster.faults.delay('Heartbeat', 600, Number.POSITIVE_INFINITY);
+  const other = await cluster.member();
+  await until(() => one.assigned.length === 1 && other.assigned.length === 1, 8_000);
+});
+
+test('a coordinator that still loads is asked again to join', async () => {
+  await using cluster = await open();
+  cluster.faults.error('JoinGroup', 'COORDINATOR_LOAD_IN_PROGRESS', 3);
+  const member = await cluster.member();
+  expect(member.crashes).toBe(0);
+});
+
+test('a partition whose leader has moved is read on there: nothing is missed or read twice, and no member joins anew', async () => {
+  await using cluster = await open();
+  const member = await cluster.member();
+  for (const error of ['NOT_LEADER_OR_FOLLOWER', 'LEADER_NOT_AVAILABLE', 'FENCED_LEADER_EPOCH']) {
+    cluster.faults.error('Fetch', error, { topic: 'orders', partition: 0 });
+    await cluster.send(200);
+  }
+  await until(() => member.messages.length >= 600);
+  expect(sorted(member.messages)).toEqual(numbers(600));
+  expect([member.joins, member.crashes]).toEqual([1, 0]);
+});

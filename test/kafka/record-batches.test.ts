@@ -1,0 +1,293 @@
+import { describe, expect, test } from 'bun:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
+import fc from 'fast-check';
+import { codecs } from '../../src/kafka/codecs.ts';
+import { decodeBatches } from '../../src/kafka/record-batches.ts';
+import { record, recordBatch, sized, varInt } from '../support/record-batch.ts';
+
+const limit = 4_000_000;
+const decode = (bytes: Buffer, cost?: number) => decodeBatches(bytes, () => limit, cost);
+const good = (base: number, values = ['a', 'b']) =>
+  recordBatch({ base, records: values.map((value, delta) => record({ delta, value })) });
+
+const compressors: Record<number, (bytes: Buffer) => Buffer> = {
+  1: gzipSync,
+  2: snappyCompress,
+  3: lz4Compress,
+  4: zstdCompressSync,
+};
+
+describe.each([1, 2, 3, 4])('codec %i', (codec) => {
+  const compress = compressors[codec] as (bytes: Buffer) => Buffer;
+  const batch = (value: Buffer) => recordBatch({ codec, records: compress(record({ value })) });
+
+  test('a batch just below the limit is read', async () => {
+    const value = Buffer.alloc(limit - 200, 32);
+    const { messages } = await decode(batch(value));
+    expect(messages.map((message) => message.value?.equals(value))).toEqual([true]);
+  });
+
+  test('a bomb is one message without a value, and the batches around it are read', async () => {
+    const bomb = batch(Buffer.alloc(8 * limit, 32));
+    bomb.writeBigInt64BE(2n);
+    const { messages } = await decode(Buffer.concat([good(0), bomb, good(3)]));
+    // What a bomb took in vain counts, so the rest waits for the next fetch.
+    expect(messages.map(({ offset }) => offset)).toEqual(['0', '1', '2']);
+    expect(messages[2]?.value).toBe(null);
+    expect(messages[2]?.unreadable?.reason).toMatch(
+      /^a record batch of 1 records cannot be read, offsets 2 to 2: decompressed it has more than 4000000 bytes/,
+    );
+    const rest = await decode(good(3));
+    expect(rest.messages.map(({ value }) => String(value))).toEqual(['a', 'b']);
+  });
+
+  test('whatever is damaged is refused at once, or read as something else', async () => {
+    const source = compress(
+      Buffer.concat(Array.from({ length: 300 }, (_, at) => record({ value: `${at * at}` }))),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(source.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 }),
+        fc.nat(source.length),
+        async (changes, length) => {
+          const bytes = Buffer.from(source);
+          for (const [at, byte] of changes) bytes[at] = byte;
+          const records = bytes.subarray(0, length);
+          const { messages } = await decode(recordBatch({ codec, records, count: 300 }));
+          expect(messages.at(-1)?.offset).toBe('299');
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+test('a lying head makes nobody allocate: snappy of 4 GB, lz4 that repeats, zstd of a huge window', async () => {
+  const before = process.memoryUsage.rss();
+  const snappy = Buffer.concat([Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]), Buffer.alloc(100)]);
+  const lz4 = Buffer.from('04224d18604073ffffff7f', 'hex');
+  const zstd = Buffer.concat([Buffer.from('28b52ffd00880100006161', 'hex'), Buffer.alloc(100)]);
+  for (let round = 0; round < 200; round++)
+    for (const [codec, records] of [
+      [2, snappy],
+      [3, lz4],
+      [4, zstd],
+    ] as const) {
+      const { messages } = await decode(recordBatch({ codec, records }));
+      expect(messages[0]?.unreadable).toBeDefined();
+    }
+  expect(process.memoryUsage.rss() - before).toBeLessThan(100_000_000);
+});
+
+describe('a batch is one message that says why', () => {
+  const cases: [string, Buffer, RegExp][] = [
+    ['that claims 2^31 records', recordBatch({ records: [record({})], count: 2 ** 31 - 1 }), /are too many$/],
+    ['that claims -1 records', recordBatch({ records: [record({})], count: -1, lastDelta: 0 }), /negative$/],
+    [
+      'with more records than it claims',
+      recordBatch({ records: [record({}), record({ delta: 1 })], count: 1 }),
+      /more than its records$/,
+    ],
+    [
+      'with fewer',
+      recordBatch({ records: [record({ value: 'x'.repeat(20) })], count: 2 }),
+      /middle of a record$/,
+    ],
+    [
+      'with a record of negative length',
+      recordBatch({ records: [record({ length: -5 })] }),
+      /middle of a record$/,
+    ],
+    [
+      'with a record that is longer than the batch',
+      recordBatch({ records: [record({ length: 1_000 })] }),
+      /middle of a record$/,
+    ],
+    [
+      'with a record that is shorter than it says',
+      recordBatch({ records: [Buffer.concat([record({ length: 7 }), Buffer.alloc(1)])] }),
+      /as long as it says$/,
+    ],
+    [
+      'with a key beyond the end',
+      recordBatch({ records: [record({ key: sized('k', 2 ** 30), value: Buffer.alloc(9) })] }),
+      /middle of a record$/,
+    ],
+    [
+      'with a key of length -2',
+      recordBatch({ records: [record({ key: sized('k', -2), value: Buffer.alloc(9) })] }),
+      /middle of a record$/,
+    ],
+    [
+      'with a number that does not end',
+      recordBatch({ records: [Buffer.concat([varInt(30), Buffer.alloc(30, 0xff)])] }),
+      /too many bytes$/,
+    ],
+    [
+      'that claims 2^31 headers',
+      recordBatch({ records: [record({ headers: varInt(2 ** 31 - 1) })] }),
+      /claims 2147483647 headers$/,
+    ],
+    [
+      'that claims -1 headers',
+      recordBatch({ records: [record({ headers: varInt(-1) })] }),
+      /claims -1 headers$/,
+    ],
+    [
+      'whose header has no name',
+      recordBatch({ records: [record({ headers: Buffer.concat([varInt(1), sized(null), sized('')]) })] }),
+      /no name$/,
+    ],
+    [
+      'whose offsets go back',
+      recordBatch({ records: [record({ delta: 1 }), record({ delta: 0 })] }),
+      /out of order$/,
+    ],
+    ['whose offsets leave it', recordBatch({ records: [record({ delta: 7 })] }), /out of order$/],
+    [
+      'of an unknown codec',
+      recordBatch({ records: [record({})], codec: 7 }),
+      /nobody knows its compression, 7$/,
+    ],
+    ['that says gzip and is not', recordBatch({ records: [record({})], codec: 1 }), /it is not gzip$/],
+  ];
+  for (const [name, batch, reason] of cases)
+    test(name, async () => {
+      const { messages } = await decode(Buffer.concat([batch, good(2 ** 32)]));
+      expect(messages).toHaveLength(3);
+      expect(messages[0]?.unreadable?.reason).toMatch(reason);
+      expect(messages[0]?.value).toBe(null);
+      expect(messages.slice(1).map(({ value }) => String(value))).toEqual(['a', 'b']);
+    });
+
+  test('with more headers in all than memory is for', async () => {
+    const headers = Buffer.concat([varInt(70_000), Buffer.alloc(140_000)]);
+    const { messages } = await decode(recordBatch({ records: [record({ headers }), record({ delta: 1 })] }));
+    expect(messages.map(({ offset, unreadable }) => [offset, unreadable?.reason.split(': ')[1]])).toEqual([
+      ['1', 'it has too many headers'],
+    ]);
+  });
+
+  test('with more records than memory is for', async () => {
+    const records = Array.from({ length: 70_000 }, (_, delta) => record({ delta }));
+    const { messages } = await decode(
+      recordBatch({ codec: 1, records: gzipSync(Buffer.concat(records)), count: 70_000 }),
+    );
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toMatchObject({ offset: '69999', unreadable: { firstOffset: '0', records: 70_000 } });
+  });
+});
+
+test('a batch with a wrong checksum is fetched three times before it is given up', async () => {
+  const wrong = recordBatch({ base: 2, records: [record({}), record({ delta: 1 })], intact: false });
+  const answer = Buffer.concat([good(0), wrong, good(4)]);
+  expect((await decode(answer)).messages.map(({ offset }) => offset)).toEqual(['0', '1']);
+  expect((await decode(Buffer.concat([wrong, good(4)]))).messages).toEqual([]);
+  const { messages } = await decode(Buffer.concat([wrong, good(4)]));
+  expect(messages.map(({ offset }) => offset)).toEqual(['3', '4', '5']);
+  expect(messages[0]?.unreadable).toMatchObject({ firstOffset: '2', lastOffset: '3', records: 2 });
+  expect(messages[0]?.unreadable?.reason).toEndWith('its checksum is wrong');
+});
+
+test('a batch whose checksum is wrong hides none of those after it, wherever it says that it ends', async () => {
+  const wrong = recordBatch({ base: 2, records: [record({})], lastDelta: 1_000, intact: false });
+  const answer = Buffer.concat([wrong, good(4)]);
+  for (let time = 1; time < 3; time++) expect((await decode(answer)).messages).toEqual([]);
+  const { messages } = await decode(answer);
+  expect(messages.map(({ offset }) => offset)).toEqual(['2', '4', '5']);
+});
+
+test('batches without records, and those that compaction left, end where they ended', async () => {
+  const empty = recordBatch({ base: 0, records: [], count: 0, lastDelta: 9 });
+  const compacted = recordBatch({ base: 10, records: [record({ delta: 3, value: 'left' })], lastDelta: 9 });
+  const { messages } = await decode(Buffer.concat([empty, compacted]));
+  expect(messages.map(({ offset, isControlRecord }) => [offset, isControlRecord])).toEqual([
+    ['9', true],
+    ['13', false],
+    ['19', true],
+  ]);
+});
+
+test('an answer is read as far as memory is for it, but its first batch always', async () => {
+  const batch = recordBatch({ codec: 1, records: gzipSync(record({ value: Buffer.alloc(3_000_000) })) });
+  const both = Buffer.concat([batch, batch, batch]);
+  const { messages, cost } = await decode(both);
+  expect(messages).toHaveLength(2);
+  expect((await decode(batch, cost)).messages).toEqual([]);
+  expect((await decode(batch)).messages).toHaveLength(1);
+});
+
+test('bytes that are no batches at all end the fetch with the reason', async () => {
+  await expect(decode(Buffer.alloc(100))).rejects.toThrow(/which is none$/);
+  await expect(decode(recordBatch({ records: [], magic: 9 }))).rejects.toThrow(/of the format 9/);
+});
+
+test('whatever the records are, decoding ends, with the last offset or at a batch that is cut short', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.integer({ min: 1, max: 400 }),
+      async (bytes, count) => {
+        const { messages } = await decode(recordBatch({ records: Buffer.from(bytes), count }));
+        expect(messages.at(-1)?.offset).toBe(`${count - 1}`);
+      },
+    ),
+    { numRuns: 3_000 },
+  );
+});
+
+test('keys, values, times and headers come as they were sent', async () => {
+  const headers = Buffer.concat([
+    varInt(5),
+    ...['__proto__', 'twice', 'constructor', 'twice', 'none'].flatMap((name, at) => [
+      sized(name),
+      sized(name === 'none' ? null : `${at}`),
+    ]),
+  ]);
+  const records = [
+    record({ key: sized(null), value: sized(null) }),
+    record({ delta: 1, time: -(2n ** 62n), key: sized(''), value: sized(''), headers }),
+    record({ delta: 130, time: 300, key: sized('k'), value: sized('v'.repeat(200)) }),
+  ];
+  const { messages } = await decode(
+    recordBatch({ base: 2 ** 40, records, lastDelta: 130, timestamp: 1_000n }),
+  );
+  expect(messages.map(({ offset, timestamp }) => [offset, timestamp])).toEqual([
+    [`${2 ** 40}`, '1000'],
+    [`${2 ** 40 + 1}`, `${1_000n - 2n ** 62n}`],
+    [`${2 ** 40 + 130}`, '1300'],
+  ]);
+  expect(messages.map(({ key, value }) => [key?.toString(), value?.length])).toEqual([
+    [undefined, undefined],
+    ['', 0],
+    ['k', 200],
+  ]);
+  expect(Object.entries(messages[1]?.headers ?? {}).map(([name, held]) => [name, String(held)])).toEqual([
+    ['__proto__', '0'],
+    ['twice', '1,3'],
+    ['constructor', '2'],
+    ['none', 'null'],
+  ]);
+});
+
+test('every codec gives back what it was given', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 300 })), {
+        maxLength: 40,
+      }),
+      async (parts) => {
+        const bytes = Buffer.concat(
+          parts.flatMap(([part, times]) => Array.from({ length: times }, () => part)),
+        );
+        for (const { compress, decompress, name } of Object.values(codecs))
+          expect(
+            bytes.equals(await decompress(Buffer.from(await compress(bytes)), bytes.length + 1)),
+            name,
+          ).toBe(true);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});

@@ -1,0 +1,43 @@
+import { expect, test } from 'bun:test';
+import { dirname, join, relative } from 'node:path';
+
+const source = join(import.meta.dir, '../src');
+
+/** The folder of `src` that a file is in; a file of `src` itself is its own. */
+const folderOf = (path: string) => path.split('/', 1)[0] as string;
+
+/** By folder, the folders that its files import from, type imports included. */
+const readImports = async () => {
+  const imports = new Map<string, Set<string>>();
+  for (const file of new Bun.Glob('**/*.{ts,tsx}').scanSync(source)) {
+    const text = await Bun.file(join(source, file)).text();
+    for (const [, path] of text.matchAll(/\b(?:from|import) ?\(?'(\.[^']+)'/g)) {
+      const imported = relative(source, join(source, dirname(file), path as string));
+      const [from, to] = [folderOf(file), folderOf(imported)];
+      if (from === to || imported.startsWith('..')) continue;
+      imports.set(from, (imports.get(from) ?? new Set()).add(to));
+    }
+  }
+  return imports;
+};
+
+/** The folders on a way from `folder` back to itself, or undefined. */
+const findCycle = (
+  imports: Map<string, Set<string>>,
+  folder: string,
+  way: string[] = [],
+): string[] | undefined => {
+  if (way.includes(folder)) return folder === way[0] ? [...way, folder] : undefined;
+  for (const next of imports.get(folder) ?? []) {
+    const cycle = findCycle(imports, next, [...way, folder]);
+    if (cycle) return cycle;
+  }
+  return undefined;
+};
+
+test('no folder of src imports, over others, from itself', async () => {
+  const imports = await readImports();
+  expect(imports.get('main.ts')?.size).toBeGreaterThan(5);
+  const cycles = [...imports.keys()].map((folder) => findCycle(imports, folder)?.join(' → '));
+  expect(cycles.filter(Boolean)).toEqual([]);
+});

@@ -1,0 +1,278 @@
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startConsumerThread } from '../../src/ingest/thread.ts';
+import type { Log } from '../../src/observability/log.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { openWorld, ordersOf } from '../support/isolated-services.ts';
+import { startProgram } from '../support/program.ts';
+import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
+import { brokers, silent, testDatabase, until } from '../support/services.ts';
+import { startProxy } from '../support/tcp-proxy.ts';
+
+// Each starts a process or two, and groups form in seconds.
+setDefaultTimeout(90_000);
+
+const statusOf = async (url: string) => {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.json() };
+};
+const counterOf = async (url: string, name: string) => {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^${name}(?:{[^}]*})? (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
+};
+
+describe('a start that cannot succeed ends with one line that says why', () => {
+  test.each([
+    [{ PORT: '99999' }, 'PORT'],
+    [{ CACHE_LIMIT: '0' }, 'CACHE_LIMIT'],
+    [{ KAFKA_BROKERS: 'kafka' }, 'KAFKA_BROKERS'],
+    [{ DATABASE_URL: 'mysql://user:s3cret@host/db' }, 'DATABASE_URL'],
+    [{ REDIS_URL: 'http://user:s3cret@host' }, 'REDIS_URL'],
+    [{ REDIS_URL: 'redis://user:s3cret@one:1,two:2' }, 'REDIS_URL'],
+    [{ REDIS_URL: 'redis-cluster://user:s3cret@one:1,,two:2' }, 'REDIS_URL'],
+    [{ REDIS_URL: 'redis://user:s3cret%zz@one:1' }, 'REDIS_URL'],
+    [{ SERVE: 'http,everything' }, 'SERVE'],
+  ])('%j', async (environment, variable) => {
+    await using program = startProgram(environment as unknown as Record<string, string>);
+    const { status, errors, output } = await program.ended();
+    expect(status).toBe(2);
+    expect(output).toBe('');
+    expect(errors).toStartWith(`${variable} holds `);
+    expect(errors.trimEnd().split('\n')).toHaveLength(1);
+    expect(errors).not.toContain('s3cret');
+  });
+
+  test('a port that is taken', async () => {
+    await using world = await openWorld();
+    using other = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
+    await using program = startProgram({ ...world.environment, PORT: String(other.port) });
+    const { status, errors } = await program.ended();
+    expect(status).toBe(1);
+    expect(errors).toMatch(new RegExp(`^Port ${other.port} on 127.0.0.1 is taken\\..*PORT.*\n$`));
+  });
+});
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  test(`${signal} in the middle of everything: all that is stored is committed, requests are answered, and the next run repeats nothing`, async () => {
+    await using world = await openWorld();
+    const orders = ordersOf(6_000);
+    await using first = startProgram({ ...world.environment, RATE_LIMIT: '0' });
+    const url = await first.url();
+    await first.said('joined the group', 60_000);
+    await world.send(orders.slice(0, 10));
+    await until(async () => (await world.stored()) === 10);
+
+    let isOver = false;
+    const statuses: number[] = [];
+    const load = Promise.all(
+      Array.from({ length: 8 }, async () => {
+        while (!isOver) {
+          const response = await fetch(`${url}/order/${orders[0]?.order_uid}`).catch(() => undefined);
+          if (response) statuses.push(response.status);
+          else await new Promise(setImmediate);
+        }
+      }),
+    );
+    const sending = world.send(orders.slice(10));
+    await until(async () => (await world.stored()) > 1_000);
+    const { status, took, errors } = await first.stop(signal);
+    isOver = true;
+    await Promise.all([load, sending]);
+    expect([status, errors]).toEqual([0, '']);
+    expect(took).toBeLessThan(10_000);
+    expect(first.complaints()).toEqual([]);
+    expect(statuses.length).toBeGreaterThan(10);
+    expect(statuses.every((code) => code === 200)).toBe(true);
+    expect(await world.committed()).toBe(await world.stored());
+
+    await using second = startProgram(world.environment);
+    const again = await second.url();
+    await until(async () => (await world.stored()) === orders.length, 60_000);
+    await until(async () => (await world.committed()) === orders.length);
+    expect(await counterOf(again, 'orders_duplicates_total')).toBe(0);
+    const stopped = await second.stop(signal);
+    expect([stopped.status, stopped.errors]).toEqual([0, '']);
+    expect(second.complaints()).toEqual([]);
+  });
+
+test('with PostgreSQL and Kafka away at the start, HTTP answers at once, and all comes good by itself', async () => {
+  await using world = await openWorld();
+  const proxyOf = ({ hostname, port }: URL) => startProxy({ hostname, port: Number(port) });
+  await using postgres = proxyOf(new URL(world.database.url));
+  await using kafka = proxyOf(new URL(`kafka://${world.environment.KAFKA_BROKERS.split(',')[0]}`));
+  postgres.cut();
+  kafka.cut();
+  const databaseUrl = Object.assign(new URL(world.database.url), { port: String(postgres.port) });
+  databaseUrl.hostname = '127.0.0.1';
+  await using program = startProgram({
+    ...world.environment,
+    DATABASE_URL: databaseUrl.href,
+    KAFKA_BROKERS: `127.0.0.1:${kafka.port}`,
+  });
+  const url = await program.url();
+  expect(await statusOf(`${url}/healthz`)).toEqual({ status: 200, body: { status: 'alive' } });
+  expect(await statusOf(`${url}/readyz`)).toMatchObject({ status: 503, body: { status: 'unready' } });
+  const [order] = ordersOf(1) as [ReturnType<typeof ordersOf>[number]];
+  const begun = performance.now();
+  const response = await fetch(`${url}/order/${order.order_uid}`);
+  expect([response.status, response.headers.has('retry-after')]).toEqual([503, true]);
+  expect(performance.now() - begun).toBeLessThan(2_000);
+
+  postgres.resume();
+  await until(async () => (await statusOf(`${url}/readyz`)).body.status === 'degraded', 30_000);
+  const { parts } = (await statusOf(`${url}/readyz`)).body;
+  expect(parts).toMatchObject({
+    postgres: { state: 'works' },
+    kafka: { state: 'away' },
+    redis: { state: 'off' },
+  });
+  expect(JSON.stringify(parts)).not.toContain(databaseUrl.password || 'postgres:postgres');
+  expect((await fetch(`${url}/order/${order.order_uid}`)).status).toBe(404);
+
+  kafka.resume();
+  await until(async () => (await statusOf(`${url}/readyz`)).body.status === 'ready', 60_000);
+  await world.send([order]);
+  await until(async () => (await fetch(`${url}/order/${order.order_uid}`)).status === 200);
+  expect((await program.stop('SIGTERM')).status).toBe(0);
+  // One line when a service is found to be away, for each half that needs it, and no more.
+  expect(program.complaints().length).toBeLessThanOrEqual(4);
+});
+
+test('SIGTERM while PostgreSQL is frozen from the start: it ends with 0, and waits for nothing', async () => {
+  await using world = await openWorld();
+  const { hostname, port } = new URL(world.database.url);
+  await using proxy = startProxy({ hostname, port: Number(port) });
+  proxy.freeze();
+  const url = Object.assign(new URL(world.database.url), { hostname: '127.0.0.1', port: String(proxy.port) });
+  await using program = startProgram({ ...world.environment, DATABASE_URL: url.href });
+  await program.url();
+  await until(() => proxy.connections() > 0);
+  const { status, took, errors } = await program.stop('SIGTERM');
+  expect([status, errors]).toEqual([0, '']);
+  expect(took).toBeLessThan(2_500);
+});
+
+test('HTTP answers while the cache still warms, and lookups then come from it', async () => {
+  await using world = await openWorld();
+  await using first = startProgram(world.environment);
+  await first.said('the cache is warm', 30_000);
+  await first.stop('SIGTERM');
+  const orders = ordersOf(1_200, 7);
+  await createStore(world.database.sql).save(orders);
+  const { hostname, port } = new URL(world.database.url);
+  await using proxy = startProxy({ hostname, port: Number(port) });
+  const url = Object.assign(new URL(world.database.url), { hostname: '127.0.0.1', port: String(proxy.port) });
+  proxy.freeze();
+  await using program = startProgram({ ...world.environment, DATABASE_URL: url.href, SERVE: 'http' });
+  const address = await program.url();
+  expect((await statusOf(`${address}/healthz`)).status).toBe(200);
+  proxy.resume();
+  const warm = await program.said('the cache is warm', 30_000);
+  expect(warm).toMatchObject({ entered: 1_000, milliseconds: expect.any(Number) });
+  expect(await counterOf(address, 'orders_cache_entries')).toBe(1_000);
+  const newest = await fetch(`${address}/order/${orders.at(-1)?.order_uid}`);
+  expect(newest.headers.get('cache-status')).toBe('memory; hit');
+  const oldest = await fetch(`${address}/order/${orders[0]?.order_uid}`);
+  expect(oldest.headers.get('cache-status')).toBe('memory; fwd=miss');
+  expect(program.lines().filter(({ msg }) => msg.includes('cache')).length).toBeLessThanOrEqual(5);
+});
+
+if (hasRedisServer)
+  test('with Redis: a second process finds there what the first has put, and Redis away is only degraded', async () => {
+    await using world = await openWorld();
+    await using redis = await startRedisServer();
+    const environment = { ...world.environment, REDIS_URL: redis.url, CACHE_LIMIT: '5' };
+    await using first = startProgram(environment);
+    await first.said('the cache is warm', 30_000);
+    const orders = ordersOf(1_000, 8);
+    await createStore(world.database.sql).save(orders);
+    const url = await first.url();
+    await using second = startProgram({ ...environment, SERVE: 'http', CACHE_LIMIT: '5' });
+    const other = await second.url();
+    await second.said('the cache is warm', 30_000);
+    const wayOf = async (address: string, index: number) =>
+      (await fetch(`${address}/order/${orders[index]?.order_uid}`)).headers.get('cache-status');
+    expect(await wayOf(url, 0)).toBe('memory; fwd=miss, redis; fwd=miss');
+    await until(
+      async () => (await redis.admin.hexists('{orders}:documents', orders[0]?.order_uid ?? '')) === 1,
+    );
+    expect(await wayOf(other, 0)).toBe('memory; fwd=miss, redis; hit');
+    expect(await wayOf(other, 0)).toBe('memory; hit');
+    expect(await redis.admin.hlen('{orders}:documents')).toBe(5);
+
+    await redis.kill();
+    let index = 1;
+    await until(async () => (await wayOf(url, index++)) === 'memory; fwd=miss, redis; fwd=bypass');
+    await until(async () => (await statusOf(`${url}/readyz`)).body.status === 'degraded');
+    expect((await statusOf(`${url}/readyz`)).status).toBe(200);
+    expect((await first.stop('SIGTERM')).status).toBe(0);
+  });
+
+test('a consumer whose thread ends is said to be away, and started again', async () => {
+  await using world = await openWorld();
+  await using database = await testDatabase();
+  const lines: string[] = [];
+  const log = { ...silent, error: (_: unknown, text: string) => lines.push(text) } as unknown as Log;
+  const settings = {
+    name: 'consumer-1',
+    kafka: { brokers: await brokers(), ssl: false, sasl: undefined },
+    topic: world.environment.KAFKA_TOPIC,
+    deadLetterTopic: world.environment.KAFKA_DLQ_TOPIC,
+    groupId: world.environment.KAFKA_GROUP_ID,
+    partitions: 1,
+    // Nothing that a client can be made for: the thread ends at once.
+    databaseUrl: 'no url',
+    databasePool: 2,
+    logLevel: 'silent',
+  };
+  const stored: string[] = [];
+  const consumer = startConsumerThread({ settings, log, stored: ({ uids }) => void stored.push(...uids) });
+  try {
+    await until(() => lines.filter((line) => line.includes('started again')).length >= 2);
+    expect(consumer.state().kafka).toMatch(/started again|not reached/);
+    expect(await consumer.metrics()).toEqual([]);
+    settings.databaseUrl = database.url;
+    await until(() => consumer.state().kafka === undefined, 60_000);
+    const orders = ordersOf(3);
+    await world.send(orders);
+    await until(() => stored.length === 3);
+    expect((await consumer.metrics()).find(({ name }) => name === 'orders_stored_total')).toMatchObject({
+      values: [{ value: 3 }],
+    });
+  } finally {
+    await consumer.stop();
+  }
+});
+
+const isFree = (port: number) => {
+  try {
+    Bun.listen({ hostname: '127.0.0.1', port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+};
+if (!isFree(9092)) console.warn('Port 9092 is taken: the run with nothing configured is not tested.');
+else
+  test('with nothing configured it brings its own services, makes orders, and takes all with it when it ends', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'order-lookup-run-'));
+    try {
+      await using program = startProgram({ DATA_DIR: dataDir });
+      const url = await program.url();
+      await until(() => /as JSON\s+\S+/.test(program.output()), 60_000);
+      const [, order = ''] = /as JSON\s+(\S+)/.exec(program.output()) ?? [];
+      expect((await fetch(order)).status).toBe(200);
+      expect((await statusOf(`${url}/readyz`)).body.status).toBe('ready');
+      const { status, errors, took } = await program.stop('SIGTERM');
+      expect([status, errors]).toEqual([0, '']);
+      expect(took).toBeLessThan(10_000);
+      expect(program.complaints()).toEqual([]);
+      const left = await new Response(Bun.spawn(['ps', '-eo', 'args']).stdout).text();
+      expect(left).not.toContain(dataDir);
+      expect(isFree(9092)).toBe(true);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });

@@ -1,0 +1,21 @@
+import { expect, test } from 'bun:test';
+import { readAlerts } from '../support/alerts.ts';
+import { promtool, testPromtool } from '../support/promtool.ts';
+
+test('each alert has a severity, a time to wait, and words that say what to do', async () => {
+  for (const rule of await readAlerts())
+    expect(rule).toMatchObject({
+      for: expect.stringMatching(/^\d+m$/),
+      labels: { severity: expect.stringMatching(/^(critical|warning)$/) },
+      annotations: { summary: expect.stringMatching(/.{10}/), description: expect.stringMatching(/.{80}/) },
+    });
+});
+
+testPromtool(
+  'promtool finds no fault with the alerts, and they fire when they should and not otherwise',
+  async () => {
+    expect(await promtool(['check', 'rules', 'ops/alerts.yml'])).toBe('');
+    expect(await promtool(['test', 'rules', 'ops/alerts.test.yml'])).toBe('');
+    expect(await promtool(['check', 'config', 'ops/prometheus.yml'])).toBe('');
+  },
+);

@@ -1,0 +1,415 @@
+import { afterEach, expect, setSystemTime, test } from 'bun:test';
+import fc from 'fast-check';
+import { isOrderUid, type Order, parseOrder, toOrder } from '../../src/order/order.ts';
+import { badKinds } from '../../src/producer/bad-message.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { anyOrder } from '../support/any-order.ts';
+import { buildOrder } from '../support/build-order.ts';
+
+afterEach(() => {
+  setSystemTime();
+});
+
+type Json = Record<string, unknown>;
+
+/** The order with another value at `path`, which names a field as the reasons do: `items.0.size`. */
+const withField = (path: string, value: unknown): Json => {
+  const order = structuredClone(buildOrder()) as unknown as Json;
+  const names = path.split('.');
+  const last = names.pop() as string;
+  const parent = names.reduce((part, name) => part[name] as Json, order);
+  parent[last] = value;
+  return order;
+};
+const fieldOf = (order: Order, path: string) =>
+  path.split('.').reduce((part: unknown, name) => (part as Json)[name], order);
+
+const bytes = (json: unknown) => Buffer.from(JSON.stringify(json));
+const accepts = (json: unknown) => 'order' in parseOrder(bytes(json));
+const reasonOf = (value: Buffer | null) => {
+  const parsed = parseOrder(value);
+  if ('order' in parsed) throw new Error('it was accepted');
+  return parsed;
+};
+
+// The table of the README, line by line.
+const texts: Record<string, [min: number, max: number]> = {
+  order_uid: [10, 50],
+  entry: [1, 10],
+  oof_shard: [1, 10],
+  shardkey: [1, 10],
+  customer_id: [1, 50],
+  delivery_service: [1, 50],
+  internal_signature: [0, 50],
+  'delivery.name': [1, 100],
+  'delivery.city': [1, 100],
+  'delivery.region': [1, 100],
+  'delivery.address': [1, 200],
+  'delivery.zip': [1, 20],
+  'payment.transaction': [1, 50],
+  'payment.request_id': [0, 50],
+  'payment.bank': [1, 50],
+  'items.0.rid': [1, 50],
+  'items.0.name': [1, 100],
+  'items.0.size': [1, 10],
+  'items.0.brand': [1, 100],
+};
+const patterned: Record<string, { good: string[]; bad: string[] }> = {
+  ...Object.fromEntries(
+    ['track_number', 'items.0.track_number'].map((path) => [
+      path,
+      {
+        good: ['ABCDEFGH', '12345678', 'A'.repeat(20), '00000000'],
+        bad: [
+          '',
+          'ABCDEFG',
+          'A'.repeat(21),
+          'abcdefgh',
+          'ABCDEFG-',
+          'ABCDEFGH\n',
+          '\nABCDEFGH',
+          'АБВГДЕЖЗ',
+          'ABCD EFGH',
+        ],
+      },
+    ]),
+  ),
+  'delivery.phone': {
+    good: ['+12345', `+${'9'.repeat(15)}`, '+00000'],
+    bad: ['', '+1234', `+${'9'.repeat(16)}`, '12345', '+1234a', '+1 23456', '+123456\n', '+١٢٣٤٥', '++12345'],
+  },
+  'delivery.email': {
+    good: [
+      'a@b',
+      'test@gmail.com',
+      'имя@почта.рф',
+      "o'neil+tag@example.co.uk",
+      'a@xn--80akhbyknj4f',
+      `${'a'.repeat(98)}@b`,
+    ],
+    bad: [
+      '',
+      'a',
+      '@b',
+      'a@',
+      'a b@c',
+      'a@b c',
+      'a@@b',
+      'a@b@c',
+      'a@-b',
+      'a@b-',
+      'a@b..c',
+      'a@.b',
+      'a@b.',
+      'a@b\n',
+      `${'a'.repeat(99)}@b`,
+      '<a@b>',
+      'a@b>',
+    ],
+  },
+};
+const enums: Record<string, string[]> = {
+  locale: ['en', 'ru'],
+  'payment.currency': ['USD', 'EUR', 'RUB'],
+  'payment.provider': ['wbpay', 'applepay', 'googlepay'],
+};
+const most = Number.MAX_SAFE_INTEGER;
+const integers: Record<string, [min: number, max: number]> = {
+  sm_id: [0, most],
+  'payment.amount': [1, most],
+  'payment.payment_dt': [1, most],
+  'payment.goods_total': [1, most],
+  'payment.delivery_cost': [0, most],
+  'payment.custom_fee': [0, most],
+  'items.0.chrt_id': [1, most],
+  'items.0.nm_id': [1, most],
+  'items.0.price': [1, most],
+  'items.0.total_price': [1, most],
+  'items.0.sale': [0, 100],
+  'items.0.status': [0, most],
+};
+
+test('the table names every field of an order', () => {
+  const named = [...[texts, patterned, enums, integers].flatMap(Object.keys), 'date_created'].sort();
+  const { items, delivery, payment, ...order } = buildOrder();
+  const there = [
+    ...Object.keys(order),
+    ...Object.keys(delivery).map((name) => `delivery.${name}`),
+    ...Object.keys(payment).map((name) => `payment.${name}`),
+    ...Object.keys(items[0] as object).map((name) => `items.0.${name}`),
+  ].sort();
+  expect(named).toEqual(there);
+});
+
+for (const [path, [min, max]] of Object.entries(texts)) {
+  test(`${path} has ${min} to ${max} characters`, () => {
+    for (const character of ['x', ' ', 'ж', '中', '😀', '\u0301', '\n', '"']) {
+      for (const count of [min, min + 1, max - 1, max])
+        expect(accepts(withField(path, character.repeat(count)))).toBe(true);
+      if (min > 0) expect(accepts(withField(path, character.repeat(min - 1)))).toBe(false);
+      expect(accepts(withField(path, character.repeat(max + 1)))).toBe(false);
+      expect(accepts(withField(path, character.repeat(max * 3)))).toBe(false);
+    }
+    for (const half of ['\ud83d', '\ude00', '\ude00\ud83d', '\0'])
+      for (const at of [0, 1, min]) {
+        const text = 'x'.repeat(at) + half + 'x'.repeat(Math.max(0, min - at - half.length));
+        expect(accepts(withField(path, text)), JSON.stringify(text)).toBe(false);
+      }
+  });
+}
+
+for (const [path, { good, bad }] of Object.entries(patterned)) {
+  test(`${path} is of its pattern`, () => {
+    for (const text of good) expect(accepts(withField(path, text)), text).toBe(true);
+    for (const text of bad) expect(accepts(withField(path, text)), JSON.stringify(text)).toBe(false);
+  });
+}
+
+for (const [path, values] of Object.entries(enums)) {
+  test(`${path} is one of ${values.join(', ')}`, () => {
+    for (const value of values) expect(accepts(withField(path, value))).toBe(true);
+    for (const value of [
+      '',
+      'XXX',
+      `${values[0]} `,
+      values[0]?.toUpperCase() === values[0] ? values[0]?.toLowerCase() : values[0]?.toUpperCase(),
+      [values[0]],
+      'constructor',
+    ])
+      expect(accepts(withField(path, value)), JSON.stringify(value)).toBe(false);
+  });
+}
+
+for (const [path, [min, max]] of Object.entries(integers)) {
+  test(`${path} is an integer from ${min} to ${max}`, () => {
+    for (const value of [min, min + 1, max - 1, max])
+      expect(accepts(withField(path, value)), `${value}`).toBe(true);
+    for (const value of [min - 1, max + 1, -most, 1.5, '1', '', true, Number.NaN])
+      expect(accepts(withField(path, value)), `${value}`).toBe(false);
+    const written = (number: string) =>
+      parseOrder(Buffer.from(JSON.stringify(withField(path, '@')).replace('"@"', number)));
+    const read = (number: string) => {
+      const parsed = written(number);
+      return 'order' in parsed ? fieldOf(parsed.order, path) : undefined;
+    };
+    expect(read('1.0')).toBe(1);
+    expect(read('1e1')).toBe(10);
+    expect(read('100e-2')).toBe(1);
+    for (const number of ['9007199254740992', '9007199254740993', '1e400', '-1e400', '1e-1'])
+      expect(read(number), number).toBeUndefined();
+    // Zero has no sign, here and in PostgreSQL.
+    if (min === 0) expect(Object.is(read('-0'), 0)).toBe(true);
+    else expect(read('-0')).toBeUndefined();
+  });
+}
+
+test('every field must be there, and be of its kind', () => {
+  const paths = [
+    ...[texts, patterned, enums, integers].flatMap(Object.keys),
+    'date_created',
+    'delivery',
+    'payment',
+    'items',
+    'items.0',
+  ];
+  for (const path of paths) {
+    const wrong = [null, undefined, 1, 'text', true, [], {}, [[]]].filter(
+      (value) =>
+        typeof value !== typeof fieldOf(buildOrder(), path) ||
+        value === null ||
+        Array.isArray(value) ||
+        path === 'items',
+    );
+    for (const value of wrong) {
+      if (path === 'items.0' && value === undefined) continue;
+      if (path in integers && value === 1) continue;
+      const { stage, reason } = reasonOf(bytes(withField(path, value)));
+      expect(stage).toBe('validate');
+      expect(reason, `${path} ${JSON.stringify(value)}`).toStartWith(
+        path === 'items' || path === 'delivery' || path === 'payment' || path === 'items.0'
+          ? path
+          : `${path} `,
+      );
+    }
+  }
+});
+
+test('an order has 1 to 1000 items', () => {
+  const item = buildOrder().items[0];
+  const items = (count: number) => ({ ...buildOrder(), items: Array.from({ length: count }, () => item) });
+  expect([0, 1, 2, 999, 1000, 1001, 20_000].map((count) => accepts(items(count)))).toEqual([
+    false,
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+  expect(reasonOf(bytes(items(1001))).reason).toBe('items must be a list of 1 to 1000 items, has 1001');
+  const last = items(1000);
+  last.items[999] = { ...(item as Order['items'][0]), sale: 101 };
+  expect(reasonOf(bytes(last)).reason).toBe('items.999.sale must be an integer from 0 to 100, is 101');
+});
+
+test('a date may be an hour ahead of the clock, and no more', () => {
+  setSystemTime(new Date('2026-01-01T00:00:00.000Z'));
+  expect(accepts(withField('date_created', '2026-01-01T01:00:00Z'))).toBe(true);
+  expect(accepts(withField('date_created', '2026-01-01T04:00:00+03:00'))).toBe(true);
+  expect(accepts(withField('date_created', '2026-01-01T01:00:00.001Z'))).toBe(false);
+  expect(accepts(withField('date_created', '2026-01-01T00:59:59.999999999Z'))).toBe(true);
+  expect(accepts(withField('date_created', '0001-01-01T00:00:00Z'))).toBe(true);
+  expect(accepts(withField('date_created', '0000-01-01T00:00:00Z'))).toBe(false);
+  expect(accepts(withField('date_created', '9999-12-31T23:59:59Z'))).toBe(false);
+});
+
+test('a date is kept to the microsecond, in UTC', () => {
+  const parsed = toOrder(withField('date_created', '2021-11-26t06:22:19.123456789+03:30'));
+  expect('order' in parsed && parsed.order.date_created).toBe('2021-11-26T02:52:19.123456Z');
+});
+
+test('what is no JSON text in UTF-8 is refused as such', () => {
+  const json = JSON.stringify(buildOrder());
+  expect(reasonOf(null)).toEqual({ stage: 'parse', reason: 'the message has no value' });
+  expect(reasonOf(Buffer.alloc(0))).toEqual({ stage: 'parse', reason: 'the message is empty' });
+  expect(reasonOf(Buffer.alloc(4_194_305, 32))).toEqual({
+    stage: 'parse',
+    reason: 'the message has 4194305 bytes, more than 4194304',
+  });
+  for (const bad of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc0, 0x80]])
+    expect(reasonOf(Buffer.concat([Buffer.from('{"a":"'), Buffer.from(bad), Buffer.from('"}')]))).toEqual({
+      stage: 'parse',
+      reason: 'the message is not UTF-8',
+    });
+  for (const bad of [
+    ' ',
+    json.slice(1),
+    json.slice(0, -1),
+    `${json}${json}`,
+    `${json},`,
+    `${json}\0`,
+    "{'a':1}",
+    '{a:1}',
+    'NaN',
+    '\ufeff',
+    '['.repeat(100_000),
+  ])
+    expect(reasonOf(Buffer.from(bad))).toEqual({ stage: 'parse', reason: 'the message is not JSON' });
+  expect(reasonOf(Buffer.from(json, 'utf16le')).stage).toBe('parse');
+  // One refusal leaves nothing behind for the next message.
+  expect(accepts(buildOrder())).toBe(true);
+});
+
+test('JSON of another shape is refused, however it looks', () => {
+  const order = buildOrder();
+  for (const shape of [
+    null,
+    true,
+    42,
+    'text',
+    [],
+    {},
+    [order],
+    { order },
+    JSON.stringify(order),
+    { ...order, items: { 0: order.items[0], length: 1 } },
+  ])
+    expect(reasonOf(bytes(shape)).stage).toBe('validate');
+  expect(reasonOf(bytes([order])).reason).toBe('the message must be a JSON object, is a list');
+  const deep = Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+  expect(reasonOf(deep).stage).toBe('validate');
+  // A prototype cannot lend fields.
+  const { order_uid: uid, ...rest } = order;
+  expect(
+    reasonOf(Buffer.from(`{"__proto__":{"order_uid":"${uid}"},${JSON.stringify(rest).slice(1)}`)).reason,
+  ).toBe('order_uid is missing');
+});
+
+test('unknown fields are ignored, of fields given twice the last counts, and the order of fields does not matter', () => {
+  const order = buildOrder();
+  const json = JSON.stringify(order);
+  const parse = (text: string) => {
+    const parsed = parseOrder(Buffer.from(text));
+    return 'order' in parsed ? JSON.stringify(parsed.order) : parsed.reason;
+  };
+  expect(parse(`{"more":{"a":[1]},"__proto__":{"x":1},"constructor":1,"toJSON":2,${json.slice(1)}`)).toBe(
+    json,
+  );
+  expect(parse(json.replace('"items":[{', '"items":[{"more":1,"__proto__":[],'))).toBe(json);
+  expect(parse(`{"order_uid":"x",${json.slice(1)}`)).toBe(json);
+  expect(parse(`${json.slice(0, -1)},"sm_id":-1}`)).toStartWith('sm_id must be');
+  expect(parse(JSON.stringify(Object.fromEntries(Object.entries(order).reverse()), null, 2))).toBe(json);
+  expect(parse(`\ufeff${json}`)).toBe(json);
+  expect(parse(json.replaceAll('"sm_id"', '"\\u0073m_id"'))).toBe(json);
+});
+
+test('a refusal is one line that names the field, and holds nothing of what was in it', () => {
+  const order = createOrderMaker({ seed: 77 })();
+  const personal = [...Object.values(order.delivery), order.customer_id, order.payment.transaction];
+  for (const { name, make } of Object.entries(badKinds())
+    .filter(([family]) => family !== 'conflict')
+    .flatMap(([, kinds]) => kinds)) {
+    const { stage, reason } = reasonOf(make(order));
+    expect(reason, name).toMatch(/^[^\r\n\u2028\u2029]{1,300}$/);
+    for (const value of personal) expect(reason, name).not.toContain(value);
+    const field = name.split(' ')[0] as string;
+    if (
+      /^[a-z_]+(\.[a-z_0-9]+)*$/.test(field) &&
+      stage === 'validate' &&
+      (field.includes('_') || field.includes('.'))
+    )
+      expect(reason, name).toStartWith(field);
+  }
+  const secret = 'Иван\nПетров';
+  for (const path of [
+    ...Object.keys(texts),
+    ...Object.keys(patterned),
+    ...Object.keys(enums),
+    ...Object.keys(integers),
+    'date_created',
+  ]) {
+    const { reason } = reasonOf(bytes(withField(path, secret.repeat(30))));
+    expect(reason).toStartWith(`${path} must be`);
+    expect(reason).not.toContain('Иван');
+  }
+});
+
+test('an order is its own canonical form: parsing its JSON gives the same JSON', () => {
+  fc.assert(
+    fc.property(anyOrder, (order) => {
+      const json = JSON.stringify(order);
+      const parsed = parseOrder(Buffer.from(json));
+      expect('order' in parsed && JSON.stringify(parsed.order)).toBe(json);
+    }),
+  );
+});
+
+test('no message makes the parser throw', () => {
+  const order = JSON.parse(JSON.stringify(buildOrder()));
+  fc.assert(fc.property(fc.uint8Array(), (bytes) => 'reason' in parseOrder(bytes)));
+  fc.assert(
+    fc.property(fc.constantFrom(...Object.keys(order)), fc.jsonValue(), (field, value) => {
+      const parsed = parseOrder(bytes({ ...order, [field]: value }));
+      return 'order' in parsed || /^[^\n]+$/.test(parsed.reason);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('a uid is 10 to 50 characters of text', () => {
+  expect(['x'.repeat(10), '😀'.repeat(50), 'x'.repeat(50)].every(isOrderUid)).toBe(true);
+  expect(
+    [
+      '',
+      'x'.repeat(9),
+      'x'.repeat(51),
+      '😀'.repeat(9),
+      `\0${'x'.repeat(10)}`,
+      '\ud800'.padEnd(12, 'x'),
+      1,
+      null,
+      undefined,
+      ['x'.repeat(10)],
+    ].some(isOrderUid),
+  ).toBe(false);
+});

@@ -1,0 +1,236 @@
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { join } from 'node:path';
+import type { Sql } from 'postgres';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { openDatabase } from '../../src/postgres/pool.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { buildOrder } from '../support/build-order.ts';
+import { silent, testDatabase } from '../support/services.ts';
+
+setDefaultTimeout(60_000);
+
+const root = join(import.meta.dir, '../..');
+
+/** `bun run migrate` in a process of its own. */
+const command = async (environment: Record<string, string>, ...args: string[]) => {
+  const child = Bun.spawn([process.execPath, 'scripts/migrate.ts', ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'info', ...environment },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [code, output, errors] = await Promise.all([
+    child.exited,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { code, output, errors };
+};
+
+/** All that there is: tables, columns, constraints and indexes. */
+const shapeOf = async (sql: Sql) =>
+  JSON.stringify([
+    await sql`select table_name, column_name, data_type, character_maximum_length, collation_name, is_nullable, is_identity
+      from information_schema.columns where table_schema = 'public' order by 1, ordinal_position`,
+    await sql`select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
+      where connamespace = 'public'::regnamespace order by 1, 2`,
+    await sql`select indexdef from pg_indexes where schemaname = 'public' order by 1`,
+  ]);
+const tablesOf = async (sql: Sql) =>
+  (await sql`select tablename from pg_tables where schemaname = 'public' order by 1`).map(
+    (row) => row.tablename,
+  );
+const ours = [
+  'consumed_offsets',
+  'dead_lettered_messages',
+  'deliveries',
+  'items',
+  'migrations',
+  'orders',
+  'payments',
+];
+
+test('up, down to nothing and up again ends with the same tables', async () => {
+  await using database = await testDatabase({ migrated: false });
+  const { sql } = database;
+  await migrate(sql, silent);
+  const shape = await shapeOf(sql);
+  expect(await tablesOf(sql)).toEqual(ours);
+  await createStore(sql).save([buildOrder()]);
+  await migrate(sql, silent, 0);
+  expect(await tablesOf(sql)).toEqual(['migrations']);
+  expect(await sql`select * from migrations`).toHaveLength(0);
+  await migrate(sql, silent);
+  expect(await shapeOf(sql)).toBe(shape);
+  expect(await createStore(sql).newest(1)).toEqual([]);
+});
+
+test('each migration has a number of its own and a way back', async () => {
+  const files = [...new Bun.Glob('*').scanSync(join(root, 'migrations'))].sort();
+  const ups = files.filter((file) => file.endsWith('.up.sql'));
+  expect(files).toEqual(ups.flatMap((up) => [up.replace('.up.', '.down.'), up]));
+  const versions = ups.map((file) => Number.parseInt(file, 10));
+  expect(versions).toEqual(ups.map((_, index) => index + 1));
+});
+
+test('migrating again changes nothing, not even a row', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await createStore(sql).save([buildOrder()]);
+  const before = [
+    await shapeOf(sql),
+    await sql`select *, xmin::text from migrations`,
+    await sql`select *, xmin::text from orders`,
+  ];
+  await migrate(sql, silent);
+  expect([
+    await shapeOf(sql),
+    await sql`select *, xmin::text from migrations`,
+    await sql`select *, xmin::text from orders`,
+  ]).toEqual(before);
+});
+
+test('of five processes at once one migrates, and all succeed', async () => {
+  await using database = await testDatabase({ migrated: false });
+  const runs = await Promise.all(Array.from({ length: 5 }, () => command({ DATABASE_URL: database.url })));
+  expect(runs.map(({ code, errors }) => ({ code, errors }))).toEqual(Array(5).fill({ code: 0, errors: '' }));
+  expect(runs.filter(({ output }) => output.includes('migrated up'))).toHaveLength(1);
+  expect(await tablesOf(database.sql)).toEqual(ours);
+});
+
+test('of two connections in one process that go up and down at once, neither sees half', async () => {
+  await using database = await testDatabase({ connections: 6 });
+  await Promise.all(
+    [0, undefined, 0, undefined, undefined].map((target) => migrate(database.sql, silent, target)),
+  );
+  expect([['migrations'], ours]).toContainEqual(await tablesOf(database.sql));
+});
+
+test('a migration that fails leaves everything as it was, and the command says so in one line', async () => {
+  await using database = await testDatabase({ migrated: false });
+  const { sql, url } = database;
+  await sql`create table items (mine text)`;
+  await sql`insert into items values ('untouched')`;
+  await expect(migrate(sql, silent)).rejects.toThrow('relation "items" already exists');
+  const { code, output, errors } = await command({ DATABASE_URL: url });
+  expect({ code, output }).toEqual({ code: 1, output: '' });
+  expect(errors).toMatch(/^Not migrated: [^\n]*"items" already exists\n$/);
+  expect(await tablesOf(sql)).toEqual(['items']);
+  expect(await sql`select mine from items`).toEqual([{ mine: 'untouched' }] as never);
+  // The connection is fit for use, and holds no lock.
+  await sql`drop table items`;
+  await migrate(sql, silent);
+  expect(await tablesOf(sql)).toEqual(ours);
+});
+
+test('a database that is newer than the program is left alone', async () => {
+  await using database = await testDatabase();
+  const { sql, url } = database;
+  await sql`insert into migrations (version, name) values (9001, '9001_from_the_future')`;
+  await sql`alter table orders add column more text`;
+  const shape = await shapeOf(sql);
+  await migrate(sql, silent);
+  await expect(migrate(sql, silent, 0)).rejects.toThrow('newer than this program');
+  expect(await shapeOf(sql)).toBe(shape);
+  expect(await sql`select version from migrations order by 1`).toHaveLength(3);
+  expect((await command({ DATABASE_URL: url })).code).toBe(0);
+  const down = await command({ DATABASE_URL: url }, '0', '--yes');
+  expect(down.code).toBe(1);
+  expect(down.errors).toMatch(/^Not migrated: [^\n]*9001\n$/);
+});
+
+test('the command goes to the version that it is given', async () => {
+  await using database = await testDatabase();
+  expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
+  expect(await tablesOf(database.sql)).toEqual(['migrations']);
+  expect((await command({ DATABASE_URL: database.url }, '1')).code).toBe(0);
+  expect(await tablesOf(database.sql)).toEqual(ours.slice(2));
+  expect((await command({ DATABASE_URL: database.url }, '2')).code).toBe(0);
+  expect(await tablesOf(database.sql)).toEqual(ours);
+});
+
+test('the way down names the database and its orders, and is refused without a terminal, and while consumers are connected', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const url = Object.assign(new URL(database.url), { search: '?application_name=shop' }).href;
+  const name = new URL(url).pathname.slice(1);
+  await createStore(sql).save([buildOrder(), buildOrder({ order_uid: 'another-order' })]);
+  const refused = await command({ DATABASE_URL: url }, '0');
+  expect(refused).toMatchObject({ code: 1, output: '' });
+  expect(refused.errors).toStartWith(`Not migrated: database "${name}" on ${new URL(url).host}: undoes `);
+  expect(refused.errors).toEndWith('deletes 2 orders; there is no terminal to ask at, so it wants --yes\n');
+  expect(refused.errors).not.toContain(new URL(url).password || 'pa55');
+
+  const consumer = openDatabase({ url, connections: 1, name: 'consumer-2' });
+  await consumer`select 1`;
+  const busy = await command({ DATABASE_URL: url }, '0', '--yes');
+  expect(busy.errors).toEndWith('deletes 2 orders; stop its consumers first: shop consumer-2\n');
+  expect(await createStore(sql).newest(9)).toHaveLength(2);
+  await consumer.end();
+  expect((await command({ DATABASE_URL: url }, '0', '--yes')).code).toBe(0);
+  expect(await tablesOf(sql)).toEqual(['migrations']);
+  // There is nothing left that anybody would have to be asked for.
+  expect((await command({ DATABASE_URL: url }, '0')).code).toBe(0);
+});
+
+if (Bun.which('script'))
+  test.each([
+    ['another name', 'nonsense', 1],
+    ['the name of the database', undefined, 0],
+  ])('at a terminal the way down is asked for, and %s decides', async (_, typed, code) => {
+    await using database = await testDatabase();
+    const name = new URL(database.url).pathname.slice(1);
+    const child = Bun.spawn(['script', '-qec', `'${process.execPath}' scripts/migrate.ts 0`, '/dev/null'], {
+      cwd: root,
+      env: { PATH: process.env.PATH ?? '', SHELL: '/bin/sh', DATABASE_URL: database.url },
+      stdin: 'pipe',
+      stdout: 'pipe',
+    });
+    child.stdin.write(`${typed ?? name}\n`);
+    child.stdin.flush();
+    const output = await new Response(child.stdout).text();
+    child.stdin.end();
+    expect(output).toContain(`Database "${name}" on `);
+    expect(output).toContain('deletes 0 orders');
+    expect(await child.exited).toBe(code);
+    expect(await tablesOf(database.sql)).toEqual(code === 0 ? ['migrations'] : ours);
+  });
+
+test.each([
+  ['a version that is none', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['newest']],
+  ['two versions', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['1', '2']],
+  ['no database', {}, []],
+  ['a bad variable', { DATABASE_URL: 'mysql://127.0.0.1/x' }, []],
+  ['another bad variable', { DATABASE_URL: 'postgres://127.0.0.1:1/x', LOG_LEVEL: 'loud' }, []],
+  ['a server that is not there', { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' }, []],
+])('%s is one line and no success', async (_, environment, args) => {
+  const { code, output, errors } = await command(environment as Record<string, string>, ...args);
+  expect({ code, output }).toEqual({ code: 1, output: '' });
+  expect(errors).toMatch(/^Not migrated: [^\n]{5,}\n$/);
+  expect(errors).not.toContain('secret');
+});
+
+test('a migration that was waited for is found done by a process that lost its connection meanwhile', async () => {
+  await using database = await testDatabase({ migrated: false });
+  const other = openDatabase({ url: database.url, connections: 1, name: 'other' });
+  const held = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holding = database.sql.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock(7042026)`;
+    locked.resolve();
+    await held.promise;
+  });
+  await locked.promise;
+  const waiting = migrate(other, silent);
+  waiting.catch(() => {});
+  const isWaiting = async () =>
+    (await database.sql`select from pg_locks where locktype = 'advisory' and not granted`).length > 0;
+  while (!(await isWaiting())) await Bun.sleep(10);
+  await database.sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'order-lookup other'`;
+  await expect(waiting).rejects.toThrow();
+  held.resolve();
+  await holding;
+  await migrate(other, silent);
+  await other.end({ timeout: 1 });
+  expect(await tablesOf(database.sql)).toEqual(ours);
+});

@@ -1,0 +1,27 @@
+import postgres from 'postgres';
+import { createLog } from '../../src/observability/log.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { openDatabase } from '../../src/postgres/pool.ts';
+
+export const silent = createLog('silent', 'test');
+
+export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
+
+/** A database of its own on a server, dropped when its scope ends; with the tables, unless it is to be empty. */
+export const createDatabase = async (serverUrl: string, { migrated = true, connections = 4 } = {}) => {
+  const name = uniqueName('test');
+  const server = postgres(serverUrl, { max: 1, onnotice() {} });
+  await server.unsafe(`create database ${name}`);
+  const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
+  const sql = openDatabase({ url, connections, name: 'test' });
+  if (migrated) await migrate(sql, silent);
+  return {
+    url,
+    sql,
+    async [Symbol.asyncDispose]() {
+      await sql.end({ timeout: 1 });
+      await server.unsafe(`drop database ${name} with (force)`);
+      await server.end();
+    },
+  };
+};

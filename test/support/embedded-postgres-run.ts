@@ -1,0 +1,20 @@
+/** Run by embedded-postgres.test.ts as a process of its own: starts PostgreSQL in the directory named, stops it on SIGTERM. */
+import { startPostgres } from '../../src/embedded/postgres.ts';
+
+const say = (message: object) => console.log(JSON.stringify(message));
+const log = {
+  debug() {},
+  isLevelEnabled: () => false,
+  info: (text: string) => say({ log: text }),
+  warn: (text: string) => say({ log: text }),
+  error: (text: string) => say({ log: text }),
+};
+
+try {
+  const server = await startPostgres({ dataDir: process.argv[2] ?? '.data', log });
+  process.on('SIGTERM', server.stop);
+  say({ url: server.url, pid: server.pid });
+  await server.ended;
+} catch (error) {
+  say({ error: (error as Error).message });
+}

@@ -1,0 +1,242 @@
+/**
+ * A small world for the property that nothing is lost: members of a group that work on a real database, and a Kafka that is only
+ * a list. Each call to the database and each sending of letters waits until it is released, so any order of them can be tried.
+ */
+import type { EachBatchPayload, Kafka } from 'kafkajs';
+import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
+import { createIngest } from '../../src/ingest/ingest.ts';
+import { createPartitionQueues, type PartitionQueues } from '../../src/ingest/partition-queues.ts';
+import { createPositions } from '../../src/ingest/positions.ts';
+import { createServiceState } from '../../src/observability/service-state.ts';
+import { parseOrder } from '../../src/order/order.ts';
+import { createOffsets } from '../../src/postgres/offsets.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { silent, type testDatabase } from './services.ts';
+
+/** `before`: it fails and has done nothing. `after`: it is done, and the answer is lost. */
+export type Fault = 'none' | 'before' | 'after';
+
+const group = { groupId: 'group', topic: 'orders' };
+const tables = ['orders', 'deliveries', 'payments', 'items', 'consumed_offsets', 'dead_lettered_messages'];
+
+type Database = Awaited<ReturnType<typeof testDatabase>>;
+
+export const createFenceWorld = async ({ sql }: Database, partitions: number) => {
+  await sql.unsafe(`truncate ${tables.join()} cascade`);
+  for (const table of tables)
+    await sql.unsafe(`drop table if exists kept_${table}; create table kept_${table} as table ${table}`);
+  let log: string[][] = Array.from({ length: partitions }, () => []);
+  /** Counts how often the topic was made anew; a partition is known to be of this topic once it was claimed since. */
+  let era = 0;
+  const claimedIn = Array(partitions).fill(0) as number[];
+  let setBacks = 0;
+  const committed = new Map<number, bigint>();
+  const letters = new Set<string>();
+  const pending: ((fault: Fault) => Promise<void>)[] = [];
+  const members = new Set<Member>();
+  const store = createStore(sql);
+  const offsets = createOffsets(sql);
+
+  const held =
+    <A extends unknown[], T>(call: (...given: A) => Promise<T>) =>
+    (...given: A) =>
+      new Promise<T>((resolve, reject) => {
+        pending.push(async (fault) => {
+          if (fault === 'before') return reject(new Error('lost'));
+          try {
+            const answer = await call(...given);
+            if (fault === 'after') reject(new Error('its answer was lost'));
+            else resolve(answer);
+          } catch (error) {
+            reject(error);
+          }
+        });
+      });
+
+  /** Those of the messages before `offset` that are neither stored nor have a letter. */
+  const lostBefore = async (partition: number, offset: bigint): Promise<string[]> => {
+    const lost: string[] = [];
+    const before = log[partition]?.slice(0, Number(offset)) ?? [];
+    if (offset > BigInt(before.length)) lost.push(`${offset} is past the end of ${partition}`);
+    for (const [at, value] of before.entries()) {
+      const parsed = parseOrder(Buffer.from(value));
+      const isStored = 'order' in parsed && (await store.find(parsed.order.order_uid)) === value;
+      if (!isStored && !letters.has(`${era}/${partition}/${at}`)) lost.push(`${partition}/${at}`);
+    }
+    return lost;
+  };
+
+  const createMember = () => {
+    const began = era;
+    const seen = setBacks;
+    let queues: PartitionQueues | undefined;
+    let isStopped = false;
+    const positions = new Map<number, number>();
+    const busy = new Set<number>();
+    const faults: string[] = [];
+    const postgres = createServiceState('PostgreSQL', silent);
+    const kafkaState = createServiceState('Kafka', silent);
+    const process = createIngest({
+      group,
+      store: { saveBatch: held(store.saveBatch), findAll: held(store.findAll) },
+      offsets: { move: held(offsets.move), read: held(offsets.read), lettered: held(offsets.lettered) },
+      deadLetters: {
+        send: held(async (sent: readonly DeadLetter[]) => {
+          for (const { message } of sent) letters.add(`${began}/${message.partition}/${message.offset}`);
+        }),
+      },
+      postgres,
+      kafka: kafkaState,
+    });
+    const commit = async (due: { partition: number; offset: string }[]) => {
+      // Kafka knows who is no member any more, and what topic is no more.
+      if (isStopped || began !== era) throw new Error('refused');
+      for (const { partition, offset } of due) {
+        if (seen === setBacks && claimedIn[partition] === era)
+          faults.push(...(await lostBefore(partition, BigInt(offset))).map((lost) => `committed: ${lost}`));
+        committed.set(partition, BigInt(offset));
+      }
+    };
+    const kafka = {
+      admin: () => ({
+        connect: async () => {},
+        disconnect: async () => {},
+        fetchTopicOffsets: async () =>
+          log.map((messages, partition) => ({ partition, low: '0', high: String(messages.length) })),
+        fetchOffsets: async () => [
+          {
+            topic: group.topic,
+            partitions: log.map((_, partition) => ({
+              partition,
+              offset: String(committed.get(partition) ?? -1),
+            })),
+          },
+        ],
+      }),
+    } as unknown as Kafka;
+
+    const finder = createPositions({
+      kafka,
+      group,
+      offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
+      postgres,
+      kafkaState,
+      began: () => {},
+      log: silent,
+    });
+    const member = {
+      faults,
+      hasFailed: false,
+      async join(assigned: number[]) {
+        const next = createPartitionQueues({
+          topic: group.topic,
+          process: async (batch, signal) => void (await process(batch, signal)),
+          commitOffsets: commit,
+          committed: () => {},
+          log: silent,
+        });
+        queues = next;
+        void next.failed.then(() => {
+          member.hasFailed = true;
+        });
+        try {
+          const { starts, claim } = await finder.begin(assigned, next.signal);
+          if (began === era) for (const { partition } of starts) claimedIn[partition] = era;
+          for (const { partition, start } of starts) positions.set(partition, Number(start));
+          next.begin(starts, claim);
+        } catch {
+          member.hasFailed = true;
+        }
+      },
+      /** Fetches from its position, or from another offset as a client that is wrong. */
+      deliver(partition: number, count: number, wrongFrom?: number) {
+        const position = positions.get(partition);
+        if (!queues || isStopped || position === undefined || began !== era || busy.has(partition)) return;
+        const from = wrongFrom ?? position;
+        const values = log[partition]?.slice(from, from + count) ?? [];
+        if (values.length === 0) return;
+        const messages = values.map((value, index) => ({
+          key: null,
+          value: Buffer.from(value),
+          timestamp: String(began),
+          headers: {},
+          offset: String(from + index),
+        }));
+        busy.add(partition);
+        const payload = {
+          batch: {
+            topic: group.topic,
+            partition,
+            fetchedOffset: String(from),
+            messages,
+            lastOffset: () => String(from + values.length - 1),
+          },
+          resolveOffset: (offset: string) => positions.set(partition, Number(offset) + 1),
+          heartbeat: async () => {},
+          commitOffsetsIfNecessary: async (due: {
+            topics: { partitions: { partition: number; offset: string }[] }[];
+          }) => commit(due.topics[0]?.partitions ?? []),
+          isRunning: () => !isStopped,
+        };
+        void queues.accept(payload as unknown as EachBatchPayload).finally(() => busy.delete(partition));
+      },
+      stop() {
+        isStopped = true;
+        queues?.abandon();
+        members.delete(member);
+      },
+      isBusy: () => (queues?.inFlight() ?? 0) > 0 || busy.size > 0,
+    };
+    members.add(member);
+    return member;
+  };
+  type Member = ReturnType<typeof createMember>;
+
+  return {
+    createMember,
+    append: (partition: number, value: string) => log[partition]?.push(value),
+    end: (partition: number) => log[partition]?.length ?? 0,
+    committed: (partition: number) => Number(committed.get(partition) ?? -1),
+    resetCommit: (partition: number, offset: number) => committed.set(partition, BigInt(offset)),
+    pending: () => pending.length,
+    async release(which: number, fault: Fault) {
+      const [call] = pending.splice(which % Math.max(1, pending.length), 1);
+      await call?.(fault);
+      await Bun.sleep(0);
+    },
+    async keep() {
+      for (const table of tables)
+        await sql.unsafe(`delete from kept_${table}; insert into kept_${table} table ${table}`);
+    },
+    /** The database is as it was when it was last kept. */
+    async setBack() {
+      setBacks++;
+      await sql.begin(async (tx) => {
+        await tx.unsafe(`truncate ${tables.join()} cascade`);
+        for (const table of tables)
+          await tx.unsafe(`insert into ${table} overriding system value table kept_${table}`);
+      });
+    },
+    rewind: (partition: number, offset: number) =>
+      offsets.rewind(group, [{ partition, offset: BigInt(offset) }]),
+    /** The topic is deleted and made anew, with these messages. */
+    recreate(values: string[][]) {
+      era++;
+      log = values;
+      committed.clear();
+    },
+    /** What is before a stored offset and neither stored nor a dead letter. */
+    async lost(): Promise<string[]> {
+      const found: string[] = [];
+      for (const [partition, { nextOffset }] of await offsets.read(group))
+        if (claimedIn[partition] === era && nextOffset !== undefined)
+          found.push(...(await lostBefore(partition, nextOffset)));
+      return found;
+    },
+    lostBefore,
+    storedOffset: async (partition: number) =>
+      Number((await offsets.read(group)).get(partition)?.nextOffset ?? -1),
+  };
+};
+
+export type FenceWorld = Awaited<ReturnType<typeof createFenceWorld>>;
