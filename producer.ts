@@ -1,6 +1,6 @@
 /** Command line: sends fake orders, or those of a file, to Kafka. `--help` says how. */
 import { KafkaJSError } from 'kafkajs';
-import { untilDone } from './src/async/retry.ts';
+import { retry } from './src/async/retry.ts';
 import { stopOnSignals } from './src/async/signals.ts';
 import { kafkaAddress } from './src/config/kafka-address.ts';
 import { type Config, readConfig } from './src/config/settings.ts';
@@ -42,13 +42,13 @@ const produce = async (options: Options, config: Config) => {
     const sending = () => producer.send({ topic: config.topic, acks: -1, messages: batch });
     // Not until `stop`: what is in flight is waited for.
     const forever = new AbortController().signal;
-    return untilDone(sending, { signal: forever, isFinal });
+    return retry(sending, { signal: forever, isFinal });
   };
   const deliverTraced = tracedBy(tracing)(traceSend(config.topic), deliver);
   const send = (batch: Message[]) => progress.track(batch, deliverTraced(batch));
 
   try {
-    await progress.patiently(Promise.race([untilDone(connect, { signal: stop, isFinal }), aborted(stop)]));
+    await progress.patiently(Promise.race([retry(connect, { signal: stop, isFinal }), aborted(stop)]));
     progress.start();
     const messages = options.file ? fileMessages(options.file) : madeMessages(options);
     await sendPaced({

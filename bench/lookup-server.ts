@@ -14,7 +14,7 @@ import type { MemoryCache } from '../src/lookup/memory-cache.ts';
 import { createMemoryCache } from '../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../src/lookup/redis-cache.ts';
 import { createLog } from '../src/observability/log.ts';
-import { toDocument } from '../src/order/encoded-order.ts';
+import { encodeOrder } from '../src/order/encoded-order.ts';
 import { createPage } from '../src/page/handler.tsx';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { createStore } from '../src/postgres/store.ts';
@@ -31,9 +31,9 @@ const off: MemoryCache = { get: () => undefined, put() {}, size: () => 0, evicti
 const ours = async () => {
   const memory = tier === 'memory' ? createMemoryCache(1000) : off;
   const redis = tier === 'redis' ? createRedisCache({ url: REDIS_URL, limit: 1000, log }) : undefined;
-  if (redis) while (redis.isLeftAlone()) await Bun.sleep(10);
+  if (redis) while (redis.isBypassed()) await Bun.sleep(10);
   for (const uid of uids) {
-    const document = toDocument((await store.find(uid)) ?? '');
+    const document = encodeOrder((await store.find(uid)) ?? '');
     memory.put(uid, document);
     await redis?.put(uid, document);
   }
@@ -72,7 +72,7 @@ const uidOf = (request: Request) => request.url.slice(request.url.lastIndexOf('/
 const bare: Record<string, () => Promise<(request: Request) => Response | Promise<Response>>> = {
   async memory() {
     const bodies = new Map<string, Uint8Array<ArrayBuffer>>();
-    for (const uid of uids) bodies.set(uid, toDocument((await store.find(uid)) ?? '').body);
+    for (const uid of uids) bodies.set(uid, encodeOrder((await store.find(uid)) ?? '').body);
     return (request) => new Response(bodies.get(uidOf(request)), { headers: sent });
   },
   async redis() {

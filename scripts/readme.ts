@@ -6,10 +6,10 @@ export const readme = `${import.meta.dir}/../README.md`;
 /** The README's text with the table that the settings make. */
 export const withSettings = (text: string): string => {
   const rows = Object.values(settings).map(
-    ({ variable, preset, meaning, allowed }) =>
-      `| \`${variable}\` | ${preset && `\`${preset}\``} | ${meaning} | ${allowed} |`,
+    ({ variable, default: unset, description, allowed }) =>
+      `| \`${variable}\` | ${unset && `\`${unset}\``} | ${description} | ${allowed} |`,
   );
-  const table = ['| Variable | Unset | Meaning | May hold |', '|---|---|---|---|', ...rows].join('\n');
+  const table = ['| Variable | Default | Description | Allowed |', '|---|---|---|---|', ...rows].join('\n');
   return text.replace(
     /(<!-- settings[^\n]*-->\n)[\s\S]*?(\n\n)/,
     (_, before, after) => `${before}${table}${after}`,

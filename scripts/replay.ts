@@ -24,7 +24,7 @@ const execute = async (command: Command, config: Config, databaseUrl: string): P
     'order-replay',
     createLog('silent', 'replay'),
   ).admin();
-  const sql = openDatabase({ url: databaseUrl, connections: 1, name: 'replay', silenceAtMost: 30 });
+  const sql = openDatabase({ url: databaseUrl, connections: 1, name: 'replay', silenceTimeoutSeconds: 30 });
   const progress = createProgress();
   const signal = stopOnSignals(() => progress.say('The consumers go on without this.'));
   try {

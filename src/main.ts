@@ -1,6 +1,6 @@
 /** Opens everything, wires it, and stops it in reverse. The only file that does. */
 
-import { pause, unlessAborted, untilDone, within } from './async/retry.ts';
+import { raceAbort, retry, sleep, waitAtMost } from './async/retry.ts';
 import { kafkaAddress } from './config/kafka-address.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
@@ -67,16 +67,16 @@ const start = async (run: Run) => {
     url: services.databaseUrl,
     connections: config.databasePool,
     name: 'lookup',
-    silenceAtMost: 5,
+    silenceTimeoutSeconds: 5,
   });
   open.defer(() => sql.end({ timeout: 1 }));
   const traced = tracedBy(tracing);
   const store = traced(traceStore, createStore(sql));
   const postgres = createServiceState('PostgreSQL', log, {
-    ask: () => store.ping().then(postgres.works, postgres.fails),
+    probe: () => store.ping().then(postgres.markUp, postgres.markDown),
   });
   open.defer(postgres.close);
-  const forever = { signal: stopping, failed: postgres.fails };
+  const forever = { signal: stopping, failed: postgres.markDown };
   const answers = config.serve.has('http');
   const standby =
     config.databaseReadUrl && answers
@@ -100,8 +100,8 @@ const start = async (run: Run) => {
     redis,
     store: standby ?? store,
     // Where a standby answers, an answer says nothing of the primary.
-    worked: standby ? undefined : postgres.works,
-    failed: postgres.fails,
+    worked: standby ? undefined : postgres.markUp,
+    failed: postgres.markDown,
   });
   const isEmbedded = config.brokers === null;
   const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
@@ -179,14 +179,14 @@ const start = async (run: Run) => {
     void welcome({ url: server.url + basePath, services, store, stopping });
 
   const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
-  const migrating = untilDone(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
-  await unlessAborted(stopping, migrating);
-  postgres.works();
+  const migrating = retry(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
+  await raceAbort(stopping, migrating);
+  postgres.markUp();
   if (answers) log.info({ page: config.publicUrl ?? `${server.url}${basePath}/` }, 'ready');
 
   if (config.serve.has('consumer')) {
     const stored: Parameters<typeof startConsumerThread>[0]['stored'] = ({ uids, newest }) => {
-      lookup.entered(uids);
+      lookup.onStored(uids);
       feed?.publish(newest);
     };
     for (let number = 1; number <= config.consumers; number++) {
@@ -201,8 +201,8 @@ const start = async (run: Run) => {
   if (isEmbedded) open.defer(startProducer(services.brokers).stop);
 
   if (answers) {
-    const warm = () => untilDone(() => warmUp.run(stopping), forever);
-    await unlessAborted(stopping, keepWarm({ warm, memory, redis }));
+    const warm = () => retry(() => warmUp.run(stopping), forever);
+    await raceAbort(stopping, keepWarm({ warm, memory, redis }));
   }
 };
 
@@ -213,7 +213,7 @@ const openStandby = ({ url, connections, primary, log, open }: Standby) => {
     url,
     connections,
     name: 'standby',
-    silenceAtMost: 5,
+    silenceTimeoutSeconds: 5,
     severalServers: 'prefer-standby',
   });
   open.defer(() => sql.end({ timeout: 1 }));
@@ -224,7 +224,7 @@ const openStandby = ({ url, connections, primary, log, open }: Standby) => {
 
 /** On a connection of its own, as a migration may be silent for long: it waits for another process's, or makes an index. */
 const migrateWith = async (url: string, log: Log) => {
-  const sql = openDatabase({ url, connections: 1, name: 'migration', silenceAtMost: 600 });
+  const sql = openDatabase({ url, connections: 1, name: 'migration', silenceTimeoutSeconds: 600 });
   await migrate(sql, log).finally(() => sql.end({ timeout: 1 }));
 };
 
@@ -256,7 +256,7 @@ const main = async () => {
   const open = new AsyncDisposableStack();
   open.defer(() => tracing?.close());
   const ended = Promise.withResolvers<{ status: number; delay: number }>();
-  const drained = ended.promise.then(({ delay }) => pause(delay));
+  const drained = ended.promise.then(({ delay }) => sleep(delay));
 
   const fail = (error: unknown) => {
     if (stopping.signal.aborted) return;
@@ -279,7 +279,7 @@ const main = async () => {
   const { status, delay } = await ended.promise;
   stopping.abort();
   // What is just being opened has to be closed too.
-  await within(
+  await waitAtMost(
     delay + stopWithin,
     starting.then(() => open.disposeAsync()),
   );

@@ -8,7 +8,7 @@ export const backoff = (attempt: number) => {
 };
 
 /** Resolves after `ms`, or at once when `signal` is aborted. */
-export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
+export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const finish = () => {
@@ -24,7 +24,7 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
  * Does `work` until it succeeds, for ever, with `backoff` between attempts. Rejects with the signal's reason once it is
  * aborted, and with an error of `work` for which `isFinal` holds. `failed` is told of each failure that is followed by another attempt.
  */
-export const untilDone = async <T>(
+export const retry = async <T>(
   work: () => Promise<T>,
   {
     signal,
@@ -41,19 +41,19 @@ export const untilDone = async <T>(
       // Work that was given up because of the signal has not failed.
       signal.throwIfAborted();
       failed(error);
-      await pause(backoff(attempt), signal);
+      await sleep(backoff(attempt), signal);
     }
   }
 };
 
 /** Resolves when `promise` does, or after `ms`. Rejects with `promise`. */
-export const within = async (ms: number, promise: Promise<unknown>): Promise<void> => {
+export const waitAtMost = async (ms: number, promise: Promise<unknown>): Promise<void> => {
   const over = new AbortController();
-  await Promise.race([promise, pause(ms, over.signal)]).finally(() => over.abort());
+  await Promise.race([promise, sleep(ms, over.signal)]).finally(() => over.abort());
 };
 
 /** As `answer`, but rejects when it has not come within `ms`; what comes of it later is nobody's. */
-export const inTime = <T>(ms: number, answer: Promise<T>): Promise<T> =>
+export const withTimeout = <T>(ms: number, answer: Promise<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
     answer.then(
@@ -69,7 +69,7 @@ export const inTime = <T>(ms: number, answer: Promise<T>): Promise<T> =>
   });
 
 /** As `promise`, but rejects with the signal's reason as soon as that is aborted. */
-export const unlessAborted = async <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> => {
+export const raceAbort = async <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> => {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
   if (signal.aborted) abort();

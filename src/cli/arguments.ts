@@ -7,7 +7,7 @@ export type Option<T> = {
   value: string;
   /** What the option may hold, in words. */
   allowed: string;
-  meaning: string;
+  description: string;
   /** The value, or undefined if the text is not allowed. */
   read: (text: string) => T | undefined;
 };
@@ -35,7 +35,7 @@ export const oneOf = <const Values extends readonly string[]>(...values: Values)
   read: (text: string): Values[number] | undefined => values.find((value) => value === text),
 });
 
-/** Options that have a value, and those without, each with its meaning. */
+/** Options that have a value, and those without, each with its description. */
 export type Table = { options: Record<string, Option<unknown>>; flags: Record<string, string> };
 
 type Value<O> = O extends Option<infer T> ? T : never;
@@ -83,7 +83,7 @@ export const readArguments = <T extends Table>(
     const value = token.value === undefined ? undefined : read(token.value);
     if (value === undefined) {
       const holds = token.value === undefined ? 'has no value' : `holds ${JSON.stringify(token.value)}`;
-      throw new Error(`--${token.name} ${holds}; it may hold: ${allowed}`);
+      throw new Error(`--${token.name} ${holds}; allowed: ${allowed}`);
     }
     given[token.name] = value;
   }
@@ -93,8 +93,10 @@ export const readArguments = <T extends Table>(
 /** The options, one line each, as the help shows them. */
 export const optionLines = ({ options, flags }: Table): string => {
   const rows = [
-    ...Object.entries(options).map(([name, { value, meaning }]) => [`--${name} ${value}`, meaning] as const),
-    ...Object.entries(flags).map(([name, meaning]) => [`--${name}`, meaning] as const),
+    ...Object.entries(options).map(
+      ([name, { value, description }]) => [`--${name} ${value}`, description] as const,
+    ),
+    ...Object.entries(flags).map(([name, description]) => [`--${name}`, description] as const),
   ];
   const width = Math.max(...rows.map(([option]) => option.length));
   return rows.map(([option, meaning]) => `  ${option.padEnd(width)}  ${meaning}`).join('\n');

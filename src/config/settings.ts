@@ -20,201 +20,201 @@ import {
 
 /**
  * The environment as a typed configuration. Nothing else reads the environment.
- * A bad value is an error of one line: the variable, what it holds, what it may hold.
+ * A bad value is an error of one line: the variable, what it holds, what allowed.
  */
 
 type Setting<T> = {
   variable: string;
-  meaning: string;
+  description: string;
   /** What the variable may hold, in words. */
   allowed: string;
   /** What it holds when it is unset or empty. */
-  preset: string;
+  default: string;
   /** The value, or undefined if the text is not allowed. */
   read: (text: string) => T | undefined;
-  /** Never shown, as it may hold a password. */
+  /** Never shown, as allowed a password. */
   secret?: true;
 };
 
 const define = <T>(setting: Setting<T>) => setting;
 
 export const settings = {
-  port: define({ variable: 'PORT', preset: '8081', ...integer(0, 65_535), meaning: 'HTTP port' }),
+  port: define({ variable: 'PORT', default: '8081', ...integer(0, 65_535), description: 'HTTP port' }),
   host: define({
     variable: 'HOST',
-    preset: '127.0.0.1',
+    default: '127.0.0.1',
     ...text,
-    meaning: 'address that HTTP listens on; 0.0.0.0: every one',
+    description: 'address that HTTP listens on; 0.0.0.0: every one',
   }),
   allowedHosts: define({
     variable: 'ALLOWED_HOSTS',
     ...optional(hostNames),
-    meaning:
+    description:
       'names that clients may call this server by, besides localhost and IP addresses; unset: any, but only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
   }),
   basePath: define({
     variable: 'BASE_PATH',
-    preset: '',
+    default: '',
     ...path,
-    meaning: 'path below which a reverse proxy serves the page and the API; unset: the root',
+    description: 'path below which a reverse proxy serves the page and the API; unset: the root',
   }),
   publicUrl: define({
     variable: 'PUBLIC_URL',
     ...optional(url('http:', 'https:')),
-    meaning: 'where people reach the page, for the log at the start; unset: where HTTP listens',
+    description: 'where people reach the page, for the log at the start; unset: where HTTP listens',
   }),
   metricsPort: define({
     variable: 'METRICS_PORT',
     ...optional(integer(0, 65_535)),
-    meaning: 'port of /metrics alone, which PORT then does not answer; unset: it is on PORT',
+    description: 'port of /metrics alone, which PORT then does not answer; unset: it is on PORT',
   }),
   metricsHost: define({
     variable: 'METRICS_HOST',
     ...optional(text),
-    meaning: 'address that METRICS_PORT listens on; unset: the same as HOST',
+    description: 'address that METRICS_PORT listens on; unset: the same as HOST',
   }),
   metricsToken: define({
     variable: 'METRICS_TOKEN',
     ...optional(token),
     secret: true,
-    meaning: 'who reads /metrics must send it, as `Authorization: Bearer …`; unset: nobody must',
+    description: 'who reads /metrics must send it, as `Authorization: Bearer …`; unset: nobody must',
   }),
   brokers: define({
     variable: 'KAFKA_BROKERS',
     ...optional(brokers),
-    meaning: 'Kafka; unset: a broker inside the process, on 127.0.0.1:9092',
+    description: 'Kafka; unset: a broker inside the process, on 127.0.0.1:9092',
   }),
   topic: define({
     variable: 'KAFKA_TOPIC',
-    preset: 'orders',
+    default: 'orders',
     ...kafkaName,
-    meaning: 'where orders come from',
+    description: 'where orders come from',
   }),
   deadLetterTopic: define({
     variable: 'KAFKA_DLQ_TOPIC',
-    preset: 'orders_dlq',
+    default: 'orders_dlq',
     ...kafkaName,
-    meaning: 'where messages go that are not orders',
+    description: 'where messages go that are not orders',
   }),
   groupId: define({
     variable: 'KAFKA_GROUP_ID',
-    preset: 'order-consumers',
+    default: 'order-consumers',
     ...kafkaName,
-    meaning: 'consumer group',
+    description: 'consumer group',
   }),
   partitions: define({
     variable: 'KAFKA_PARTITIONS',
-    preset: '8',
+    default: '8',
     ...integer(1, 10_000),
-    meaning: 'partitions of a topic that has to be made',
+    description: 'partitions of a topic that has to be made',
   }),
   maxBatchBytes: define({
     variable: 'KAFKA_MAX_BATCH_BYTES',
     ...optional(integer(1_048_576, 1_073_741_824)),
-    meaning:
+    description:
       'what a compressed batch of messages may hold, in bytes; one that holds more becomes a dead letter without a value; unset: 16 times what the topic takes',
   }),
-  kafkaSsl: define({ variable: 'KAFKA_SSL', preset: 'false', ...flag, meaning: 'TLS to Kafka' }),
+  kafkaSsl: define({ variable: 'KAFKA_SSL', default: 'false', ...flag, description: 'TLS to Kafka' }),
   kafkaCertificate: define({
     variable: 'KAFKA_SSL_CERT',
     ...optional(pemFile),
-    meaning: 'certificate that is shown to Kafka, where it asks for one',
+    description: 'certificate that is shown to Kafka, where it asks for one',
   }),
   kafkaKey: define({
     variable: 'KAFKA_SSL_KEY',
     ...optional(pemFile),
-    meaning: 'its key',
+    description: 'its key',
   }),
   saslMechanism: define({
     variable: 'KAFKA_SASL_MECHANISM',
     ...optional(oneOf('plain', 'scram-sha-256', 'scram-sha-512')),
-    meaning: 'how to log in to Kafka',
+    description: 'how to log in to Kafka',
   }),
   saslUsername: define({
     variable: 'KAFKA_SASL_USERNAME',
-    preset: '',
+    default: '',
     ...text,
-    meaning: 'who logs in to Kafka',
+    description: 'who logs in to Kafka',
   }),
   saslPassword: define({
     variable: 'KAFKA_SASL_PASSWORD',
-    preset: '',
+    default: '',
     ...text,
     secret: true,
-    meaning: 'with which password',
+    description: 'with which password',
   }),
   authorities: define({
     variable: 'NODE_EXTRA_CA_CERTS',
     ...optional(extraAuthorities),
-    meaning:
+    description:
       'authorities that certificates of Kafka, PostgreSQL and Redis may be from, beside the public ones',
   }),
   databaseUrl: define({
     variable: 'DATABASE_URL',
     ...optional(databaseUrl),
     secret: true,
-    meaning: 'PostgreSQL; unset: one inside the data directory',
+    description: 'PostgreSQL; unset: one inside the data directory',
   }),
   databasePassword: define({
     variable: 'DATABASE_PASSWORD',
-    preset: '',
+    default: '',
     ...text,
     secret: true,
-    meaning:
+    description:
       'password for a DATABASE_URL or DATABASE_READ_URL without one; it is taken as it stands, with no percent-encoding',
   }),
   databaseReadUrl: define({
     variable: 'DATABASE_READ_URL',
     ...optional(databaseUrl),
     secret: true,
-    meaning:
+    description:
       'a standby of PostgreSQL that lookups are answered from; what it does not have yet, and all while it is away, is asked at DATABASE_URL',
   }),
   databasePool: define({
     variable: 'DATABASE_POOL',
-    preset: '10',
+    default: '10',
     ...integer(1, 1000),
-    meaning: 'connections to PostgreSQL of each thread: the HTTP half and every consumer',
+    description: 'connections to PostgreSQL of each thread: the HTTP half and every consumer',
   }),
   redisUrl: define({
     variable: 'REDIS_URL',
     ...optional(redisUrl),
     secret: true,
-    meaning:
+    description:
       'Redis, a Redis Cluster, or Redis with Sentinels, the cache shared by replicas; unset: memory is the cache',
   }),
   cacheLimit: define({
     variable: 'CACHE_LIMIT',
-    preset: '1000',
+    default: '1000',
     ...integer(1, 1_000_000),
-    meaning: 'orders in the cache, in each tier',
+    description: 'orders in the cache, in each tier',
   }),
   warmUpConcurrency: define({
     variable: 'WARMUP_CONCURRENCY',
-    preset: '50',
+    default: '50',
     ...integer(1, 1000),
-    meaning: 'orders loaded into the cache at once, at the start',
+    description: 'orders loaded into the cache at once, at the start',
   }),
   dataDir: define({
     variable: 'DATA_DIR',
-    preset: '.data',
+    default: '.data',
     ...text,
-    meaning: 'where the embedded services keep their data',
+    description: 'where the embedded services keep their data',
   }),
   logLevel: define({
     variable: 'LOG_LEVEL',
-    preset: 'info',
+    default: 'info',
     ...oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-    meaning: 'what is logged',
+    description: 'what is logged',
   }),
   otlpEndpoint: define({
     variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     ...optional(url('http:', 'https:')),
-    meaning: 'where traces go: an OpenTelemetry collector (OTLP over HTTP); unset: nowhere',
+    description: 'where traces go: an OpenTelemetry collector (OTLP over HTTP); unset: nowhere',
   }),
   tracesSampler: define({
     variable: 'OTEL_TRACES_SAMPLER',
-    preset: 'parentbased_always_on',
+    default: 'parentbased_always_on',
     ...oneOf(
       'always_on',
       'always_off',
@@ -223,50 +223,50 @@ export const settings = {
       'parentbased_always_off',
       'parentbased_traceidratio',
     ),
-    meaning: 'which traces are kept',
+    description: 'which traces are kept',
   }),
   tracesSamplerShare: define({
     variable: 'OTEL_TRACES_SAMPLER_ARG',
-    preset: '1',
+    default: '1',
     ...share,
-    meaning: 'share of the traces that the samplers called traceidratio keep',
+    description: 'share of the traces that the samplers called traceidratio keep',
   }),
   liveFeed: define({
     variable: 'LIVE_FEED',
     ...optional(flag),
-    meaning: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
+    description: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
   }),
   rateLimit: define({
     variable: 'RATE_LIMIT',
-    preset: '6000',
+    default: '6000',
     ...integer(0, 1_000_000),
-    meaning: 'requests a minute for each client, all at once if it likes; 0: no limit',
+    description: 'requests a minute for each client, all at once if it likes; 0: no limit',
   }),
   trustedProxies: define({
     variable: 'TRUSTED_PROXIES',
-    preset: '0',
+    default: '0',
     ...integer(0, 10),
-    meaning:
+    description:
       'reverse proxies in front, each of which adds to X-Forwarded-For; 0: the connection tells the client',
   }),
   consumers: define({
     variable: 'CONSUMERS',
-    preset: '1',
+    default: '1',
     ...integer(1, 64),
-    meaning: 'consumer threads of this process',
+    description: 'consumer threads of this process',
   }),
   serve: define({
     variable: 'SERVE',
-    preset: 'http,consumer',
+    default: 'http,consumer',
     ...halves,
-    meaning:
+    description:
       'which half of the program runs here; without http, PORT answers only /healthz, /readyz and /metrics',
   }),
   stopDelay: define({
     variable: 'STOP_DELAY',
-    preset: '5',
+    default: '5',
     ...integer(0, 300),
-    meaning:
+    description:
       'seconds after SIGTERM in which lookups are still answered while /readyz says 503, for a balancer to see; Ctrl-C does not wait',
   }),
 };
@@ -278,11 +278,11 @@ export type Config = { [Name in keyof typeof settings]: Value<(typeof settings)[
 export const readConfig = (environment: Record<string, string | undefined>): Config => {
   const config: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(settings) as [string, Setting<unknown>][]) {
-    const given = environment[setting.variable] || setting.preset;
+    const given = environment[setting.variable] || setting.default;
     const value = setting.read(given);
     if (value === undefined) {
       const holds = setting.secret ? 'a value that is not shown' : JSON.stringify(given);
-      throw new Error(`${setting.variable} holds ${holds}; it may hold: ${setting.allowed}`);
+      throw new Error(`${setting.variable} holds ${holds}; allowed: ${setting.allowed}`);
     }
     config[name] = value;
   }
@@ -302,10 +302,10 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
 const contradictionIn = (config: Config, environment: Record<string, string | undefined>) => {
   const { port, metricsPort, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } = config;
   if (metricsPort !== null && metricsPort === port && port !== 0)
-    return `METRICS_PORT holds "${port}"; it may hold: another port than PORT`;
+    return `METRICS_PORT holds "${port}"; allowed: another port than PORT`;
   // Each dead letter would be read, refused and sent again, for ever.
   if (topic === deadLetterTopic)
-    return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; it may hold: another name than KAFKA_TOPIC`;
+    return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; allowed: another name than KAFKA_TOPIC`;
   if (config.databaseReadUrl !== null && config.databaseUrl === null)
     return 'DATABASE_URL is not set; DATABASE_READ_URL needs it';
   const target = parseDatabaseUrl(config.databaseUrl ?? '')?.target;
@@ -323,7 +323,7 @@ const contradictionIn = (config: Config, environment: Record<string, string | un
   if (config.brokers === null && (kafkaSsl || config.saslMechanism))
     return 'KAFKA_BROKERS is not set; KAFKA_SSL and KAFKA_SASL_MECHANISM need it';
   if (environment.NODE_TLS_REJECT_UNAUTHORIZED === '0')
-    return 'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; it may hold: nothing, as certificates are verified (NODE_EXTRA_CA_CERTS adds authorities)';
+    return 'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; allowed: nothing, as certificates are verified (NODE_EXTRA_CA_CERTS adds authorities)';
   return undefined;
 };
 

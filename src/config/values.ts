@@ -66,7 +66,7 @@ export const optional = <T>({
   read: (text: string) => T | undefined;
 }) => ({
   allowed,
-  preset: '',
+  default: '',
   read: (value: string): T | null | undefined => (value === '' ? null : read(value)),
 });
 

@@ -21,20 +21,23 @@ export const filterOptions = {
   stage: define({
     value: 'STAGE',
     ...oneOf('parse', 'validate', 'store'),
-    meaning: 'letters that failed there: parse, validate or store',
+    description: 'letters that failed there: parse, validate or store',
   }),
   reason: define({
     value: 'TEXT',
     allowed: 'text',
-    meaning: 'letters with this text in their reason or its class, in upper or lower case',
+    description: 'letters with this text in their reason or its class, in upper or lower case',
     read: (text) => text || undefined,
   }),
-  since: define({ ...time, meaning: 'letters whose message was sent then or later: 2h (ago) or RFC 3339' }),
-  until: define({ ...time, meaning: 'letters whose message was sent before' }),
+  since: define({
+    ...time,
+    description: 'letters whose message was sent then or later: 2h (ago) or RFC 3339',
+  }),
+  until: define({ ...time, description: 'letters whose message was sent before' }),
   uid: define({
     value: 'UID',
     allowed: 'an order_uid',
-    meaning: 'letters with this key, or with this order_uid in their value',
+    description: 'letters with this key, or with this order_uid in their value',
     read: (text) => text || undefined,
   }),
 };

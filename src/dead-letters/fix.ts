@@ -18,7 +18,7 @@ export const readFix = (text: string): Fix => {
   const isInline = text.trimStart().startsWith('[');
   if (!isInline && !statSync(text, { throwIfNoEntry: false })?.isFile())
     throw new Error(
-      `--fix holds ${JSON.stringify(text)}; it may hold: a JSON Patch (RFC 6902), a list of operations such as ` +
+      `--fix holds ${JSON.stringify(text)}; allowed: a JSON Patch (RFC 6902), a list of operations such as ` +
         `[{"op":"replace","path":"/locale","value":"en"}], or the path of a file with one`,
     );
   let patch: unknown;

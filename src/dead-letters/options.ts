@@ -2,14 +2,14 @@ import { define, type Given, integer, optionLines, readArguments, type Table } f
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
 
-const topicName = (meaning: string) =>
+const topicName = (description: string) =>
   define({
     value: 'TOPIC',
     allowed: 'the name of a topic',
-    meaning,
+    description,
     read: (text) => (/^[\w.-]{1,249}$/.test(text) ? text : undefined),
   });
-const limit = (meaning: string) => define({ value: 'N', ...integer(1), meaning });
+const limit = (description: string) => define({ value: 'N', ...integer(1), description });
 const json = (what: string) => `${what} as JSON, one object a line`;
 const help = 'show this';
 
@@ -29,7 +29,7 @@ const tables = {
       fix: define<Fix>({
         value: 'PATCH',
         allowed: 'a JSON Patch',
-        meaning: 'change the values by this JSON Patch (RFC 6902), inline or the path of a file',
+        description: 'change the values by this JSON Patch (RFC 6902), inline or the path of a file',
         read: readFix,
       }),
       limit: limit('send N at the most'),

@@ -1,5 +1,5 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import { pause } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
 import type { Patiently } from '../kafka/client.ts';
 import type { Unreadable } from '../kafka/record-batches.ts';
 
@@ -78,7 +78,7 @@ export const createReader = (kafka: Kafka, patiently: Patiently) => {
           const found = messages.filter(asked);
           next = BigInt(last.offset) < next ? next + 1n : BigInt(last.offset) + 1n;
           if (found.length > 0) yield found;
-        } else if (throttled > 0) await pause(throttled);
+        } else if (throttled > 0) await sleep(throttled);
         // Nothing is left before the end of what was there: compaction took it. A batch with a wrong checksum comes at last.
         else if (++empty > emptyAtMost) return;
       }

@@ -1,4 +1,4 @@
-import { pause } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
 import type { Store } from '../postgres/store.ts';
 import type { Services } from './services.ts';
 
@@ -30,7 +30,7 @@ const firstOrder = async (store: Pick<Store, 'newest'>, stopping: AbortSignal) =
   while (!stopping.aborted) {
     const [uid] = await store.newest(1).catch(() => []);
     if (uid !== undefined) return uid;
-    await pause(200, stopping);
+    await sleep(200, stopping);
   }
   return undefined;
 };

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { within } from '../async/retry.ts';
+import { waitAtMost } from '../async/retry.ts';
 import type { ConsumerState } from '../ingest/thread-protocol.ts';
 import { readOnly, reasonOf } from '../observability/error-reason.ts';
 import type { Store } from '../postgres/store.ts';
@@ -131,6 +131,6 @@ const reasonWithin = async (asking: Promise<string | undefined>): Promise<string
   const answer = asking.then((given) => {
     reason = given;
   });
-  await within(answerWithin, answer);
+  await waitAtMost(answerWithin, answer);
   return reason;
 };

@@ -1,8 +1,8 @@
 import { type Answer, type Lookup, type Step, Unavailable } from '../lookup/lookup.ts';
-import type { Document } from '../order/encoded-order.ts';
+import type { EncodedOrder } from '../order/encoded-order.ts';
 import { isOrderUid } from '../order/order.ts';
 import { toProblem } from './problem.ts';
-import { newRequestId } from './request-id.ts';
+import { requestIdFrom } from './request-id.ts';
 import { dataHeaders } from './security-headers.ts';
 
 /** `GET /order/:uid`: exactly the order, or a problem; and where the answer came from. */
@@ -11,7 +11,7 @@ export const createOrderRoute = (lookup: Lookup) => {
   const head = new Headers(foundHeaders);
 
   /** From memory. Each of these lines is a part of a hit's time that can be measured. */
-  const hit = ({ headers }: Request, document: Document, [step]: readonly Step[]) => {
+  const hit = ({ headers }: Request, document: EncodedOrder, [step]: readonly Step[]) => {
     const prepared = document.prepared ?? prepare(document);
     const { response, head } = prepared;
     const timing = timingOf(step as Step);
@@ -19,22 +19,22 @@ export const createOrderRoute = (lookup: Lookup) => {
       head.set('server-timing', timing);
       prepared.timing = timing;
     }
-    head.set('x-request-id', newRequestId(headers));
+    head.set('x-request-id', requestIdFrom(headers));
     return isAtHand(headers, document) ? notModified(head) : (response.clone() as Response);
   };
 
-  const prepare = (document: Document) => {
+  const prepare = (document: EncodedOrder) => {
     const headers = { ...foundHeaders, etag: document.etag, 'cache-status': 'memory; hit' };
     const response = new Response(document.body, { headers });
     document.prepared = { response, head: response.headers, timing: '' };
     return document.prepared;
   };
 
-  const found = ({ headers: asked }: Request, document: Document, steps: readonly Step[]) => {
+  const found = ({ headers: asked }: Request, document: EncodedOrder, steps: readonly Step[]) => {
     head.set('etag', document.etag);
     head.set('cache-status', cacheStatus(steps));
     head.set('server-timing', serverTiming(steps));
-    head.set('x-request-id', newRequestId(asked));
+    head.set('x-request-id', requestIdFrom(asked));
     return isAtHand(asked, document) ? notModified(head) : new Response(document.body, { headers: head });
   };
 
@@ -132,7 +132,7 @@ const foundHeaders = {
 
 const notModified = (headers: HeadersInit) => new Response(null, { status: 304, headers });
 
-const isAtHand = (asked: Headers, { etag }: Document) => {
+const isAtHand = (asked: Headers, { etag }: EncodedOrder) => {
   const match = asked.get('if-none-match');
   return match !== null && isMatch(match, etag);
 };

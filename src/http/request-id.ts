@@ -6,7 +6,7 @@ const allowed = /^[\w.:/+=@-]+$/;
 const longest = 128;
 
 /** A request's own `X-Request-Id`, or a new one each time. */
-export const newRequestId = (headers: Headers): string => {
+export const requestIdFrom = (headers: Headers): string => {
   const given = headers.get('x-request-id');
   return given !== null && given.length <= longest && allowed.test(given) ? given : crypto.randomUUID();
 };
@@ -15,7 +15,7 @@ export const newRequestId = (headers: Headers): string => {
 export const requestId = (request: Request): string => {
   const known = ids.get(request);
   if (known !== undefined) return known;
-  const id = newRequestId(request.headers);
+  const id = requestIdFrom(request.headers);
   ids.set(request, id);
   return id;
 };

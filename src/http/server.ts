@@ -1,4 +1,4 @@
-import { within } from '../async/retry.ts';
+import { waitAtMost } from '../async/retry.ts';
 import type { AddressOf } from './client.ts';
 
 /** Requests that are running when the server stops have so long to end, in ms. */
@@ -38,7 +38,7 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
     },
     /** Takes no more requests, and waits for those that are running, up to 3 s. */
     async stop() {
-      await within(graceAtStop, server.stop());
+      await waitAtMost(graceAtStop, server.stop());
       await server.stop(true);
     },
   };

@@ -1,5 +1,5 @@
 import { type Kafka, type Consumer as Member, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
-import { backoff, pause, within } from '../async/retry.ts';
+import { backoff, sleep, waitAtMost } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';
@@ -146,7 +146,7 @@ export const createConsumer = ({
       queues = joined;
       const partitions = payload.memberAssignment[topic] ?? [];
       progress.assigned(partitions, payload.isLeader ? all : undefined);
-      state.works();
+      state.markUp();
       log.info({ partitions }, 'joined the group');
       begin(joined, partitions).catch((error) => {
         if (!joined.signal.aborted) ended.reject(error);
@@ -204,9 +204,9 @@ export const createConsumer = ({
             'a batch was fenced off and not stored; this member is replaced, and begins again at the stored offset',
           );
           progress.fenced(fence.reason);
-        } else state.fails(error);
+        } else state.markDown(error);
         if (Date.now() - begun > silenceAtMost) attempt = 0;
-        await pause(backoff(attempt), stopping.signal);
+        await sleep(backoff(attempt), stopping.signal);
       }
     }
   };
@@ -218,8 +218,8 @@ export const createConsumer = ({
     /** Takes no more messages, lets what is in flight be stored and committed, as far as a few seconds allow, and leaves the group. */
     async stop() {
       stopping.abort();
-      await within(stopWithin, running ?? Promise.resolve());
-      await within(leaveWithin, positions.stop());
+      await waitAtMost(stopWithin, running ?? Promise.resolve());
+      await waitAtMost(leaveWithin, positions.stop());
     },
   };
 };
@@ -258,7 +258,7 @@ const followed = async (commit: Promise<void>, commits: Options['commits']) => {
 
 /** With Kafka away, leaving waits for a request's time-out; but the group notices the absence by itself. */
 const leave = (member: Member, log: Log) =>
-  within(
+  waitAtMost(
     leaveWithin,
     member.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
   );

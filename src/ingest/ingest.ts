@@ -1,4 +1,4 @@
-import { untilDone } from '../async/retry.ts';
+import { retry } from '../async/retry.ts';
 import { unreadableBatch } from '../kafka/headers.ts';
 import { oneLine, type ServiceState } from '../observability/service-state.ts';
 import { type Order, parseOrder, toOrder } from '../order/order.ts';
@@ -56,8 +56,8 @@ export const createIngest =
       outcome.letters.push({ message, stage: 'store', error, reason });
 
     const ask = async <T>(query: () => Promise<T>): Promise<T> => {
-      const answer = await untilDone(query, { signal, isFinal: isRefused, failed: postgres.fails });
-      postgres.works();
+      const answer = await retry(query, { signal, isFinal: isRefused, failed: postgres.markDown });
+      postgres.markUp();
       return answer;
     };
 
@@ -101,7 +101,7 @@ export const createIngest =
         return { fresh: saved.fresh, refused: new Set() };
       } catch (error) {
         if (!isRefused(error)) throw error;
-        postgres.works();
+        postgres.markUp();
         const [entry] = entries;
         if (entry && entries.length === 1) {
           refuse(entry, 'PostgresError', oneLine(error));
@@ -194,8 +194,8 @@ export const createIngest =
     if (isMoved) return outcome;
     const digests = outcome.letters.length > 0 ? await withoutLetter() : [];
     if (outcome.letters.length > 0) {
-      await untilDone(() => deadLetters.send(outcome.letters), { signal, failed: kafka.fails });
-      kafka.works();
+      await retry(() => deadLetters.send(outcome.letters), { signal, failed: kafka.markDown });
+      kafka.markUp();
     }
     await write(async (step) => (await offsets.move(step, digests)) || undefined);
     return outcome;

@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { pause } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 
 const every = 5_000;
@@ -25,7 +25,7 @@ export const watchOffsets = ({ kafka, groupId, topic, known, log }: Options) => 
   const admin = kafka.admin();
   const watch = async () => {
     for (;;) {
-      await pause(every, over.signal);
+      await sleep(every, over.signal);
       if (over.signal.aborted) break;
       try {
         await admin.connect();

@@ -1,5 +1,5 @@
 import type { EachBatchPayload, Batch as Fetched } from 'kafkajs';
-import { pause, within } from '../async/retry.ts';
+import { sleep, waitAtMost } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { StoredOffset } from '../postgres/offsets.ts';
 import type { Message } from './dead-letter.ts';
@@ -111,7 +111,7 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
       } catch (error) {
         // A rebalance or a broker that is away: the fetch loop meets the same and deals with it.
         log.debug({ error }, 'offsets not committed, trying again');
-        await pause(commitAgainAfter, over.signal);
+        await sleep(commitAgainAfter, over.signal);
         continue;
       }
       for (const { partition, queue, offset } of offsets) {
@@ -142,7 +142,7 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
         commitOffsets = (partitions) => commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
         for (const { messages, last, from, to } of batchesOf(batch)) {
           while (!closed && !over.signal.aborted && isFull(queue)) {
-            await within(heartbeatEvery, room.promise);
+            await waitAtMost(heartbeatEvery, room.promise);
             await heartbeat();
             if (!isRunning()) return;
           }
@@ -184,8 +184,8 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
     /** Accepts no more, waits at most `grace` ms for what is in flight, and commits what is stored. */
     async finish(grace: number) {
       closed = true;
-      await within(grace, Promise.all([...queues.values()].map((queue) => queue.tail)));
-      await within(grace, commit());
+      await waitAtMost(grace, Promise.all([...queues.values()].map((queue) => queue.tail)));
+      await waitAtMost(grace, commit());
       over.abort();
     },
     /** Lets go at once: what is in flight may still be stored, and is not committed. */

@@ -1,5 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
-import { untilDone } from '../async/retry.ts';
+import { retry } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
@@ -89,12 +89,12 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, b
     ): Promise<{ claim: string; starts: Start[] }> {
       const claim: string = crypto.randomUUID();
       if (partitions.length === 0) return { claim, starts: [] };
-      const ask = <T>(query: () => Promise<T>) => untilDone(query, { signal, failed: postgres.fails });
+      const ask = <T>(query: () => Promise<T>) => retry(query, { signal, failed: postgres.markDown });
       const stored = await ask(() => offsets.claim(group, partitions, claim));
-      postgres.works();
+      postgres.markUp();
       // Asked for after the claim: what the former owner stores until then is known, and later it stores nothing.
-      const known = await untilDone(() => askKafka(partitions), { signal, failed: kafkaState.fails });
-      kafkaState.works();
+      const known = await retry(() => askKafka(partitions), { signal, failed: kafkaState.markDown });
+      kafkaState.markUp();
       const found = known.map(({ partition, ...logs }) => {
         const { nextOffset, skippedTo } = stored.get(partition) ?? {};
         return { partition, ...logs, ...startOffset({ stored: nextOffset, skippedTo, ...logs }) };

@@ -1,5 +1,5 @@
 import type { MetricObject } from 'prom-client';
-import { backoff, within } from '../async/retry.ts';
+import { backoff, waitAtMost } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ConsumerSettings, ConsumerState, FromConsumer, ToConsumer } from './thread-protocol.ts';
 
@@ -71,7 +71,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
       answers.set(request, answer.resolve);
       worker.postMessage({ type: 'metrics', request } satisfies ToConsumer);
       let metrics: MetricObject[] = [];
-      await within(
+      await waitAtMost(
         metricsWithin,
         answer.promise.then((given) => {
           metrics = given;
@@ -85,7 +85,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
       stopping = true;
       clearTimeout(again);
       worker.postMessage({ type: 'stop' } satisfies ToConsumer);
-      await within(stopWithin, stopped.promise);
+      await waitAtMost(stopWithin, stopped.promise);
       worker.terminate();
     },
   };

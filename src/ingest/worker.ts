@@ -57,7 +57,7 @@ const start = async (settings: ConsumerSettings) => {
     connections: settings.databasePool,
     name,
     // A batch may wait for locks, and for a busy disk.
-    silenceAtMost: 30,
+    silenceTimeoutSeconds: 30,
   });
   const topics = { topic, deadLetterTopic, partitions };
   const deadLetters = createDeadLetters({
@@ -78,7 +78,7 @@ const start = async (settings: ConsumerSettings) => {
     });
   const kafkaState = createServiceState('Kafka', log, {
     changed: tellState,
-    untilKnown: 'not reached yet',
+    initialReason: 'not reached yet',
   });
   const postgresState = createServiceState('PostgreSQL', log, { changed: tellState });
   const commits = createCommitState(log, tellState);

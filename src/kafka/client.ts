@@ -1,5 +1,5 @@
 import { Kafka, type KafkaConfig, KafkaJSError, logLevel, type SASLOptions } from 'kafkajs';
-import { unlessAborted, untilDone } from '../async/retry.ts';
+import { raceAbort, retry } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import { oneLine } from '../observability/service-state.ts';
 import { type Brokers, createBrokers } from './brokers.ts';
@@ -64,7 +64,7 @@ export const patientFor =
       reason = `: ${oneLine(error)}`;
     };
     try {
-      return await unlessAborted(signal, untilDone(work, { signal, isFinal, failed }));
+      return await raceAbort(signal, retry(work, { signal, isFinal, failed }));
     } catch (error) {
       throw error === signal.reason ? new Error(`Kafka at ${brokers} does not answer${reason}`) : error;
     }

@@ -1,5 +1,5 @@
 import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
-import { untilDone } from '../async/retry.ts';
+import { retry } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 
 /** Room for the headers that a dead letter has more than the message it was, in bytes. */
@@ -61,7 +61,7 @@ const onceKnown = <T>(question: () => Promise<T>): Promise<T> => {
   let refusals = 0;
   const isUnknown = (error: unknown) =>
     (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
-  return untilDone(question, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
+  return retry(question, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
 };
 
 const setOnTopic = 1;

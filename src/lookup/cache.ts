@@ -1,4 +1,4 @@
-import type { Document } from '../order/encoded-order.ts';
+import type { EncodedOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 
 /**
@@ -7,9 +7,9 @@ import type { OrderUid } from '../order/order.ts';
  */
 export type OrderCache = {
   /** Undefined when it does not hold the order, or cannot tell. Never rejects. */
-  get(uid: OrderUid): Document | undefined | Promise<Document | undefined>;
+  get(uid: OrderUid): EncodedOrder | undefined | Promise<EncodedOrder | undefined>;
   /** Enters the order, unless it is in; the oldest leaves if there is no room. Never rejects. */
-  put(uid: OrderUid, document: Document): void | Promise<void>;
+  put(uid: OrderUid, document: EncodedOrder): void | Promise<void>;
   /** How many orders it holds; undefined when it cannot tell. */
   size(): number | Promise<number | undefined>;
 };

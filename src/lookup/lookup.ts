@@ -1,7 +1,7 @@
 import type { MetricObject } from 'prom-client';
 import { createDeadline } from '../async/deadline.ts';
 import { createDurations, toHistogram } from '../observability/metrics/durations.ts';
-import { type Document, toDocument } from '../order/encoded-order.ts';
+import { type EncodedOrder, encodeOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 import type { Store } from '../postgres/store.ts';
 import type { OrderCache } from './cache.ts';
@@ -13,7 +13,7 @@ export type Tier = 'memory' | 'redis' | 'postgres';
 export type Step = { tier: Tier; hit: boolean; duration: number; bypassed?: true };
 
 /** What a lookup found: the order's document, or undefined when no order has this uid; and the way it took. */
-export type Answer = { document: Document | undefined; steps: readonly Step[] };
+export type Answer = { document: EncodedOrder | undefined; steps: readonly Step[] };
 
 /** Whether there is such an order cannot be told now. `retryAfter` in seconds. */
 export class Unavailable extends Error {
@@ -41,13 +41,13 @@ const absencesAtMost = 10_000;
 
 type Options = {
   memory: MemoryCache;
-  redis: (OrderCache & { isLeftAlone(): boolean }) | undefined;
+  redis: (OrderCache & { isBypassed(): boolean }) | undefined;
   store: Pick<Store, 'find'>;
   failed?: ((error: unknown) => void) | undefined;
   worked?: (() => void) | undefined;
 };
 
-type Flight = { answer?: Promise<Answer>; entered: boolean };
+type Flight = { answer?: Promise<Answer>; isStale: boolean };
 
 /**
  * Finds orders: memory, then Redis, then PostgreSQL, and what was found enters the tiers above. Requests for one order
@@ -55,8 +55,8 @@ type Flight = { answer?: Promise<Answer>; entered: boolean };
  */
 export const createLookup = ({ memory, redis, store, failed, worked }: Options) => {
   const flights = new Map<OrderUid, Flight>();
-  const absences = new Map<OrderUid, number>();
-  const hits: Partial<Record<Tier, number>> = {};
+  const absentUntil = new Map<OrderUid, number>();
+  const lastHitMs: Partial<Record<Tier, number>> = {};
   const counts: LookupCounts = { memory: 0, redis: 0, postgres: 0, none: 0, unavailable: 0 };
   const durations = {
     memory: createDurations(),
@@ -69,7 +69,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
 
   const took = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
     const duration = performance.now() - begun;
-    if (hit) hits[tier] = duration;
+    if (hit) lastHitMs[tier] = duration;
     steps.push({ tier, hit, duration });
   };
 
@@ -85,7 +85,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     return answer;
   };
 
-  const countNone = (error: unknown): never => {
+  const countUnavailable = (error: unknown): never => {
     counts.unavailable++;
     throw error;
   };
@@ -117,7 +117,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
   /** The way below memory, whose steps are added to `steps`; counted for the first who asks. */
   const fly = async (uid: OrderUid, steps: Step[], flight: Flight): Promise<Answer> => {
     try {
-      if (redis?.isLeftAlone()) steps.push({ tier: 'redis', hit: false, duration: 0, bypassed: true });
+      if (redis?.isBypassed()) steps.push({ tier: 'redis', hit: false, duration: 0, bypassed: true });
       else if (redis) {
         const begun = performance.now();
         const document = await redis.get(uid);
@@ -132,38 +132,38 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       took(steps, 'postgres', begun, json !== undefined);
       if (json === undefined) {
         // An order that was stored while we asked may have been missed, and must be found by the next lookup.
-        if (!flight.entered) remember(uid);
+        if (!flight.isStale) remember(uid);
         return count({ document: undefined, steps });
       }
-      const document = toDocument(json);
+      const document = encodeOrder(json);
       memory.put(uid, document);
       void redis?.put(uid, document);
       return count({ document, steps });
     } catch (error) {
-      return countNone(error);
+      return countUnavailable(error);
     } finally {
       if (flights.get(uid) === flight) flights.delete(uid);
     }
   };
 
   const begin = (uid: OrderUid, steps: Step[]): Promise<Answer> => {
-    const flight: Flight = { entered: false };
+    const flight: Flight = { isStale: false };
     flights.set(uid, flight);
     flight.answer = fly(uid, steps, flight);
     return flight.answer;
   };
 
   const remember = (uid: OrderUid) => {
-    const [oldest] = absences.size >= absencesAtMost ? absences.keys() : [];
-    if (oldest !== undefined) absences.delete(oldest);
-    absences.set(uid, performance.now() + absentFor);
+    const [oldest] = absentUntil.size >= absencesAtMost ? absentUntil.keys() : [];
+    if (oldest !== undefined) absentUntil.delete(oldest);
+    absentUntil.set(uid, performance.now() + absentFor);
   };
 
   const isKnownAbsent = (uid: OrderUid) => {
-    const until = absences.get(uid);
+    const until = absentUntil.get(uid);
     if (until === undefined) return false;
     if (performance.now() < until) return true;
-    absences.delete(uid);
+    absentUntil.delete(uid);
     return false;
   };
 
@@ -175,18 +175,18 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
       took(steps, 'memory', begun, document !== undefined);
       if (document || isKnownAbsent(uid)) return count({ document, steps });
 
-      return flights.get(uid)?.answer?.then(count, countNone) ?? begin(uid, steps);
+      return flights.get(uid)?.answer?.then(count, countUnavailable) ?? begin(uid, steps);
     },
-    lastHit: (tier: Tier) => hits[tier],
+    lastHit: (tier: Tier) => lastHitMs[tier],
     /** Orders have been stored: that they were absent is forgotten. */
-    entered(uids: readonly OrderUid[]) {
-      if (absences.size === 0 && flights.size === 0) return;
+    onStored(uids: readonly OrderUid[]) {
+      if (absentUntil.size === 0 && flights.size === 0) return;
       for (const uid of uids) {
-        absences.delete(uid);
+        absentUntil.delete(uid);
         const flight = flights.get(uid);
         if (!flight) continue;
         // Its query may have begun too early to see the order: who asks from now on begins another.
-        flight.entered = true;
+        flight.isStale = true;
         flights.delete(uid);
       }
     },

@@ -1,10 +1,10 @@
-import type { Document } from '../order/encoded-order.ts';
+import type { EncodedOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 
 /** As `OrderCache`, but at once. */
 export type MemoryCache = {
-  get(uid: OrderUid): Document | undefined;
-  put(uid: OrderUid, document: Document): void;
+  get(uid: OrderUid): EncodedOrder | undefined;
+  put(uid: OrderUid, document: EncodedOrder): void;
   size(): number;
   /** Orders that have left because there was no room. */
   evictions(): number;
@@ -12,7 +12,7 @@ export type MemoryCache = {
 
 /** The tier in this process. A ring of uids remembers the order of entry, so that entering and leaving are O(1). */
 export const createMemoryCache = (limit: number): MemoryCache => {
-  const documents = new Map<OrderUid, Document>();
+  const documents = new Map<OrderUid, EncodedOrder>();
   const queue = new Array<OrderUid | undefined>(limit);
   let next = 0;
   let evictions = 0;

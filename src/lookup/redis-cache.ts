@@ -1,6 +1,6 @@
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
-import { type Document, toDocument } from '../order/encoded-order.ts';
+import { type EncodedOrder, encodeOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 import type { OrderCache } from './cache.ts';
 import { createBreaker } from './circuit-breaker.ts';
@@ -65,16 +65,16 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
  */
 export const createRedisCache = ({ url, limit, log }: Options) => {
   const redis = openRedis(url, enterScript);
-  const state = createServiceState('Redis', log, { ask: () => cache.size() });
+  const state = createServiceState('Redis', log, { probe: () => cache.size() });
   /** Since it has answered that it takes no writes: it is a replica now, and the primary is elsewhere. */
   let isReplica = false;
   let leftAt = Number.NEGATIVE_INFINITY;
   let leaving: Timer | undefined;
   const answered = () => {
-    if (reads.isWell() && entries.isWell() && !isReplica) state.works();
+    if (reads.isWell() && entries.isWell() && !isReplica) state.markUp();
   };
-  const reads = createBreaker({ within: answerWithin, opened: state.fails, answered });
-  const entries = createBreaker({ within: enterWithin, opened: state.fails, answered });
+  const reads = createBreaker({ within: answerWithin, opened: state.markDown, answered });
+  const entries = createBreaker({ within: enterWithin, opened: state.markDown, answered });
   const counts = { hits: 0, misses: 0 };
   let reached = () => {};
 
@@ -83,7 +83,7 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     const refusal = isCut ? await refusalOf(url) : undefined;
     // It may have been reached meanwhile.
     if (isCut && redis.status === 'ready') return;
-    state.fails(refusal ?? error);
+    state.markDown(refusal ?? error);
   });
   redis.on('ready', async () => {
     reads.reset();
@@ -93,7 +93,7 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
     }
     isReplica = false;
     entries.reset();
-    state.works();
+    state.markUp();
     reached();
   });
   /** Connects anew, as the name of the server may lead to the primary by now. Until it does lookups are still answered from here, but for moments. */
@@ -123,17 +123,17 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
           const isHit = json !== null && isDocumentOf(uid, json);
           counts[isHit ? 'hits' : 'misses']++;
           // A copy: what ioredis gives is a part of all that came with it, and would keep that in memory.
-          return isHit ? toDocument(new Uint8Array(json)) : undefined;
+          return isHit ? encodeOrder(new Uint8Array(json)) : undefined;
         },
       );
     },
-    async put(uid: OrderUid, { body }: Document) {
+    async put(uid: OrderUid, { body }: EncodedOrder) {
       if (!isConnected() || isReplica) return;
       const document = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
       await entries.ask(() =>
         redis.enterOrder(documentsKey, queueKey, uid, document, limit).catch((error) => {
           if (isReadOnly(error)) {
-            state.fails(error);
+            state.markDown(error);
             leave();
           }
           throw error;
@@ -150,7 +150,7 @@ export const createRedisCache = ({ url, limit, log }: Options) => {
       reached = callback;
     },
     /** Whether a lookup would not even ask now. */
-    isLeftAlone: () => !isConnected() || reads.isOpen(),
+    isBypassed: () => !isConnected() || reads.isOpen(),
     /** Since the start. What failed is no miss. */
     counts: () => ({ ...counts, failedReads: reads.failures(), failedEntries: entries.failures() }),
     /** Why Redis does not work; undefined while it does. */

@@ -16,12 +16,12 @@ type Options = { primary: Reads; standby: Reads; log: Log };
  */
 export const createStandbyReads = ({ primary, standby, log }: Options) => {
   const state = createServiceState('PostgreSQL standby', log, {
-    ask: () => breaker.ask(standby.ping),
+    probe: () => breaker.ask(standby.ping),
   });
-  const breaker = createBreaker({ within: answerWithin, opened: state.fails, answered: state.works });
+  const breaker = createBreaker({ within: answerWithin, opened: state.markDown, answered: state.markUp });
   const counts = { found: 0, absent: 0 };
   // Or a standby that is away would be taken to work until the first lookup.
-  standby.ping().then(state.works, state.fails);
+  standby.ping().then(state.markUp, state.markDown);
 
   return {
     /** As the store's. Rejects with what the primary's does. */

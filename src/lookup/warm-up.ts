@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import type { Log } from '../observability/log.ts';
-import { toDocument } from '../order/encoded-order.ts';
+import { encodeOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 import type { Store } from '../postgres/store.ts';
 import type { OrderCache } from './cache.ts';
@@ -38,7 +38,7 @@ export const createWarmUp =
         const json = loaded.get(uid);
         loaded.set(uid, undefined);
         if (json === undefined) continue;
-        const document = toDocument(json);
+        const document = encodeOrder(json);
         for (const cache of caches) entering.push(cache.put(uid, document));
       }
     };

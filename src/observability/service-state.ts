@@ -7,9 +7,9 @@ export type ServiceState = ReturnType<typeof createServiceState>;
 type Options = {
   changed?: () => void;
   /** The reason as long as nothing is known of it yet. */
-  untilKnown?: string;
+  initialReason?: string;
   /** Asked every second while the service does not work, so that its return is known when it returns, and not when it is next needed. */
-  ask?: () => Promise<unknown>;
+  probe?: () => Promise<unknown>;
 };
 
 const askEvery = 1_000;
@@ -21,9 +21,9 @@ const askEvery = 1_000;
 export const createServiceState = (
   name: string,
   log: Log,
-  { changed = () => {}, untilKnown, ask }: Options = {},
+  { changed = () => {}, initialReason: untilKnown, probe: ask }: Options = {},
 ) => {
-  let works: boolean | undefined;
+  let isUp: boolean | undefined;
   let reason: string | undefined = untilKnown;
   let since = Date.now();
   /** Reasons of this time of being away. */
@@ -35,27 +35,27 @@ export const createServiceState = (
     asking = setTimeout(async () => {
       await ask().catch(() => {}); // Whoever is asked reports the failure.
       asking = undefined;
-      if (works === false) askAgain();
+      if (isUp === false) askAgain();
     }, askEvery);
   };
   return {
-    works() {
-      if (works) return;
+    markUp() {
+      if (isUp) return;
       const awaySeconds = Math.round((Date.now() - since) / 100) / 10;
-      if (works === false) log.info({ service: name, awaySeconds }, `${name} works again`);
-      works = true;
+      if (isUp === false) log.info({ service: name, awaySeconds }, `${name} works again`);
+      isUp = true;
       reason = undefined;
       said.clear();
       changed();
     },
-    fails(error: unknown) {
+    markDown(error: unknown) {
       const before = reason;
       reason = reasonOf(error);
       const details = { service: name, reason, error: oneLine(error) };
-      if (works !== false) log.warn(details, `${name} does not work; trying again until it does`);
+      if (isUp !== false) log.warn(details, `${name} does not work; trying again until it does`);
       else if (!said.has(reason)) log.info(details, `${name} still does not work`);
-      if (works !== false) since = Date.now();
-      works = false;
+      if (isUp !== false) since = Date.now();
+      isUp = false;
       askAgain();
       said.add(reason);
       if (reason !== before) changed();

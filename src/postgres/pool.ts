@@ -28,7 +28,7 @@ type Options = {
   /** What `pg_stat_activity` shows. */
   name: string;
   /** A connection that owes an answer and has been silent for so long is given up, and its query cancelled, in s; unset: never. */
-  silenceAtMost?: number;
+  silenceTimeoutSeconds?: number;
   /** Which of several servers is taken, where the URL does not say; unset: the one that can be written to. */
   severalServers?: Target;
 };
@@ -38,7 +38,13 @@ type Options = {
  * second later, so that its return is noticed at once. A connection that turns out to be read-only is left.
  */
 export const openDatabase = (options: Options): Sql => {
-  const { url, connections, name, silenceAtMost = 0, severalServers = 'read-write' } = options;
+  const {
+    url,
+    connections,
+    name,
+    silenceTimeoutSeconds: silenceAtMost = 0,
+    severalServers = 'read-write',
+  } = options;
   const address = parseDatabaseUrl(url);
   if (!address) throw new Error('not the URL of a PostgreSQL');
   const { servers, target = servers.length > 1 ? severalServers : 'any', session, ...login } = address;

@@ -1,4 +1,4 @@
-import { pause } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
 import type { Message } from './messages.ts';
 
 /** Limits of one batch. Kafka takes a megabyte for a partition unless told otherwise, whatever the messages' keys. */
@@ -54,7 +54,7 @@ const createAllowance = (rate: number) => {
       tokens = Math.min(capacity, tokens + ((now - at) / 1000) * rate);
       at = now;
       if (tokens >= 1) break;
-      await pause(Math.max(tick, ((1 - tokens) / rate) * 1000), signal);
+      await sleep(Math.max(tick, ((1 - tokens) / rate) * 1000), signal);
     }
     return { messages: Math.floor(tokens), used };
   };

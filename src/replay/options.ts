@@ -42,13 +42,13 @@ const table = {
     from: define<Place>({
       value: 'WHERE',
       allowed: allowed('earliest'),
-      meaning: 'read again from there on',
+      description: 'read again from there on',
       read: readPlace('earliest'),
     }),
     'skip-to': define<Place>({
       value: 'WHERE',
       allowed: allowed('latest'),
-      meaning: 'leave out what is before and not stored yet; needs --yes',
+      description: 'leave out what is before and not stored yet; needs --yes',
       read: readPlace('latest'),
     }),
   },

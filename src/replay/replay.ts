@@ -1,5 +1,5 @@
 import type { Admin } from 'kafkajs';
-import { pause } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
 import type { Patiently } from '../kafka/client.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
 import type { Command, Place } from './options.ts';
@@ -85,7 +85,7 @@ const partitionsOf = async (
 const follow = async (moves: readonly Move[], { offsets, group, progress, signal }: Options) => {
   const total = distance(moves);
   for (let left = total; left > 0n; ) {
-    await pause(lookEvery, signal);
+    await sleep(lookEvery, signal);
     if (signal.aborted) return;
     const held = await offsets.read(group);
     left = 0n;

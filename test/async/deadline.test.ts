@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { createDeadline } from '../../src/async/deadline.ts';
-import { pause } from '../../src/async/retry.ts';
+import { sleep } from '../../src/async/retry.ts';
 
 test('a wait is given up once, after its time, and what then comes is nobody’s', async () => {
   const deadline = createDeadline(30);
@@ -54,7 +54,7 @@ test('of waits that begin and end in any order each is given up or has ended, in
             over.resolve();
           };
           waits.push({ wait: deadline.begin(giveUp), over: over.promise });
-          if (after > 0) await pause(after);
+          if (after > 0) await sleep(after);
         }
         const ended = plan.map(
           ({ ends }, number) => ends && deadline.end((waits[number] as (typeof waits)[0]).wait),

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { backoff, pause, untilDone, within } from '../../src/async/retry.ts';
+import { backoff, retry, sleep, waitAtMost } from '../../src/async/retry.ts';
 
 const never = new AbortController().signal;
 
@@ -15,11 +15,11 @@ test('waits grow from 100 ms to 5 s, less up to half, and stay there', () => {
 test('a pause ends at an abort, and at once when there was one', async () => {
   const aborting = new AbortController();
   const begun = performance.now();
-  const pausing = pause(60_000, aborting.signal);
+  const pausing = sleep(60_000, aborting.signal);
   aborting.abort();
   await pausing;
-  await pause(60_000, aborting.signal);
-  await pause(20);
+  await sleep(60_000, aborting.signal);
+  await sleep(20);
   expect(performance.now() - begun).toBeWithin(15, 5_000);
 });
 
@@ -30,7 +30,7 @@ test('work is done again until it succeeds, and each failure before is told', as
     if (attempts++ < 2) throw new Error(`failure ${attempts}`);
     return 'done';
   };
-  expect(await untilDone(work, { signal: never, failed: (error) => told.push(String(error)) })).toBe('done');
+  expect(await retry(work, { signal: never, failed: (error) => told.push(String(error)) })).toBe('done');
   expect(told).toEqual(['Error: failure 1', 'Error: failure 2']);
 });
 
@@ -40,14 +40,14 @@ test('a final error ends the attempts, and is not told', async () => {
     throw new Error('final');
   };
   const options = { signal: never, isFinal: () => true, failed: (error: unknown) => told.push(error) };
-  await expect(untilDone(work, options)).rejects.toThrow('final');
+  await expect(retry(work, options)).rejects.toThrow('final');
   expect(told).toEqual([]);
 });
 
 test('an abort ends the attempts with its reason, before the first one too', async () => {
   const aborting = new AbortController();
   let attempts = 0;
-  const trying = untilDone(
+  const trying = retry(
     async () => {
       attempts++;
       throw new Error('again');
@@ -55,14 +55,14 @@ test('an abort ends the attempts with its reason, before the first one too', asy
     { signal: aborting.signal, failed: () => aborting.abort(new Error('stop')) },
   );
   await expect(trying).rejects.toThrow('stop');
-  await expect(untilDone(async () => attempts++, { signal: aborting.signal })).rejects.toThrow('stop');
+  await expect(retry(async () => attempts++, { signal: aborting.signal })).rejects.toThrow('stop');
   expect(attempts).toBe(1);
 });
 
 test('work that was given up because of an abort has not failed', async () => {
   const aborting = new AbortController();
   const told: unknown[] = [];
-  const trying = untilDone(
+  const trying = retry(
     async () => {
       aborting.abort(new Error('stop'));
       aborting.signal.throwIfAborted();
@@ -75,11 +75,11 @@ test('work that was given up because of an abort has not failed', async () => {
 
 test('within resolves at the promise or at the time, and rejects with the promise only in time', async () => {
   const begun = performance.now();
-  await within(60_000, Promise.resolve());
-  await within(20, new Promise(() => {}));
-  await expect(within(60_000, Promise.reject(new Error('early')))).rejects.toThrow('early');
+  await waitAtMost(60_000, Promise.resolve());
+  await waitAtMost(20, new Promise(() => {}));
+  await expect(waitAtMost(60_000, Promise.reject(new Error('early')))).rejects.toThrow('early');
   const late = Promise.withResolvers<void>();
-  await within(10, late.promise);
+  await waitAtMost(10, late.promise);
   late.reject(new Error('late, and nobody’s concern'));
   expect(performance.now() - begun).toBeLessThan(10_000);
 });

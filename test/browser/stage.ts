@@ -12,7 +12,7 @@ import { createDocs } from '../../src/http/docs.ts';
 import { createFeed } from '../../src/http/feed.ts';
 import { createOrderRoute } from '../../src/http/order-route.ts';
 import { type Answer, type Lookup, Unavailable } from '../../src/lookup/lookup.ts';
-import { toDocument } from '../../src/order/encoded-order.ts';
+import { encodeOrder } from '../../src/order/encoded-order.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createPage } from '../../src/page/handler.tsx';
 
@@ -31,7 +31,7 @@ export const launch = (executablePath: string, environment: Record<string, strin
 
 /** Orders that a lookup finds: the first time in PostgreSQL, then in memory. */
 export const createWorld = (orders: readonly Order[]) => {
-  const documents = new Map(orders.map((order) => [order.order_uid, toDocument(JSON.stringify(order))]));
+  const documents = new Map(orders.map((order) => [order.order_uid, encodeOrder(JSON.stringify(order))]));
   const asked = new Set<string>();
   const world = {
     /** PostgreSQL does not answer. */

@@ -160,7 +160,7 @@ test.each([
     const message = errorOf({ [variable]: value });
     expect(message).toMatch(/^[^\r\n]+$/);
     expect(message).toStartWith(`${variable} holds `);
-    expect(message).toContain('; it may hold: ');
+    expect(message).toContain('; allowed: ');
     if (!/URL/.test(variable)) expect(message).toContain(JSON.stringify(value));
   }
 });
@@ -249,12 +249,12 @@ test('a secret is in no message', () => {
   ]);
 });
 
-test('each setting has a variable of its own, and says what it means and what it may hold', () => {
+test('each setting has a variable of its own, and says what it means and what allowed', () => {
   const all = Object.values(settings);
   expect(new Set(all.map(({ variable }) => variable)).size).toBe(all.length);
-  for (const { variable, meaning, allowed } of all) {
+  for (const { variable, description, allowed } of all) {
     expect(variable).toMatch(/^[A-Z_]+$/);
-    expect(meaning).toMatch(/^[^\n]{5,}$/);
+    expect(description).toMatch(/^[^\n]{5,}$/);
     expect(allowed).toMatch(/^[^\n]{5,}$/);
   }
 });
@@ -279,13 +279,13 @@ test('BASE_PATH is a path without a slash at its end, and no segment of it leads
     expect(readConfig({ BASE_PATH: path }).basePath).toBe(path);
   for (const path of ['lookup', '/', '/lookup/', '//x', '/a/../b', '/.', '/a b', '/a?b', '/ü'])
     expect(errorOf({ BASE_PATH: path })).toStartWith(
-      `BASE_PATH holds "${path}"; it may hold: a path such as /lookup`,
+      `BASE_PATH holds "${path}"; allowed: a path such as /lookup`,
     );
 });
 
 test('a token of 16 characters is one; a shorter one stops the start with a line that says how long it has to be, and not the token', () => {
   expect(readConfig({ METRICS_TOKEN: 'abcdefghijklmno1' }).metricsToken).toBe('abcdefghijklmno1');
   const message = errorOf({ METRICS_TOKEN: 'abcdefghijklmno' });
-  expect(message).toStartWith('METRICS_TOKEN holds a value that is not shown; it may hold: 16 or more');
+  expect(message).toStartWith('METRICS_TOKEN holds a value that is not shown; allowed: 16 or more');
   expect(message).not.toContain('abcdefghijklmno');
 });

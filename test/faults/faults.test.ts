@@ -7,7 +7,7 @@
  */
 import { afterAll, expect, test } from 'bun:test';
 import postgres from 'postgres';
-import { pause } from '../../src/async/retry.ts';
+import { sleep } from '../../src/async/retry.ts';
 import { until } from '../support/until.ts';
 import { createRandom } from './stream.ts';
 import { closeServices, openWorld, type World } from './world.ts';
@@ -35,7 +35,7 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
       await progress(world, 300);
       await world.services[name].kill9();
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
-      await pause(500 + random() * 3_000);
+      await sleep(500 + random() * 3_000);
       await world.services[name].start();
       await progress(world, 300);
       await world.settle(await stream.stop());
@@ -52,7 +52,7 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
       const stream = await world.stream(seed + 1);
       await progress(world, 300);
       world.services[name].freeze();
-      await pause(20_000);
+      await sleep(20_000);
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
       world.services[name].thaw();
       await progress(world, 300);
@@ -69,7 +69,7 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
       await world.services[name].stop();
       const replica = await world.replica();
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
-      await pause(1_000 + random() * 2_000);
+      await sleep(1_000 + random() * 2_000);
       await world.services[name].start();
       const stream = await world.stream(seed + 2);
       await progress(world, 300);
@@ -135,7 +135,7 @@ test(
     for (const begin of Object.values(refusals)) {
       await progress(world, 100);
       const end = await begin(world);
-      await pause(1_500 + random() * 1_500);
+      await sleep(1_500 + random() * 1_500);
       await end();
     }
     await progress(world, 100);
@@ -154,7 +154,7 @@ test(
       const replica = await world.replica();
       // Now and then before it has joined the group.
       if (kill % 5 > 0) await progress(world, 1);
-      await pause(random() * 400);
+      await sleep(random() * 400);
       await replica.kill9();
     }
     const last = await world.replica();
@@ -179,7 +179,7 @@ test(
     // In the middle of a batch, and for longer than the group waits: its partitions are somebody else's when it wakes.
     first.freeze();
     await progress(world, 500);
-    await pause(9_000);
+    await sleep(9_000);
     first.thaw();
     await progress(world, 500);
     expect(await third.stop()).toBe(0);

@@ -1,5 +1,5 @@
 import type { Kafka } from 'kafkajs';
-import { pause, untilDone } from '../../src/async/retry.ts';
+import { retry, sleep } from '../../src/async/retry.ts';
 import type { Order } from '../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -55,7 +55,7 @@ export const startStream = async (kafka: Kafka, topic: string, seed: number, per
 
   const forever = new AbortController().signal;
   const run = async () => {
-    await untilDone(() => producer.connect(), { signal: forever });
+    await retry(() => producer.connect(), { signal: forever });
     const begun = Date.now();
     let count = 0;
     while (!over.signal.aborted) {
@@ -63,8 +63,8 @@ export const startStream = async (kafka: Kafka, topic: string, seed: number, per
       const messages = Array.from({ length: Math.max(0, due) }, next);
       count += messages.length;
       if (messages.length > 0)
-        await untilDone(() => producer.send({ topic, acks: -1, messages }), { signal: forever });
-      await pause(tick, over.signal);
+        await retry(() => producer.send({ topic, acks: -1, messages }), { signal: forever });
+      await sleep(tick, over.signal);
     }
     await producer.disconnect();
   };

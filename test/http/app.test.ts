@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { createFeed } from '../../src/http/feed.ts';
 import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
-import { toDocument } from '../../src/order/encoded-order.ts';
+import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { json, openApp, order, path, ready, unavailable } from '../support/open-app.ts';
 import { testDatabase } from '../support/services.ts';
@@ -51,7 +51,7 @@ describe('GET /order/:uid', () => {
       ...redis.map((more) => step('redis', false, more)),
       step(last, true),
     ];
-    const document = toDocument(json);
+    const document = encodeOrder(json);
     const lookup = { find: () => ({ document, steps }), lastHit: () => undefined } as unknown as Lookup;
     expect((await openApp({ lookup }).get(path)).headers.get('cache-status')).toBe(cacheStatus);
   });
@@ -247,7 +247,7 @@ describe('any route', () => {
         method: 'GET',
         name: 'TypeError',
         code: undefined,
-        at: expect.arrayContaining([expect.stringContaining('http.test.ts')]),
+        at: expect.arrayContaining([expect.stringContaining('app.test.ts')]),
       },
       'a request failed',
     ]);

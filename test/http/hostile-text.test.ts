@@ -14,7 +14,7 @@ import { createFailure } from '../../src/http/failure.ts';
 import { isSecure } from '../../src/http/forwarded.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createMetricsRoute } from '../../src/http/metrics-route.ts';
-import { newRequestId } from '../../src/http/request-id.ts';
+import { requestIdFrom } from '../../src/http/request-id.ts';
 import { createRouteNames } from '../../src/http/route-names.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { oneLine } from '../../src/observability/service-state.ts';
@@ -116,7 +116,7 @@ describe('a text of a request keeps nobody waiting', () => {
     ['Accept-Language', (text) => preferredLanguage(text)],
     ['Accept-Encoding', (text) => acceptsGzip(asked({ 'accept-encoding': text }))],
     ['Cookie', (text) => readSettings(asked({ cookie: text }))],
-    ['X-Request-Id', (text) => newRequestId(new Headers({ 'x-request-id': text }))],
+    ['X-Request-Id', (text) => requestIdFrom(new Headers({ 'x-request-id': text }))],
     ['X-Forwarded-For', (text) => createClientOf(3)(asked({ 'x-forwarded-for': text }), none)],
     ['X-Forwarded-Proto', (text) => isSecure(asked({ 'x-forwarded-proto': text }), 3)],
     ['Host', (text) => checkHost(asked({ host: text }), false)],

@@ -4,13 +4,13 @@ import type { OrderCache } from '../../src/lookup/cache.ts';
 import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
-import { type Document, toDocument } from '../../src/order/encoded-order.ts';
+import { type EncodedOrder, encodeOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
 const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
-const documentOf = (uid: string) => toDocument(`{"order_uid":${JSON.stringify(uid)},"n":"žluť 🚚"}`);
+const documentOf = (uid: string) => encodeOrder(`{"order_uid":${JSON.stringify(uid)},"n":"žluť 🚚"}`);
 
 type Opened = { cache: OrderCache; close(): void };
 
@@ -21,7 +21,7 @@ const openRedis = async (limit: number) => {
   if (!server) throw new Error('no redis-server');
   await server.admin.flushall();
   const cache = createRedisCache({ url: server.url, limit, log: silent });
-  await until(() => !cache.isLeftAlone());
+  await until(() => !cache.isBypassed());
   return cache;
 };
 
@@ -29,7 +29,7 @@ const openRedis = async (limit: number) => {
 const openPair = async (limit: number): Promise<Opened> => {
   const redis = await openRedis(limit);
   const memory = createMemoryCache(limit);
-  const stored = new Map<string, Document>();
+  const stored = new Map<string, EncodedOrder>();
   let entering: Promise<void> = Promise.resolve();
   const lookup = createLookup({
     memory,
@@ -48,7 +48,7 @@ const openPair = async (limit: number): Promise<Opened> => {
     },
   });
   const find = async (uid: string) => {
-    lookup.entered([uid]);
+    lookup.onStored([uid]);
     return (await lookup.find(uid)).document;
   };
   return {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { createLookup, Unavailable } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
-import { toDocument } from '../../src/order/encoded-order.ts';
+import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -122,7 +122,7 @@ describe('an order that there is not', () => {
     const lookup = lookupOn(store);
     await lookup.find(uidOf(1));
     orders.set(uidOf(1), jsonOf(uidOf(1)));
-    lookup.entered([uidOf(1)]);
+    lookup.onStored([uidOf(1)]);
     expect((await lookup.find(uidOf(1))).document).toBeDefined();
   });
 
@@ -130,7 +130,7 @@ describe('an order that there is not', () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const early = lookup.find(uidOf(1));
-    lookup.entered([uidOf(1)]);
+    lookup.onStored([uidOf(1)]);
     const late = lookup.find(uidOf(1));
     asked[1]?.answer(jsonOf(uidOf(1)));
     asked[0]?.answer(undefined);
@@ -143,7 +143,7 @@ describe('an order that there is not', () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const early = lookup.find(uidOf(1));
-    lookup.entered([uidOf(1)]);
+    lookup.onStored([uidOf(1)]);
     asked[0]?.answer(undefined);
     await early;
     const late = lookup.find(uidOf(1));
@@ -180,7 +180,7 @@ test('queries that wait for PostgreSQL are bounded: one more is refused at once'
 });
 
 test('the way is told: what hit, what missed, what was bypassed', async () => {
-  const document = toDocument(jsonOf(uidOf(1)));
+  const document = encodeOrder(jsonOf(uidOf(1)));
   const open = (leftAlone: boolean, has: boolean) =>
     createLookup({
       memory: createMemoryCache(1),
@@ -188,7 +188,7 @@ test('the way is told: what hit, what missed, what was bypassed', async () => {
         get: async () => (has ? document : undefined),
         put() {},
         size: () => 0,
-        isLeftAlone: () => leftAlone,
+        isBypassed: () => leftAlone,
       },
       store: { find: async () => jsonOf(uidOf(1)) },
     });
@@ -216,7 +216,7 @@ describe('with PostgreSQL behind a network that fails', () => {
       hostname: '127.0.0.1',
       port: String(proxy.port),
     }).href;
-    const sql = openDatabase({ url, connections: 4, name: 'test', silenceAtMost });
+    const sql = openDatabase({ url, connections: 4, name: 'test', silenceTimeoutSeconds: silenceAtMost });
     const lookup = createLookup({ memory: createMemoryCache(10), redis: undefined, store: createStore(sql) });
     return {
       lookup,
@@ -277,7 +277,7 @@ describe('with PostgreSQL behind a network that fails', () => {
 
   test('a query that takes long while others are answered is not given up', async () => {
     await using database = await testDatabase();
-    const sql = openDatabase({ url: database.url, connections: 2, name: 'test', silenceAtMost: 1 });
+    const sql = openDatabase({ url: database.url, connections: 2, name: 'test', silenceTimeoutSeconds: 1 });
     // PostgreSQL says something meanwhile: a notice.
     const slow = await sql.unsafe(
       `do $$ begin for i in 1..5 loop perform pg_sleep(0.4); raise notice 'alive'; end loop; end $$`,
@@ -290,7 +290,7 @@ describe('with PostgreSQL behind a network that fails', () => {
 
   test('an idle connection is not given up, however long it is silent', async () => {
     await using database = await testDatabase();
-    const sql = openDatabase({ url: database.url, connections: 1, name: 'test', silenceAtMost: 0.2 });
+    const sql = openDatabase({ url: database.url, connections: 1, name: 'test', silenceTimeoutSeconds: 0.2 });
     const pid = async () => (await sql`select pg_backend_pid() as pid`)[0]?.pid;
     const first = await pid();
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -7,7 +7,7 @@ import { readableStreamToText } from 'bun';
 import Redis from 'ioredis';
 import { SENTINEL_NAME, startRedis, startSentinel } from '../../scripts/services/redis.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
-import { toDocument } from '../../src/order/encoded-order.ts';
+import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
@@ -16,7 +16,7 @@ import { until } from '../support/until.ts';
 setDefaultTimeout(60_000);
 
 const documentsKey = '{orders}:documents';
-const documentOf = (uid: string) => toDocument(`{"order_uid":"${uid}","padding":"x"}`);
+const documentOf = (uid: string) => encodeOrder(`{"order_uid":"${uid}","padding":"x"}`);
 
 let entered = 0;
 /** Puts new orders, each to be found by its number, until one is on `server`; resolves with how long that took, in ms. */
@@ -136,7 +136,7 @@ if (hasRedisServer)
         const refused = async () => (await admin.call('ACL', 'LOG')) as unknown[];
         const url = `redis://orders:pa55@127.0.0.1:${server.port}/1`;
         const cache = createRedisCache({ url, limit: 3, log: silent });
-        await until(async () => !cache.isLeftAlone() || (await refused()).length > 0);
+        await until(async () => !cache.isBypassed() || (await refused()).length > 0);
         for (const uid of ['order-1', 'order-2', 'order-3', 'order-4']) await cache.put(uid, documentOf(uid));
         await cache.get('order-4');
         const size = await cache.size();

@@ -187,14 +187,14 @@ if (hasRedisServer)
 
     test('a thousand orders enter Redis in order, all of them, before the cache is called warm', async () => {
       await using world = await open();
-      await until(() => !world.redis.isLeftAlone());
+      await until(() => !world.redis.isBypassed());
       await world.keep();
       expect(await world.queue()).toEqual(all);
     });
 
     test('a Redis that comes back empty is filled again, once', async () => {
       await using world = await open();
-      await until(() => !world.redis.isLeftAlone());
+      await until(() => !world.redis.isBypassed());
       await world.keep();
       await world.server.kill();
       await world.server.start();
@@ -205,7 +205,7 @@ if (hasRedisServer)
 
     test('a Redis that comes back with everything is left as it is', async () => {
       await using world = await open();
-      await until(() => !world.redis.isLeftAlone());
+      await until(() => !world.redis.isBypassed());
       await world.keep();
       let reached = 0;
       const size = world.redis.size;
@@ -222,7 +222,7 @@ if (hasRedisServer)
     test('a Redis that is reached only after the warm-up is filled then', async () => {
       await using world = await open();
       await world.server.kill();
-      await until(() => world.redis.isLeftAlone());
+      await until(() => world.redis.isBypassed());
       await world.keep();
       await world.server.start();
       await until(async () => (await world.server.admin.llen('{orders}:queue')) === 1000);

@@ -66,13 +66,13 @@ test('a service that does not work is asked every second, and is known to work a
   let isAway = true;
   let asked = 0;
   const state = createServiceState('PostgreSQL', log as never, {
-    ask: async () => {
+    probe: async () => {
       asked++;
-      if (isAway) state.fails(failure({ code: 'ECONNREFUSED' }));
-      else state.works();
+      if (isAway) state.markDown(failure({ code: 'ECONNREFUSED' }));
+      else state.markUp();
     },
   });
-  state.fails(failure({ code: 'ECONNREFUSED' }));
+  state.markDown(failure({ code: 'ECONNREFUSED' }));
   await until(() => asked === 2);
   expect(state.reason()).toBeString();
   isAway = false;
@@ -94,14 +94,14 @@ test('a state is logged when it changes, and each new reason once; the words of 
   const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
   let changes = 0;
   const state = createServiceState('Kafka', log as never, { changed: () => changes++ });
-  state.works();
+  state.markUp();
   const refused = failure({ code: 'ECONNREFUSED' }, 'connect ECONNREFUSED kafka:9092');
   const login = failure({ name: 'KafkaJSSASLAuthenticationError' }, 'no such user');
-  for (const error of [refused, refused, login, refused, login]) state.fails(error);
+  for (const error of [refused, refused, login, refused, login]) state.markDown(error);
   expect(state.reason()).toBe('it refuses the login');
   expect(changes).toBe(5);
-  state.works();
-  state.works();
+  state.markUp();
+  state.markUp();
   expect(state.reason()).toBeUndefined();
   const reason = 'connection refused (ECONNREFUSED)';
   const service = 'Kafka';

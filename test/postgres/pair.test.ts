@@ -31,7 +31,7 @@ if (hasPostgres)
       await rm(dir, { recursive: true, force: true });
     });
     const open = (url: string, silenceAtMost = 5) => {
-      const sql = openDatabase({ url, connections: 2, name: 'test', silenceAtMost });
+      const sql = openDatabase({ url, connections: 2, name: 'test', silenceTimeoutSeconds: silenceAtMost });
       return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
     };
     const at = (url: string) => new URL(url).host;

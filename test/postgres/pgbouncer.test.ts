@@ -64,7 +64,7 @@ if (program)
     test('tables are made, and orders are stored and found by several connections at once', async () => {
       await using database = await testDatabase({ migrated: false });
       await using pooler = await startPgBouncer(database.url, mode);
-      const sql = openDatabase({ url: pooler.url, connections: 4, name: 'test', silenceAtMost: 5 });
+      const sql = openDatabase({ url: pooler.url, connections: 4, name: 'test', silenceTimeoutSeconds: 5 });
       await until(() => sql`select 1`.then(Boolean, () => false));
       await migrate(sql, silent);
       const store = createStore(sql);
@@ -93,7 +93,7 @@ if (program)
     test('a query that is given up frees its backend', async () => {
       await using database = await testDatabase({ connections: 2 });
       await using pooler = await startPgBouncer(database.url, mode);
-      const sql = openDatabase({ url: pooler.url, connections: 2, name: 'pooled', silenceAtMost: 1 });
+      const sql = openDatabase({ url: pooler.url, connections: 2, name: 'pooled', silenceTimeoutSeconds: 1 });
       await until(() => sql`select 1`.then(Boolean, () => false));
       await database.sql.begin(async (tx) => {
         await tx`lock table orders`;

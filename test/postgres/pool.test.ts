@@ -90,7 +90,7 @@ const waiting = async (sql: ReturnType<typeof openDatabase>, name: string) => {
 test('a query that is given up frees its backend, though its table stays locked', async () => {
   await using database = await testDatabase({ connections: 2 });
   const connections = 4;
-  const sql = openDatabase({ url: database.url, connections, name: 'locked', silenceAtMost: 0.3 });
+  const sql = openDatabase({ url: database.url, connections, name: 'locked', silenceTimeoutSeconds: 0.3 });
   const store = createStore(sql);
   const mostWaiting: number[] = [];
   await database.sql.begin(async (tx) => {
@@ -158,7 +158,7 @@ test('of several servers the next one is tried, and the one that works is rememb
     (each) => `127.0.0.1:${each}`,
   );
   const url = `postgres://${username}:${password}@${hosts}${pathname}`;
-  const sql = openDatabase({ url, connections: 3, name: 'test', silenceAtMost: 1 });
+  const sql = openDatabase({ url, connections: 3, name: 'test', silenceTimeoutSeconds: 1 });
   const store = createStore(sql);
   expect(await store.save([buildOrder()])).toHaveProperty('size', 1);
   const begun = performance.now();

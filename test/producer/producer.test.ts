@@ -427,22 +427,22 @@ test('as a thread of another process it sends too, and ends with that thread alo
   expect(await read(topic)).toHaveLength(5);
 });
 
-const rateHint = 'it may hold: a number from 0.001 to 1000000, or 0 for no limit';
+const rateHint = 'allowed: a number from 0.001 to 1000000, or 0 for no limit';
 for (const [args, line] of [
   [['--rate', 'fast'], `--rate holds "fast"; ${rateHint}`],
   [['--rate', '-1'], `--rate holds "-1"; ${rateHint}`],
   [['--rate', '0.0001'], `--rate holds "0.0001"; ${rateHint}`],
   [['--rate'], `--rate has no value; ${rateHint}`],
   [['--rate='], `--rate holds ""; ${rateHint}`],
-  [['--count', '0'], '--count holds "0"; it may hold: an integer from 1 to 9007199254740991'],
-  [['--count', '1e3'], '--count holds "1e3"; it may hold: an integer from 1 to 9007199254740991'],
+  [['--count', '0'], '--count holds "0"; allowed: an integer from 1 to 9007199254740991'],
+  [['--count', '1e3'], '--count holds "1e3"; allowed: an integer from 1 to 9007199254740991'],
   [
     ['--seed', '9007199254740992'],
-    '--seed holds "9007199254740992"; it may hold: an integer from 0 to 9007199254740991',
+    '--seed holds "9007199254740992"; allowed: an integer from 0 to 9007199254740991',
   ],
-  [['--invalid', '10%'], '--invalid holds "10%"; it may hold: a share from 0 to 1, such as 0.1'],
-  [['--file', '/no/such/file'], '--file holds "/no/such/file"; it may hold: the path of a file'],
-  [['--file', '.'], '--file holds "."; it may hold: the path of a file'],
+  [['--invalid', '10%'], '--invalid holds "10%"; allowed: a share from 0 to 1, such as 0.1'],
+  [['--file', '/no/such/file'], '--file holds "/no/such/file"; allowed: the path of a file'],
+  [['--file', '.'], '--file holds "."; allowed: the path of a file'],
   [
     ['--file', 'package.json', '--seed', '1'],
     '--seed has no effect with --file, whose lines are sent as they are; give one of them',
@@ -464,7 +464,7 @@ for (const [args, line] of [
 test('a bad environment is refused with exit 2 and one line', async () => {
   const { code, errors } = await start(newTopic(), [], { KAFKA_TOPIC: 'a topic' }).end();
   expect(code).toBe(2);
-  expect(errors).toMatch(/^KAFKA_TOPIC holds "a topic"; it may hold: .*\n$/);
+  expect(errors).toMatch(/^KAFKA_TOPIC holds "a topic"; allowed: .*\n$/);
 });
 
 test('--help explains every option', async () => {

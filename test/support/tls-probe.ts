@@ -3,7 +3,7 @@
  * the command line, as [name, environment], and prints by name whether it works, or why not.
  */
 
-import { inTime } from '../../src/async/retry.ts';
+import { withTimeout } from '../../src/async/retry.ts';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
 import { readConfig } from '../../src/config/settings.ts';
 import { createKafka } from '../../src/kafka/client.ts';
@@ -43,7 +43,7 @@ const connect = async (environment: Record<string, string>) => {
 const services = JSON.parse(process.argv[2] ?? '{}') as Record<string, Record<string, string>>;
 const probed = Object.entries(services).map(async ([name, environment]) => [
   name,
-  await inTime(10_000, connect(environment)).catch(reasonOf),
+  await withTimeout(10_000, connect(environment)).catch(reasonOf),
 ]);
 console.log(JSON.stringify(Object.fromEntries(await Promise.all(probed))));
 process.exit();

@@ -29,7 +29,7 @@ const settings: Record<string, Setting> = {
   'segment.bytes': integer(16 * mebibyte, 1, 256 * mebibyte),
 };
 
-/** Throws INVALID_CONFIG, which names the setting and what it may hold. */
+/** Throws INVALID_CONFIG, which names the setting and what allowed. */
 export const checkConfig = (config: TopicConfig) => {
   for (const [key, value] of Object.entries(config)) {
     const setting = Object.hasOwn(settings, key) ? settings[key] : undefined;

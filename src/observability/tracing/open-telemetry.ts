@@ -29,7 +29,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import { inTime } from '../../async/retry.ts';
+import { withTimeout } from '../../async/retry.ts';
 import type { Log } from '../log.ts';
 import { oneLine } from '../service-state.ts';
 import type { Span, SpanOptions, TraceHeaders, Tracing, TracingSettings } from './tracing.ts';
@@ -111,7 +111,7 @@ export const createTracing = (settings: TracingSettings, log: Log): Tracing => {
     ids,
 
     async close() {
-      await inTime(closeWithin, provider.shutdown()).catch(delivery.fails);
+      await withTimeout(closeWithin, provider.shutdown()).catch(delivery.fails);
     },
   };
 };
