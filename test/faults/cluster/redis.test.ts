@@ -46,16 +46,18 @@ const openGroup = async () => {
     const value = (name: string) => Number(known[known.indexOf(name) + 1]);
     return value('num-slaves') === 1 && value('num-other-sentinels') === 2;
   }, 60_000);
-  const isPrimary = (port: number) =>
+  const hasRole = (role: 'master' | 'slave', port: number) =>
     ask(port, (redis) => redis.role()).then(
-      ([role]) => role === 'master',
+      ([current]) => current === role,
       () => false,
     );
   return {
     ...group,
     url: sentinels,
     ask,
-    promoted: () => until(() => isPrimary(group.replica.port), 60_000),
+    promoted: () => until(() => hasRole('master', group.replica.port), 60_000),
+    /** Sentinels leave the old primary writable for about ten seconds more, before they make it a replica. */
+    demoted: () => until(() => hasRole('slave', group.primary.port), 60_000),
     failover: () => ask(sentinel, (redis) => redis.call('sentinel', 'failover', SENTINEL_NAME)),
     async [Symbol.asyncDispose]() {
       const all = [...group.sentinels, group.primary, group.replica];
@@ -97,8 +99,9 @@ test(
     world.watch.reset();
     await group.failover();
     await group.promoted();
-    // What is connected stays at the old one, which answers READONLY.
+    // What is connected stays at the old one, which answers READONLY once it is a replica.
     world.pointCacheTo(group.replica.url, { cut: false });
+    await group.demoted();
     const ms = await group.ask(group.replica.port, (redis) => writtenAfter(world, replica.url, redis));
     const row = await world.settle(await feed.stop());
     console.log(`the new primary was written to after ${ms} ms`);
