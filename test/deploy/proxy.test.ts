@@ -183,6 +183,9 @@ test('metrics are not for who comes through the proxy, in no spelling of their p
     '/order/..\\metrics',
     '/x/.%2e/metrics',
     '/x/..',
+    '/lookup/metrics',
+    '/lookup//%6detrics/',
+    '/lookup\\metrics',
     'http://x/metrics',
   ];
   for (const target of spellings) expect([target, await statusOf(world.url, target)]).toEqual([target, 404]);
@@ -192,6 +195,7 @@ test('metrics are not for who comes through the proxy, in no spelling of their p
     '/order/metrics-1234',
     '/order/..%2F..%2Fmetrics',
     '/order/a..b..c..d',
+    '/order/12345%2Fmetrics',
     '/?uid=/metrics',
     '/?uid=/../x',
   ])
