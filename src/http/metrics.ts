@@ -33,8 +33,8 @@ export const createMetrics = ({ sql, connections, health, consumers, lookups }: 
   if (lookups) {
     addLookupMetrics(readings, lookups);
     readings.gauge({
-      name: 'orders_feed_readers',
-      help: 'Readers of the live list',
+      name: 'orders_feed_subscribers',
+      help: 'Subscribers of the live list',
       read: () => lookups.feed?.readers() ?? 0,
     });
   }

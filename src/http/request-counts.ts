@@ -33,7 +33,7 @@ export const createRequestCounts = () => {
       );
       const total = {
         name: 'http_requests_total',
-        help: 'Requests that were answered, by method, route and status',
+        help: 'Requests answered, by method, route and status',
         type: 'counter',
         aggregator: 'sum',
         values,
@@ -42,7 +42,7 @@ export const createRequestCounts = () => {
         total as unknown as MetricObject,
         toHistogram(
           'http_request_duration_seconds',
-          "From a request to its answer's head",
+          'Time from a request to the head of its response',
           [...routes].map(([route, { durations }]) => [{ route }, durations] as const),
         ),
       ];

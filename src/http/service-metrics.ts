@@ -8,12 +8,12 @@ type Sources = { health: () => Promise<Health>; consumers: readonly ConsumerThre
 export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consumers }: Sources) => {
   gauge({
     name: 'orders_ready',
-    help: '1 while the process can do what it is there for, as /readyz tells',
+    help: '1 while the process is ready, 0 while /readyz reports unready',
     read: async () => ((await health()).status === 'unready' ? 0 : 1),
   });
   gauge({
     name: 'orders_service_up',
-    help: '1 while a service works, 0 while it is away; absent when this process does without it',
+    help: '1 while a service is available, 0 while it is not; absent when this process does not use it',
     labels: ['service'],
     async read() {
       const { postgres, standby = { state: 'off' }, redis, kafka } = (await health()).parts;
@@ -24,7 +24,7 @@ export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consum
   });
   gauge({
     name: 'orders_consumer_up',
-    help: '1 while the thread of a consumer runs, 0 while it has ended and waits to be started again',
+    help: '1 while a consumer thread runs, 0 while it waits to be restarted',
     labels: ['thread'],
     read: () =>
       consumers.map((consumer) => {
@@ -34,7 +34,7 @@ export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consum
   });
   counter({
     name: 'orders_consumer_restarts_total',
-    help: 'How often the thread of a consumer ended unasked',
+    help: 'How often a consumer thread ended unexpectedly',
     labels: ['thread'],
     read: () => consumers.map((consumer) => [{ thread: consumer.state().name }, consumer.restarts()]),
   });

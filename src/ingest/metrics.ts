@@ -16,10 +16,10 @@ type Readings = {
 /** What is measured of one consumer. */
 export const createConsumerMetrics = (registry: Registry, { paused, commitsFailingSeconds }: Readings) => {
   const registers = [registry];
-  const stored = new Counter({ name: 'orders_stored_total', help: 'Orders that were new', registers });
+  const stored = new Counter({ name: 'orders_stored_total', help: 'New orders stored', registers });
   const duplicates = new Counter({
     name: 'orders_duplicates_total',
-    help: 'Messages with an order that was stored already',
+    help: 'Messages whose order was already stored',
     registers,
   });
   const letters = new Counter({
@@ -32,61 +32,61 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   for (const stage of stages) letters.inc({ stage }, 0);
   const unreadable = new Counter({
     name: 'orders_unreadable_batches_total',
-    help: 'Record batches that cannot be read, each of which became one dead letter without a value',
+    help: 'Record batches that could not be decoded; each became one dead letter without a value',
     registers,
   });
   const lettered = new Counter({
-    name: 'orders_dead_letters_repeated_total',
-    help: 'Messages that were read again and have a dead letter already, so that none was sent',
+    name: 'orders_dead_letters_deduplicated_total',
+    help: 'Messages read again that already had a dead letter, so none was sent',
     registers,
   });
   const fences = new Counter({
     name: 'orders_offset_fence_rejections_total',
-    help: 'Batches that were refused, as they did not begin at the stored offset (gap, repeated) or another member has the partition (claim)',
+    help: 'Batches rejected because they did not start at the stored offset (gap, repeated) or another member owns the partition (claim)',
     labelNames: ['reason'],
     registers,
   });
   for (const reason of fenceReasons) fences.inc({ reason }, 0);
   const again = new Counter({
-    name: 'orders_offsets_read_again_total',
-    help: 'Offsets that an assignment went back, by reason',
+    name: 'orders_offsets_rewound_total',
+    help: 'Offsets by which consumption was rewound when a partition was assigned, by reason',
     labelNames: ['reason'],
     registers,
   });
   for (const reason of startReasons) again.inc({ reason }, 0);
   const deleted = new Counter({
     name: 'orders_records_deleted_unread_total',
-    help: 'Records that Kafka deleted before the group had read them',
+    help: 'Records that Kafka deleted before the group read them',
     labelNames: ['partition'],
     registers,
   });
-  const chunkMessages = new Histogram({
-    name: 'orders_chunk_messages',
-    help: 'Messages of a chunk, which is stored in one round trip',
+  const batchMessages = new Histogram({
+    name: 'orders_batch_messages',
+    help: 'Messages in a batch, which is stored in one round trip',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
     registers,
   });
-  const chunkSeconds = new Histogram({
-    name: 'orders_chunk_duration_seconds',
-    help: 'Time from a chunk taken up to all of it safe',
+  const batchSeconds = new Histogram({
+    name: 'orders_batch_duration_seconds',
+    help: 'Time from reading a batch until all of its messages are stored or dead-lettered',
     buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
     registers,
   });
   const delay = new Histogram({
     name: 'orders_ingest_delay_seconds',
-    help: "Time from a message's Kafka timestamp to its order stored",
+    help: "Time from a message's Kafka timestamp until its order is stored",
     buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300],
     registers,
   });
   const lag = new Gauge({
     name: 'orders_consumer_lag_messages',
-    help: "Messages of a partition after the committed offset; the group's leader has those of partitions that no consumer has yet",
+    help: 'Consumer lag: messages after the committed offset; the group leader also reports partitions that no member owns yet',
     labelNames: ['partition'],
     registers,
   });
   new Gauge({
     name: 'orders_consumer_paused_partitions',
-    help: 'Partitions that wait for a service to come back',
+    help: 'Partitions paused until a service is available again',
     registers,
     collect() {
       this.set(paused());
@@ -94,7 +94,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   });
   new Gauge({
     name: 'orders_consumer_commits_failing_seconds',
-    help: 'For how long no offset could be committed to Kafka; 0 while they can',
+    help: 'How long offset commits to Kafka have been failing; 0 while they succeed',
     registers,
     collect() {
       this.set(commitsFailingSeconds());
@@ -103,17 +103,17 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
 
   const partitions = new Gauge({
     name: 'orders_consumer_partitions',
-    help: 'Partitions that a consumer has',
+    help: 'Partitions assigned to a consumer',
     registers,
   });
   const joins = new Counter({
     name: 'orders_consumer_joins_total',
-    help: 'How often a consumer joined its group: at the start, and whenever partitions are given out anew',
+    help: 'How often a consumer joined its group: at start and at each rebalance',
     registers,
   });
   const progressed = new Gauge({
     name: 'orders_consumer_progress_timestamp_seconds',
-    help: 'When a consumer last committed an offset, or joined its group if that was later, in Unix time',
+    help: 'Unix time of the last offset commit, or of joining the group if that was later',
     registers,
   });
 
@@ -140,8 +140,8 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
         if (message.unreadable) unreadable.inc();
       }
       lettered.inc(outcome.lettered);
-      chunkMessages.observe(messages.length);
-      chunkSeconds.observe(seconds);
+      batchMessages.observe(messages.length);
+      batchSeconds.observe(seconds);
       const now = Date.now();
       for (const { timestamp } of messages) delay.observe(Math.max(0, now - Number(timestamp)) / 1000);
     },

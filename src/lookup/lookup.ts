@@ -197,7 +197,7 @@ export const createLookup = ({ memory, redis, store, failed, worked }: Options) 
     durations: (): MetricObject =>
       toHistogram(
         'orders_lookup_duration_seconds',
-        'Lookups by the tier that answered; none: no such order',
+        'Duration of lookups by the tier that answered; none: no such order',
         Object.entries(durations).map(([tier, taken]) => [{ tier }, taken] as const),
       ),
   } satisfies Lookup & Record<string, unknown>;

@@ -14,27 +14,27 @@ export type LookupSources = {
   warmUp: WarmUpWatch;
 };
 
-/** Of the half that answers: lookups, both tiers of the cache, the live list. */
+/** Metrics of lookups, both cache tiers and the warm-up. */
 export const addLookupMetrics = (
   { gauge, counter }: Readings,
   { lookup, memory, redis, standby, warmUp }: LookupSources,
 ) => {
   counter({
     name: 'orders_lookups_total',
-    help: 'Lookups by the tier that answered; none: no such order, unavailable: it could not be told',
+    help: 'Lookups by the tier that answered; none: no such order, unavailable: no answer (503)',
     labels: ['answered'],
     read: () => Object.entries(lookup.counts()).map(([answered, count]) => [{ answered }, count]),
   });
   gauge({
     name: 'orders_lookup_queries_in_flight',
-    help: 'Queries of lookups that PostgreSQL has not answered yet',
+    help: 'Lookup queries in flight to PostgreSQL',
     read: lookup.queries,
   });
 
   if (standby)
     counter({
       name: 'orders_standby_lookups_total',
-      help: 'Lookups that the standby was asked; absent: the primary was asked then, as it was when the standby failed',
+      help: 'Lookups sent to the standby, by outcome; after absent and after a failure the primary was asked',
       labels: ['outcome'],
       read: () => Object.entries(standby.counts()).map(([outcome, count]) => [{ outcome }, count]),
     });
@@ -44,7 +44,7 @@ export const addLookupMetrics = (
   const inRedis = [{ tier: 'redis' }] as const;
   counter({
     name: 'orders_cache_hits_total',
-    help: 'Lookups that a tier of the cache was asked for and had',
+    help: 'Cache hits by tier',
     labels: ['tier'],
     read: () => [
       [...inMemory, lookup.counts().memory],
@@ -53,7 +53,7 @@ export const addLookupMetrics = (
   });
   counter({
     name: 'orders_cache_misses_total',
-    help: 'Lookups that a tier of the cache was asked for and had not',
+    help: 'Cache misses by tier',
     labels: ['tier'],
     read: () => [
       [...inMemory, askedInAll() - lookup.counts().memory],
@@ -62,7 +62,7 @@ export const addLookupMetrics = (
   });
   gauge({
     name: 'orders_cache_entries',
-    help: 'Orders in a tier of the cache; in Redis those of every replica',
+    help: 'Orders in a cache tier; Redis is shared by all replicas',
     labels: ['tier'],
     async read() {
       const size = await redis?.size();
@@ -71,13 +71,13 @@ export const addLookupMetrics = (
   });
   counter({
     name: 'orders_cache_evictions_total',
-    help: 'Orders that left the memory tier because there was no room',
+    help: 'Orders evicted from the memory tier because it was full',
     read: memory.evictions,
   });
 
   counter({
     name: 'orders_redis_failures_total',
-    help: 'Questions that Redis did not answer in time, or refused: get asks for an order, put enters one',
+    help: 'Redis commands that failed or timed out: get reads an order, put inserts one',
     labels: ['command'],
     read() {
       if (!redis) return [];
@@ -89,24 +89,24 @@ export const addLookupMetrics = (
     },
   });
   gauge({
-    name: 'orders_redis_left_alone',
-    help: '1 while lookups do not ask Redis, as it is not connected or has failed several times in a row',
+    name: 'orders_redis_bypassed',
+    help: '1 while lookups bypass Redis: it is not connected, or its circuit is open after repeated failures',
     read: () => redis && Number(redis.isBypassed()),
   });
 
   gauge({
     name: 'orders_warm_up_running',
-    help: '1 while the cache is being filled',
+    help: '1 while the cache is being warmed up',
     read: () => Number(warmUp.isRunning()),
   });
   gauge({
     name: 'orders_warm_up_duration_seconds',
-    help: 'How long the last filling of the cache took',
+    help: 'How long the last cache warm-up took',
     read: () => warmUp.last()?.seconds,
   });
   gauge({
     name: 'orders_warm_up_entries',
-    help: 'Orders that the last filling of the cache entered',
+    help: 'Orders that the last cache warm-up loaded',
     read: () => warmUp.last()?.entries,
   });
 };

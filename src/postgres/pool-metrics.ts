@@ -2,11 +2,11 @@ import type { Sql } from 'postgres';
 import type { Readings } from '../observability/metrics/reading.ts';
 import { poolOf } from './pool.ts';
 
-/** Of a pool of at most `connections` connections. */
+/** Metrics of a pool of at most `connections` connections. */
 export const addPoolMetrics = ({ gauge }: Readings, sql: Sql, connections: number) => {
   gauge({
     name: 'orders_postgres_pool_connections',
-    help: 'Connections to PostgreSQL by what they do',
+    help: 'Connections to PostgreSQL by state',
     labels: ['state'],
     read() {
       const { connecting, idle, busy } = poolOf(sql);
@@ -19,12 +19,12 @@ export const addPoolMetrics = ({ gauge }: Readings, sql: Sql, connections: numbe
   });
   gauge({
     name: 'orders_postgres_pool_connections_max',
-    help: 'Connections to PostgreSQL that there may be (DATABASE_POOL)',
+    help: 'Maximum connections to PostgreSQL (DATABASE_POOL)',
     read: () => connections,
   });
   gauge({
     name: 'orders_postgres_pool_waiting_queries',
-    help: 'Queries that wait for a connection, or behind another query on one',
+    help: 'Queries waiting for a connection or queued behind another query',
     read: () => poolOf(sql).waiting,
   });
 };

@@ -101,7 +101,7 @@ testRun('what happened is what is counted, over all threads', () => {
   expect(total('orders_duplicates_total', {})).toBe(1);
   for (const stage of ['parse', 'validate', 'store'])
     expect([stage, total('orders_dead_letters_total', { stage })]).toEqual([stage, 1]);
-  expect(total('orders_chunk_messages_sum', {})).toBe(24);
+  expect(total('orders_batch_messages_sum', {})).toBe(24);
   for (const service of ['postgres', 'redis', 'kafka'])
     expect([service, total('orders_service_up', { service })]).toEqual([service, 1]);
   expect(total('orders_ready', {})).toBe(1);
@@ -196,8 +196,8 @@ testRun('a name that there is not is found', () => {
     'orders_ready{size="a|b"}',
   ]);
   expect(
-    unknownIn('histogram_quantile(0.9, sum by (le) (rate(orders_chunk_messages_bucket{thread="main"}[5m])))'),
-  ).toEqual(['orders_chunk_messages_bucket{thread="main"}']);
+    unknownIn('histogram_quantile(0.9, sum by (le) (rate(orders_batch_messages_bucket{thread="main"}[5m])))'),
+  ).toEqual(['orders_batch_messages_bucket{thread="main"}']);
 });
 
 testRun('the alerts name metrics and labels that there are', async () => {

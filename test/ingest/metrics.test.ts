@@ -49,10 +49,12 @@ test('a batch counts what was stored, what was there already, and dead letters b
     'orders_dead_letters_total{stage="validate"} 0',
     'orders_dead_letters_total{stage="store"} 1',
   ]);
-  expect(await read('orders_dead_letters_repeated_total')).toEqual(['orders_dead_letters_repeated_total 4']);
-  expect(await read('orders_chunk_messages_sum')).toEqual(['orders_chunk_messages_sum 6']);
-  expect(await read('orders_chunk_duration_seconds_bucket{le="0.05"}')).toEqual([
-    'orders_chunk_duration_seconds_bucket{le="0.05"} 1',
+  expect(await read('orders_dead_letters_deduplicated_total')).toEqual([
+    'orders_dead_letters_deduplicated_total 4',
+  ]);
+  expect(await read('orders_batch_messages_sum')).toEqual(['orders_batch_messages_sum 6']);
+  expect(await read('orders_batch_duration_seconds_bucket{le="0.05"}')).toEqual([
+    'orders_batch_duration_seconds_bucket{le="0.05"} 1',
   ]);
   expect(await read('orders_ingest_delay_seconds_bucket{le="0.5"}')).toEqual([
     'orders_ingest_delay_seconds_bucket{le="0.5"} 0',

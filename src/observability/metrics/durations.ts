@@ -1,12 +1,9 @@
 import type { MetricObject, MetricObjectWithValues, MetricValueWithName } from 'prom-client';
 
-/** Upper bounds of the buckets, in s: from a hit in memory to the longest that a lookup may take. */
+/** Upper bounds of the buckets, in seconds: from a memory hit to beyond the longest lookup. */
 const bounds = [0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
-/**
- * Durations in the buckets of a histogram, counted in plain numbers: to count a lookup with prom-client's own histogram
- * takes as long as the lookup.
- */
+/** A histogram of durations in plain numbers: observing a lookup with prom-client's histogram costs as much as the lookup. */
 export const createDurations = () => {
   const counts = new Array<number>(bounds.length + 1).fill(0);
   let sum = 0;
@@ -27,7 +24,7 @@ export type Durations = ReturnType<typeof createDurations>;
 type Labels = Record<string, string>;
 type Histogram = MetricObjectWithValues<MetricValueWithName<string>>;
 
-/** As prom-client gives its own ones: each bucket counts all that is not above its bound. */
+/** In prom-client's format: buckets are cumulative. */
 export const toHistogram = (
   name: string,
   help: string,
@@ -35,8 +32,8 @@ export const toHistogram = (
 ): MetricObject => {
   const values = [...entries].flatMap(([labels, durations]) => {
     let count = 0;
-    const buckets = durations.counts().map((own, bucket) => {
-      count += own;
+    const buckets = durations.counts().map((inBucket, bucket) => {
+      count += inBucket;
       return {
         value: count,
         labels: { ...labels, le: bounds[bucket] ?? '+Inf' },

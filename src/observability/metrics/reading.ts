@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** A number, or one for each set of labels; undefined while it is not known. */
+/** A number, or one for each set of labels; undefined while it is unknown. */
 type Value = number | undefined | readonly (readonly [labels: Record<string, string>, value: number])[];
 
 export type Reading = {
@@ -10,10 +10,7 @@ export type Reading = {
   read: () => Value | Promise<Value>;
 };
 
-/**
- * Metrics that somebody else counts, in plain numbers, as a library's labels are too slow where it matters. They are
- * only read when Prometheus asks.
- */
+/** Metrics whose values are kept elsewhere, as plain numbers (prom-client is too slow on hot paths), and read at each scrape. */
 export const createReadings = (registry: Registry) => {
   const optionsOf = ({ name, help, labels = [] }: Reading) => ({
     name,
@@ -21,7 +18,7 @@ export const createReadings = (registry: Registry) => {
     labelNames: labels,
     registers: [registry],
   });
-  /** Undefined when there is no number: then nothing is shown, which is not the same as 0. */
+  /** Undefined while there is no value: then the metric has no sample, which is not the same as 0. */
   const samplesOf = async ({ read }: Reading) => {
     const value = await read();
     return typeof value === 'number' ? [[{}, value] as const] : value;
@@ -38,7 +35,7 @@ export const createReadings = (registry: Registry) => {
         },
       });
     },
-    /** Of what has been counted since the start. */
+    /** `read` returns totals since the start. */
     counter(reading: Reading) {
       new Counter({
         ...optionsOf(reading),
