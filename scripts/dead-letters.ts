@@ -13,8 +13,9 @@ import { createOutput, createProgress, type Output, type Progress } from '../src
 import { createReader, type Reader } from '../src/dead-letters/reader.ts';
 import { createRedriver, type Outcome, redrive } from '../src/dead-letters/redrive.ts';
 import { letterToText } from '../src/dead-letters/show.ts';
-import { createKafka, type Patiently, patientFor } from '../src/kafka/client.ts';
+import { createKafka } from '../src/kafka/client.ts';
 import { limitBatches } from '../src/kafka/record-batches.ts';
+import { type RetryKafka, retryKafkaFor } from '../src/kafka/retry.ts';
 import { createLog } from '../src/observability/log.ts';
 import { oneLine } from '../src/observability/service-state.ts';
 
@@ -26,7 +27,7 @@ type Context = {
   kafka: Kafka;
   reader: Reader;
   config: Config;
-  patiently: Patiently;
+  retryKafka: RetryKafka;
   letters: Letters;
   output: Output;
   progress: Progress;
@@ -51,14 +52,14 @@ const showLetter = async ({ given, partition, offset }: Of<'show'>, { letters, o
 
 const redriveLetters = async (
   { given }: Of<'redrive'>,
-  { kafka, reader, config, patiently, letters, output, progress }: Context,
+  { kafka, reader, config, retryKafka, letters, output, progress }: Context,
 ) => {
   const isDry = given['dry-run'] === true;
   const { topic, deadLetterTopic } = config;
   if (!letters.exists) return 0;
   if (!isDry && !(await reader.stretches(topic)))
     throw new Error(`there is no topic ${topic}: what does KAFKA_TOPIC hold?`);
-  const redriver = createRedriver({ kafka, topic, deadLetterTopic, patiently });
+  const redriver = createRedriver({ kafka, topic, deadLetterTopic, retryKafka });
   let sent = 0;
   let left = 0;
 
@@ -104,8 +105,8 @@ const redriveLetters = async (
 const execute = async (command: Command, config: Config): Promise<number> => {
   const brokers = config.brokers ?? ['127.0.0.1:9092'];
   const address = `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set)'}`;
-  const patiently = patientFor(patience, address);
-  // What kafkajs has to say is said by `patiently`.
+  const retryKafka = retryKafkaFor(patience, address);
+  // What kafkajs has to say is said by `retryKafka`.
   const log = createLog('silent', 'dead-letters');
   const kafka = createKafka(kafkaAddress(config, brokers), 'order-dead-letters', log);
   limitBatches(config.maxBatchBytes);
@@ -115,7 +116,7 @@ const execute = async (command: Command, config: Config): Promise<number> => {
   const stop = command.name === 'redrive' ? stopOnSignals(stopping) : undefined;
 
   try {
-    const reader = createReader(kafka, patiently);
+    const reader = createReader(kafka, retryKafka);
     await reader.connect();
     const letters = await openLetters({
       reader,
@@ -124,7 +125,7 @@ const execute = async (command: Command, config: Config): Promise<number> => {
       ...(stop && { signal: stop }),
     });
     if (!letters.exists) progress.say(`There is no topic ${letters.topic}: nothing has failed so far.`);
-    const context = { kafka, reader, config, patiently, letters, output, progress };
+    const context = { kafka, reader, config, retryKafka, letters, output, progress };
     const status =
       command.name === 'list'
         ? await listLetters(command, context)

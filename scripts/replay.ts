@@ -4,7 +4,8 @@ import { interruptedStatus, stopOnSignals } from '../src/async/signals.ts';
 import { kafkaAddress } from '../src/config/kafka-address.ts';
 import { type Config, readConfig } from '../src/config/settings.ts';
 import { createProgress } from '../src/dead-letters/output.ts';
-import { createKafka, patientFor } from '../src/kafka/client.ts';
+import { createKafka } from '../src/kafka/client.ts';
+import { retryKafkaFor } from '../src/kafka/retry.ts';
 import { createLog } from '../src/observability/log.ts';
 import { oneLine } from '../src/observability/service-state.ts';
 import { createOffsets } from '../src/postgres/offsets.ts';
@@ -17,8 +18,11 @@ const patience = 10_000;
 
 const execute = async (command: Command, config: Config, databaseUrl: string): Promise<number> => {
   const brokers = config.brokers ?? ['127.0.0.1:9092'];
-  const patiently = patientFor(patience, `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set)'}`);
-  // What kafkajs has to say is said by `patiently`.
+  const retryKafka = retryKafkaFor(
+    patience,
+    `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set)'}`,
+  );
+  // What kafkajs has to say is said by `retryKafka`.
   const admin = createKafka(
     kafkaAddress(config, brokers),
     'order-replay',
@@ -28,10 +32,10 @@ const execute = async (command: Command, config: Config, databaseUrl: string): P
   const progress = createProgress();
   const signal = stopOnSignals(() => progress.say('The consumers go on without this.'));
   try {
-    await patiently(() => admin.connect());
+    await retryKafka(() => admin.connect());
     const isDone = await replay(command, {
       admin,
-      patiently,
+      retryKafka,
       offsets: createOffsets(sql),
       group: { groupId: config.groupId, topic: config.topic },
       write: (line) => console.log(line),

@@ -1,7 +1,7 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
-import type { Patiently } from '../kafka/client.ts';
 import type { Unreadable } from '../kafka/record-batches.ts';
+import type { RetryKafka } from '../kafka/retry.ts';
 
 /** A stretch of a partition: from the offset `from` on, up to `to`, which is not in it any more. */
 export type Stretch = { partition: number; from: bigint; to: bigint };
@@ -23,7 +23,7 @@ const readUncommitted = 0;
  * Reads topics without a consumer group: so it waits for no rebalance, needs no right to a group, leaves none behind, and
  * a reader that pauses loses no partition. kafkajs has no such consumer; but what all its clients are made of can fetch.
  */
-export const createReader = (kafka: Kafka, patiently: Patiently) => {
+export const createReader = (kafka: Kafka, retryKafka: RetryKafka) => {
   const admin = kafka.admin();
   const cluster = clusterOf(kafka);
 
@@ -49,14 +49,14 @@ export const createReader = (kafka: Kafka, patiently: Patiently) => {
 
   return {
     async connect() {
-      await patiently(() => admin.connect());
-      await patiently(() => cluster.connect());
+      await retryKafka(() => admin.connect());
+      await retryKafka(() => cluster.connect());
     },
     /** What is in the topic now, by partition; undefined if there is no such topic. */
     async stretches(topic: string): Promise<Stretch[] | undefined> {
-      if (!(await patiently(() => admin.listTopics())).includes(topic)) return undefined;
-      await patiently(() => cluster.addTargetTopic(topic));
-      const ends = await patiently(() => admin.fetchTopicOffsets(topic));
+      if (!(await retryKafka(() => admin.listTopics())).includes(topic)) return undefined;
+      await retryKafka(() => cluster.addTargetTopic(topic));
+      const ends = await retryKafka(() => admin.fetchTopicOffsets(topic));
       return ends
         .map(({ partition, low, high }) => ({ partition, from: BigInt(low), to: BigInt(high) }))
         .sort((one, other) => one.partition - other.partition);
@@ -66,7 +66,7 @@ export const createReader = (kafka: Kafka, patiently: Patiently) => {
       let next = from;
       let empty = 0;
       while (next < to) {
-        const answer = await patiently(() => fetch(topic, partition, next));
+        const answer = await retryKafka(() => fetch(topic, partition, next));
         const messages = answer.responses[0]?.partitions[0]?.messages ?? [];
         const last = messages.at(-1);
         const throttled = answer.clientSideThrottleTime ?? answer.throttleTime;

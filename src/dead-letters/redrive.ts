@@ -1,6 +1,6 @@
 import type { IHeaders, Kafka, Message } from 'kafkajs';
-import type { Patiently } from '../kafka/client.ts';
 import { header, reasonPrefix, unreadableBatch } from '../kafka/headers.ts';
+import type { RetryKafka } from '../kafka/retry.ts';
 import { createSender } from '../kafka/sender.ts';
 import { oneLine } from '../observability/service-state.ts';
 import { parseOrder } from '../order/order.ts';
@@ -94,12 +94,12 @@ export const createRedriver = ({
   kafka,
   topic,
   deadLetterTopic,
-  patiently,
+  retryKafka,
 }: {
   kafka: Kafka;
   topic: string;
   deadLetterTopic: string;
-  patiently: Patiently;
+  retryKafka: RetryKafka;
 }) => {
   let refused = new Map<Letter, string>();
   const orders = createSender<Ready>({
@@ -125,7 +125,7 @@ export const createRedriver = ({
   /** kafkajs may be unable to write a message down at all: that one is refused, and the others go. */
   const sendOrders = async (ready: readonly Ready[]): Promise<void> => {
     try {
-      await patiently(() => orders.send(ready));
+      await retryKafka(() => orders.send(ready));
     } catch (error) {
       const [first] = ready;
       if (!first || !isFaultOfMessage(error)) throw error;
@@ -135,7 +135,7 @@ export const createRedriver = ({
   };
 
   return {
-    connect: () => patiently(() => Promise.all([orders.connect(), marks.connect()])),
+    connect: () => retryKafka(() => Promise.all([orders.connect(), marks.connect()])),
     disconnect: () => Promise.all([orders.disconnect(), marks.disconnect()]),
     /** Sends and marks; all letters are of one partition. Resolves with those that were not sent, and why. */
     async send(ready: readonly Ready[]): Promise<Map<Letter, string>> {
@@ -143,7 +143,7 @@ export const createRedriver = ({
       await sendOrders(ready);
       const sent = ready.flatMap(({ letter }) => (refused.has(letter) ? [] : [letter]));
       const messages = toMarks(sent);
-      await patiently(() => marks.send(messages));
+      await retryKafka(() => marks.send(messages));
       return refused;
     },
   };

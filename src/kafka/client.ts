@@ -1,7 +1,5 @@
-import { Kafka, type KafkaConfig, KafkaJSError, logLevel, type SASLOptions } from 'kafkajs';
-import { raceAbort, retry } from '../async/retry.ts';
+import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
-import { oneLine } from '../observability/service-state.ts';
 import { type Brokers, createBrokers } from './brokers.ts';
 import { installDecoder } from './record-batches.ts';
 
@@ -43,29 +41,3 @@ export const createKafka = (
   if (sasl) config.sasl = sasl;
   return new Kafka(config);
 };
-
-/** Whether it is no use to try again: Kafka is there, and refuses; or it is no error of Kafka's. */
-export const isFinal = (error: unknown): boolean => {
-  if (!(error instanceof KafkaJSError)) return true;
-  // kafkajs wraps what it gave up on in an error that is not retriable, whatever the cause.
-  return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
-};
-
-/** Does what asks Kafka, again if need be, but not for ever. */
-export type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
-
-/** For commands, which somebody waits for: after `ms` without an answer of Kafka's it rejects with a line that says so. */
-export const patientFor =
-  (ms: number, brokers: string): Patiently =>
-  async (work) => {
-    const signal = AbortSignal.timeout(ms);
-    let reason = '';
-    const failed = (error: unknown) => {
-      reason = `: ${oneLine(error)}`;
-    };
-    try {
-      return await raceAbort(signal, retry(work, { signal, isFinal, failed }));
-    } catch (error) {
-      throw error === signal.reason ? new Error(`Kafka at ${brokers} does not answer${reason}`) : error;
-    }
-  };

@@ -1,6 +1,6 @@
 import type { Admin } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
-import type { Patiently } from '../kafka/client.ts';
+import type { RetryKafka } from '../kafka/retry.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
 import type { Command, Place } from './options.ts';
 import { distance, type Move, type Partition, planMoves } from './plan.ts';
@@ -9,7 +9,7 @@ const lookEvery = 300;
 
 type Options = {
   admin: Pick<Admin, 'listTopics' | 'fetchTopicOffsets' | 'fetchTopicOffsetsByTimestamp'>;
-  patiently: Patiently;
+  retryKafka: RetryKafka;
   offsets: Pick<Offsets, 'read' | 'rewind' | 'skip'>;
   group: Group;
   /** A line of the result. */
@@ -57,15 +57,15 @@ const lineOf = ({ partition, from, to }: Move) =>
 
 const partitionsOf = async (
   place: Place,
-  { admin, patiently, offsets, group }: Options,
+  { admin, retryKafka, offsets, group }: Options,
 ): Promise<Partition[]> => {
   const { topic } = group;
-  if (!(await patiently(() => admin.listTopics())).includes(topic))
+  if (!(await retryKafka(() => admin.listTopics())).includes(topic))
     throw new Error(`there is no topic ${topic}: what does KAFKA_TOPIC hold?`);
-  const logs = await patiently(() => admin.fetchTopicOffsets(topic));
+  const logs = await retryKafka(() => admin.fetchTopicOffsets(topic));
   const times = new Map<number, bigint>();
   if (place.kind === 'time')
-    for (const { partition, offset } of await patiently(() =>
+    for (const { partition, offset } of await retryKafka(() =>
       admin.fetchTopicOffsetsByTimestamp(topic, place.at),
     ))
       times.set(partition, BigInt(offset));

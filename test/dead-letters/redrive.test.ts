@@ -4,7 +4,7 @@ import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { openLetters } from '../../src/dead-letters/letters.ts';
 import { createReader } from '../../src/dead-letters/reader.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
-import { patientFor } from '../../src/kafka/client.ts';
+import { retryKafkaFor } from '../../src/kafka/retry.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { kafkaClient, openPipeline, readTopic } from '../support/pipeline.ts';
@@ -85,7 +85,7 @@ const openTopics = async (partitions = 1, addresses?: string[]) => {
 
 /** The letters of a topic, by the functions. */
 const readLetters = async (topic: string) => {
-  const reader = createReader(await kafkaClient(), patientFor(20_000, 'test'));
+  const reader = createReader(await kafkaClient(), retryKafkaFor(20_000, 'test'));
   await reader.connect();
   const letters = await openLetters({ reader, topic });
   const found = (await Array.fromAsync(letters.matching({}))).flat();
