@@ -20,19 +20,19 @@ import {
 
 /**
  * The environment as a typed configuration. Nothing else reads the environment.
- * A bad value is an error of one line: the variable, what it holds, what allowed.
+ * A bad value is an error of one line: the variable, its value and what is allowed.
  */
 
 type Setting<T> = {
   variable: string;
   description: string;
-  /** What the variable may hold, in words. */
+  /** The values that the variable may have, in words. */
   allowed: string;
-  /** What it holds when it is unset or empty. */
+  /** Its value when it is unset or empty. */
   default: string;
   /** The value, or undefined if the text is not allowed. */
   read: (text: string) => T | undefined;
-  /** Never shown, as allowed a password. */
+  /** Never shown in an error: it may contain a password. */
   secret?: true;
 };
 
@@ -44,13 +44,13 @@ export const settings = {
     variable: 'HOST',
     default: '127.0.0.1',
     ...text,
-    description: 'address that HTTP listens on; 0.0.0.0: every one',
+    description: 'address that HTTP listens on; 0.0.0.0: all addresses',
   }),
   allowedHosts: define({
     variable: 'ALLOWED_HOSTS',
     ...optional(hostNames),
     description:
-      'names that clients may call this server by, besides localhost and IP addresses; unset: any, but only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
+      'host names that requests may be addressed to, besides localhost and IP addresses; unset: any name, or only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
   }),
   basePath: define({
     variable: 'BASE_PATH',
@@ -61,12 +61,12 @@ export const settings = {
   publicUrl: define({
     variable: 'PUBLIC_URL',
     ...optional(url('http:', 'https:')),
-    description: 'where people reach the page, for the log at the start; unset: where HTTP listens',
+    description: 'address of the page in the log line at the start; unset: where HTTP listens',
   }),
   metricsPort: define({
     variable: 'METRICS_PORT',
     ...optional(integer(0, 65_535)),
-    description: 'port of /metrics alone, which PORT then does not answer; unset: it is on PORT',
+    description: 'port for /metrics alone, which PORT then does not serve; unset: PORT serves it',
   }),
   metricsHost: define({
     variable: 'METRICS_HOST',
@@ -77,24 +77,24 @@ export const settings = {
     variable: 'METRICS_TOKEN',
     ...optional(token),
     secret: true,
-    description: 'who reads /metrics must send it, as `Authorization: Bearer …`; unset: nobody must',
+    description: 'bearer token that /metrics requires (`Authorization: Bearer …`); unset: no authentication',
   }),
   brokers: define({
     variable: 'KAFKA_BROKERS',
     ...optional(brokers),
-    description: 'Kafka; unset: a broker inside the process, on 127.0.0.1:9092',
+    description: 'Kafka; unset: an embedded broker on 127.0.0.1:9092',
   }),
   topic: define({
     variable: 'KAFKA_TOPIC',
     default: 'orders',
     ...kafkaName,
-    description: 'where orders come from',
+    description: 'topic that orders are read from',
   }),
   deadLetterTopic: define({
     variable: 'KAFKA_DLQ_TOPIC',
     default: 'orders_dlq',
     ...kafkaName,
-    description: 'where messages go that are not orders',
+    description: 'dead-letter topic',
   }),
   groupId: define({
     variable: 'KAFKA_GROUP_ID',
@@ -106,54 +106,53 @@ export const settings = {
     variable: 'KAFKA_PARTITIONS',
     default: '8',
     ...integer(1, 10_000),
-    description: 'partitions of a topic that has to be made',
+    description: 'number of partitions when the program creates a topic',
   }),
   maxBatchBytes: define({
     variable: 'KAFKA_MAX_BATCH_BYTES',
     ...optional(integer(1_048_576, 1_073_741_824)),
     description:
-      'what a compressed batch of messages may hold, in bytes; one that holds more becomes a dead letter without a value; unset: 16 times what the topic takes',
+      'maximum size of a record batch after decompression, in bytes; a larger one becomes a dead letter without a value; unset: 16 times max.message.bytes of the topic',
   }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', default: 'false', ...flag, description: 'TLS to Kafka' }),
   kafkaCertificate: define({
     variable: 'KAFKA_SSL_CERT',
     ...optional(pemFile),
-    description: 'certificate that is shown to Kafka, where it asks for one',
+    description: 'client certificate for Kafka',
   }),
   kafkaKey: define({
     variable: 'KAFKA_SSL_KEY',
     ...optional(pemFile),
-    description: 'its key',
+    description: 'private key of KAFKA_SSL_CERT',
   }),
   saslMechanism: define({
     variable: 'KAFKA_SASL_MECHANISM',
     ...optional(oneOf('plain', 'scram-sha-256', 'scram-sha-512')),
-    description: 'how to log in to Kafka',
+    description: 'SASL mechanism of the login to Kafka; unset: no login',
   }),
   saslUsername: define({
     variable: 'KAFKA_SASL_USERNAME',
     default: '',
     ...text,
-    description: 'who logs in to Kafka',
+    description: 'user of the login to Kafka',
   }),
   saslPassword: define({
     variable: 'KAFKA_SASL_PASSWORD',
     default: '',
     ...text,
     secret: true,
-    description: 'with which password',
+    description: 'password of the login to Kafka',
   }),
   authorities: define({
     variable: 'NODE_EXTRA_CA_CERTS',
     ...optional(extraAuthorities),
-    description:
-      'authorities that certificates of Kafka, PostgreSQL and Redis may be from, beside the public ones',
+    description: 'certificate authorities to trust for Kafka, PostgreSQL and Redis, besides the public ones',
   }),
   databaseUrl: define({
     variable: 'DATABASE_URL',
     ...optional(databaseUrl),
     secret: true,
-    description: 'PostgreSQL; unset: one inside the data directory',
+    description: 'PostgreSQL; unset: an embedded one in DATA_DIR',
   }),
   databasePassword: define({
     variable: 'DATABASE_PASSWORD',
@@ -161,56 +160,57 @@ export const settings = {
     ...text,
     secret: true,
     description:
-      'password for a DATABASE_URL or DATABASE_READ_URL without one; it is taken as it stands, with no percent-encoding',
+      'password for a DATABASE_URL or DATABASE_READ_URL that has none; plain text, not percent-encoded',
   }),
   databaseReadUrl: define({
     variable: 'DATABASE_READ_URL',
     ...optional(databaseUrl),
     secret: true,
     description:
-      'a standby of PostgreSQL that lookups are answered from; what it does not have yet, and all while it is away, is asked at DATABASE_URL',
+      'standby of PostgreSQL for lookups; orders that it does not have yet, and all orders while it is down, are read from DATABASE_URL',
   }),
   databasePool: define({
     variable: 'DATABASE_POOL',
     default: '10',
     ...integer(1, 1000),
-    description: 'connections to PostgreSQL of each thread: the HTTP half and every consumer',
+    description:
+      'connections to PostgreSQL for each thread: one thread serves HTTP, and every consumer is one',
   }),
   redisUrl: define({
     variable: 'REDIS_URL',
     ...optional(redisUrl),
     secret: true,
     description:
-      'Redis, a Redis Cluster, or Redis with Sentinels, the cache shared by replicas; unset: memory is the cache',
+      'Redis, a Redis Cluster, or Redis with Sentinels: a cache that replicas share; unset: the cache is in memory only',
   }),
   cacheLimit: define({
     variable: 'CACHE_LIMIT',
     default: '1000',
     ...integer(1, 1_000_000),
-    description: 'orders in the cache, in each tier',
+    description: 'orders in each tier of the cache',
   }),
   warmUpConcurrency: define({
     variable: 'WARMUP_CONCURRENCY',
     default: '50',
     ...integer(1, 1000),
-    description: 'orders loaded into the cache at once, at the start',
+    description: 'orders that are loaded at once when the cache is filled at the start',
   }),
   dataDir: define({
     variable: 'DATA_DIR',
     default: '.data',
     ...text,
-    description: 'where the embedded services keep their data',
+    description: 'directory for the data of the embedded services',
   }),
   logLevel: define({
     variable: 'LOG_LEVEL',
     default: 'info',
     ...oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-    description: 'what is logged',
+    description: 'lowest level that is logged',
   }),
   otlpEndpoint: define({
     variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     ...optional(url('http:', 'https:')),
-    description: 'where traces go: an OpenTelemetry collector (OTLP over HTTP); unset: nowhere',
+    description: 'OpenTelemetry collector for traces (OTLP over HTTP); unset: no traces',
   }),
   tracesSampler: define({
     variable: 'OTEL_TRACES_SAMPLER',
@@ -229,45 +229,46 @@ export const settings = {
     variable: 'OTEL_TRACES_SAMPLER_ARG',
     default: '1',
     ...share,
-    description: 'share of the traces that the samplers called traceidratio keep',
+    description: 'share of traces that the traceidratio samplers keep',
   }),
   liveFeed: define({
     variable: 'LIVE_FEED',
     ...optional(flag),
-    description: 'the newest orders on the page and at /events; unset: only while Kafka is embedded',
+    description:
+      'live list of the newest orders, on the page and at /events; unset: only while Kafka is embedded',
   }),
   rateLimit: define({
     variable: 'RATE_LIMIT',
     default: '6000',
     ...integer(0, 1_000_000),
-    description: 'requests a minute for each client, all at once if it likes; 0: no limit',
+    description: 'requests per minute for each client, and the size of a burst; 0: no limit',
   }),
   trustedProxies: define({
     variable: 'TRUSTED_PROXIES',
     default: '0',
     ...integer(0, 10),
     description:
-      'reverse proxies in front, each of which adds to X-Forwarded-For; 0: the connection tells the client',
+      'number of reverse proxies in front, each of which appends to X-Forwarded-For; 0: the client is the address of the connection',
   }),
   consumers: define({
     variable: 'CONSUMERS',
     default: '1',
     ...integer(1, 64),
-    description: 'consumer threads of this process',
+    description: 'consumer threads in this process',
   }),
   serve: define({
     variable: 'SERVE',
     default: 'http,consumer',
     ...halves,
     description:
-      'which half of the program runs here; without http, PORT answers only /healthz, /readyz and /metrics',
+      'which parts run in this process: the HTTP server, the consumer, or both; without http, PORT answers only /healthz, /readyz and /metrics',
   }),
   stopDelay: define({
     variable: 'STOP_DELAY',
     default: '5',
     ...integer(0, 300),
     description:
-      'seconds after SIGTERM in which lookups are still answered while /readyz says 503, for a balancer to see; Ctrl-C does not wait',
+      'seconds after SIGTERM in which lookups still work while /readyz answers 503, so that a load balancer notices; SIGINT (Ctrl-C) has no delay',
   }),
 };
 

@@ -1,7 +1,7 @@
 import { parseRedisUrl } from '../lookup/redis-url.ts';
 import { parseDatabaseUrl } from '../postgres/url.ts';
 
-/** What settings may hold: in words, and read from text; `read` gives undefined for what is not allowed. */
+/** The kinds of values: `allowed` says in words what is allowed, `read` parses it and returns undefined for anything else. */
 
 export const integer = (minimum: number, maximum: number) => ({
   allowed: `an integer from ${minimum} to ${maximum}`,
@@ -28,14 +28,14 @@ export const share = {
 
 export const text = { allowed: 'any text', read: (value: string) => value };
 
-/** Of a URL; no segment of it leads back. */
+/** A URL's path without `.` and `..` segments. */
 export const path = {
   allowed: 'a path such as /lookup: a-z, A-Z, 0-9, ".", "_", "~", "-" and "/", without "/" at the end',
   read: (value: string) => (/^(\/(?!\.{1,2}(\/|$))[\w.~-]+)*$/.test(value) ? value : undefined),
 };
 
 const tokenLength = 16;
-/** A secret that nobody guesses, of what a header can carry as it is. */
+/** A bearer token (RFC 6750): long enough that it cannot be guessed. */
 export const token = {
   allowed: `${tokenLength} or more letters, digits and characters "-._~+/", "=" only at the end`,
   read: (value: string) => (value.length >= tokenLength && /^[\w.~+/-]+=*$/.test(value) ? value : undefined),
@@ -43,7 +43,7 @@ export const token = {
 
 /** Names as they stand in a `Host` header, without a port, in lower case. */
 export const hostNames = {
-  allowed: 'host names without a port, several with commas between; *.example.org: every name below it',
+  allowed: 'host names without ports, separated by commas; *.example.org: every name below it',
   read: (value: string) => {
     const names = value.split(',').map((name) => name.trim().toLowerCase());
     const isName = (name: string) => name.length <= 253 && /^(?:\*\.)?[\w-]+(?:\.[\w-]+)*$/.test(name);
@@ -57,7 +57,7 @@ export const kafkaName = {
   read: (value: string) => (/^(?!\.{1,2}$)[\w.-]{1,249}$/.test(value) ? value : undefined),
 };
 
-/** Each is unset unless it is given. */
+/** Null when the setting is unset. */
 export const optional = <T>({
   allowed,
   read,
@@ -71,7 +71,7 @@ export const optional = <T>({
 });
 
 export const brokers = {
-  allowed: 'host:port, or several with commas between',
+  allowed: 'host:port, or several separated by commas',
   read: (value: string) => {
     const list = value.split(',').map((broker) => broker.trim());
     const isAddress = (broker: string) => {
@@ -89,18 +89,18 @@ export const url = (...protocols: string[]) => ({
 
 export const databaseUrl = {
   allowed:
-    'postgres://user:password@host:port/database with one host or several with commas between, and after a ? sslmode (disable, require, verify-ca or verify-full), target_session_attrs (any, read-write, read-only, primary, standby or prefer-standby), application_name and options',
+    'postgres://user:password@host:port/database, several host:port separated by commas, and after a ? any of sslmode (disable, require, verify-ca, verify-full), target_session_attrs (as in libpq), application_name, options',
   read: (value: string) => (parseDatabaseUrl(value) ? value : undefined),
 };
 
 export const redisUrl = {
   allowed:
-    'redis://user:password@host:port/database, redis-cluster://user:password@host:port with one host or several with commas between, or redis-sentinel://user:password@host:port/name/database with the hosts of Sentinels and the name of what they watch, and after a ? sentinel_username and sentinel_password; rediss instead of redis for TLS',
+    'redis://user:password@host:port/database, redis-cluster://user:password@host:port,host:port or redis-sentinel://user:password@host:port,host:port/name/database?sentinel_username=…&sentinel_password=…; rediss… for TLS',
   read: (value: string) => (parseRedisUrl(value) ? value : undefined),
 };
 
 export const halves = {
-  allowed: 'http, consumer, or both with a comma between',
+  allowed: 'http, consumer, or http,consumer',
   read: (value: string) => {
     const list = value.split(',').map((half) => half.trim());
     return list.every((half) => half === 'http' || half === 'consumer') ? new Set(list) : undefined;

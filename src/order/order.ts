@@ -4,7 +4,7 @@ import { toInstant } from './instant.ts';
 
 /**
  * The order: its schema, and what follows from it — the type, the rules, the parser, the published documentation.
- * The rules are those of the README's table; PostgreSQL's columns can hold whatever passes them.
+ * The rules are those of docs/messages.md; PostgreSQL's columns can hold whatever passes them.
  */
 
 /** JSON Schema of a string; lengths in characters (code points), which TypeBox's own strings do not count. */

@@ -32,7 +32,7 @@ const reasonOf = (value: Buffer | null) => {
   return parsed;
 };
 
-// The table of the README, line by line.
+// The table of docs/messages.md, line by line.
 const texts: Record<string, [min: number, max: number]> = {
   order_uid: [10, 50],
   entry: [1, 10],
