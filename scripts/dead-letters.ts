@@ -16,8 +16,8 @@ import { letterToText } from '../src/dead-letters/show.ts';
 import { createKafka } from '../src/kafka/client.ts';
 import { limitBatches } from '../src/kafka/record-batches.ts';
 import { type RetryKafka, retryKafkaFor } from '../src/kafka/retry.ts';
+import { errorText } from '../src/observability/error-text.ts';
 import { createLog } from '../src/observability/log.ts';
-import { oneLine } from '../src/observability/service-state.ts';
 
 /** Kafka has so long for each answer, in ms. */
 const patience = 10_000;
@@ -162,7 +162,7 @@ const run = async (): Promise<number> => {
   } catch (error) {
     // Nobody reads on: `| head` has what it wanted. But a redrive was cut short.
     if ((error as { code?: unknown }).code === 'EPIPE') return command.name === 'redrive' ? 1 : 0;
-    console.error(`${error instanceof KafkaJSError ? 'Kafka refuses: ' : ''}${oneLine(error)}`);
+    console.error(`${error instanceof KafkaJSError ? 'Kafka refuses: ' : ''}${errorText(error)}`);
     return 1;
   }
 };

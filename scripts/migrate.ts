@@ -4,8 +4,8 @@
  */
 import type { Sql } from 'postgres';
 import { readConfig } from '../src/config/settings.ts';
+import { errorText } from '../src/observability/error-text.ts';
 import { createLog } from '../src/observability/log.ts';
-import { oneLine } from '../src/observability/service-state.ts';
 import { migrate } from '../src/postgres/migrate.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { describeUndo, planUndo } from '../src/postgres/undo.ts';
@@ -53,6 +53,6 @@ const run = async (args: string[]) => {
 try {
   await run(process.argv.slice(2));
 } catch (error) {
-  console.error(`Not migrated: ${oneLine(error)}`);
+  console.error(`Not migrated: ${errorText(error)}`);
   process.exitCode = 1;
 }

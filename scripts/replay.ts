@@ -6,8 +6,8 @@ import { type Config, readConfig } from '../src/config/settings.ts';
 import { createProgress } from '../src/dead-letters/output.ts';
 import { createKafka } from '../src/kafka/client.ts';
 import { retryKafkaFor } from '../src/kafka/retry.ts';
+import { errorText } from '../src/observability/error-text.ts';
 import { createLog } from '../src/observability/log.ts';
-import { oneLine } from '../src/observability/service-state.ts';
 import { createOffsets } from '../src/postgres/offsets.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { type Command, readCommand } from '../src/replay/options.ts';
@@ -73,7 +73,7 @@ const run = async (): Promise<number> => {
   } catch (error) {
     const { code } = error as { code?: unknown };
     if (code === '42P01') console.error('The database has no stored offsets yet: run `bun run migrate`.');
-    else console.error(`${error instanceof KafkaJSError ? 'Kafka refuses: ' : ''}${oneLine(error)}`);
+    else console.error(`${error instanceof KafkaJSError ? 'Kafka refuses: ' : ''}${errorText(error)}`);
     return 1;
   }
 };

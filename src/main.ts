@@ -28,8 +28,9 @@ import { createStandbyReads } from './lookup/standby.ts';
 import { traceRedis } from './lookup/traced-redis.ts';
 import { createWarmUp, keepWarm } from './lookup/warm-up.ts';
 import { watchWarmUp } from './lookup/warm-up-watch.ts';
+import { errorText } from './observability/error-text.ts';
 import { createLog, type Log } from './observability/log.ts';
-import { createServiceState, oneLine } from './observability/service-state.ts';
+import { createServiceState } from './observability/service-state.ts';
 import { openTracing, type Tracing, tracedBy } from './observability/tracing/tracing.ts';
 import { createPage } from './page/handler.tsx';
 import { migrate } from './postgres/migrate.ts';
@@ -247,7 +248,7 @@ const main = async () => {
   try {
     config = readConfig(process.env);
   } catch (error) {
-    console.error(oneLine(error));
+    console.error(errorText(error));
     process.exit(2);
   }
   const tracing = await openTracing(tracingSettings(config, serviceName), createLog(config.logLevel, 'main'));
@@ -260,7 +261,7 @@ const main = async () => {
 
   const fail = (error: unknown) => {
     if (stopping.signal.aborted) return;
-    console.error(oneLine(error));
+    console.error(errorText(error));
     ended.resolve({ status: 1, delay: 0 });
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

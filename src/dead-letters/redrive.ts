@@ -2,7 +2,7 @@ import type { IHeaders, Kafka, Message } from 'kafkajs';
 import { header, reasonPrefix, unreadableBatch } from '../kafka/headers.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
 import { createSender } from '../kafka/sender.ts';
-import { oneLine } from '../observability/service-state.ts';
+import { errorText } from '../observability/error-text.ts';
 import { parseOrder } from '../order/order.ts';
 import { applyFix, type Fix } from './fix.ts';
 import { addressOf, type Letter } from './letter.ts';
@@ -64,7 +64,7 @@ export const redrive = async (
     try {
       return prepare(letter);
     } catch (error) {
-      return { letter, reason: `it cannot be read: ${oneLine(error)}` };
+      return { letter, reason: `it cannot be read: ${errorText(error)}` };
     }
   };
 
@@ -129,7 +129,7 @@ export const createRedriver = ({
     } catch (error) {
       const [first] = ready;
       if (!first || !isFaultOfMessage(error)) throw error;
-      if (ready.length === 1) refused.set(first.letter, `its message cannot be sent: ${oneLine(error)}`);
+      if (ready.length === 1) refused.set(first.letter, `its message cannot be sent: ${errorText(error)}`);
       else for (const one of ready) await sendOrders([one]);
     }
   };

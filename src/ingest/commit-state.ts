@@ -1,6 +1,6 @@
 import { reasonOf } from '../observability/error-reason.ts';
+import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
-import { oneLine } from '../observability/service-state.ts';
 
 /** Failures are reported once they have gone on for so long, in ms: a coordinator that moves is found again sooner. */
 const reportedAfter = 10_000;
@@ -35,7 +35,7 @@ export const createCommitState = (log: Log, changed: () => void) => {
       if (reason !== undefined || Date.now() - failingSince < reportedAfter) return;
       reason = `offsets cannot be committed: ${reasonOf(error)}`;
       log.warn(
-        { failingForSeconds: Math.round(failingSeconds()), error: oneLine(error) },
+        { failingForSeconds: Math.round(failingSeconds()), error: errorText(error) },
         'offsets cannot be committed; trying again until they can',
       );
       changed();

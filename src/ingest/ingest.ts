@@ -1,6 +1,7 @@
 import { retry } from '../async/retry.ts';
 import { unreadableBatch } from '../kafka/headers.ts';
-import { oneLine, type ServiceState } from '../observability/service-state.ts';
+import { errorText } from '../observability/error-text.ts';
+import type { ServiceState } from '../observability/service-state.ts';
 import { type Order, parseOrder, toOrder } from '../order/order.ts';
 import type { Group, Offsets, Step } from '../postgres/offsets.ts';
 import { isRefused, type Saved, type Store } from '../postgres/store.ts';
@@ -104,7 +105,7 @@ export const createIngest =
         postgres.markUp();
         const [entry] = entries;
         if (entry && entries.length === 1) {
-          refuse(entry, 'PostgresError', oneLine(error));
+          refuse(entry, 'PostgresError', errorText(error));
           return { fresh: new Set(), refused: new Set(entries) };
         }
         const middle = Math.ceil(entries.length / 2);

@@ -1,6 +1,6 @@
 import { KafkaJSError } from 'kafkajs';
 import { raceAbort, retry } from '../async/retry.ts';
-import { oneLine } from '../observability/service-state.ts';
+import { errorText } from '../observability/error-text.ts';
 
 /** Whether another attempt is useless: Kafka has answered with a refusal, or the error is not one of kafkajs. */
 export const isFinal = (error: unknown): boolean => {
@@ -22,7 +22,7 @@ export const retryKafkaFor =
     const signal = AbortSignal.timeout(ms);
     let reason = '';
     const failed = (error: unknown) => {
-      reason = `: ${oneLine(error)}`;
+      reason = `: ${errorText(error)}`;
     };
     try {
       return await raceAbort(signal, retry(operation, { signal, isFinal, failed }));

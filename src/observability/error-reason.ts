@@ -1,50 +1,47 @@
-/** A PostgreSQL that has become a standby, or was told to take no writes. */
+/** PostgreSQL or Redis became a standby or replica, or PostgreSQL is set to read-only. */
 export const readOnly = 'it is read-only';
 
-/** Codes and names of errors that mean the same, and our word for it: the first that fits is taken. */
+/** Reasons by the codes and names of errors; the first match wins. */
 const byCode: [RegExp, string][] = [
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host name'],
-  [/^CERT_HAS_EXPIRED$|^CERT_NOT_YET_VALID$/, 'its certificate is not valid at this time'],
-  [
-    /^UNABLE_TO_|^SELF_SIGNED_|^DEPTH_ZERO_|^CERT_/,
-    'its certificate is not from an authority that is trusted',
-  ],
-  [/^ERR_SSL_/, 'no TLS connection comes about'],
-  [/^28(000|P01)$|^WRONGPASS$|^NOAUTH$|SASL/, 'it refuses the login'],
-  [/^42501$|AUTHORIZATION_FAILED$|^NOPERM$/, 'it refuses a right that is needed'],
-  [/^3D000$/, 'it has no such database'],
-  [/^42P01$/, 'the tables are not there'],
-  [/^53100$/, 'its disk is full'],
-  [/^53300$/, 'it has too many connections'],
+  [/^CERT_HAS_EXPIRED$|^CERT_NOT_YET_VALID$/, 'its certificate has expired or is not valid yet'],
+  [/^UNABLE_TO_|^SELF_SIGNED_|^DEPTH_ZERO_|^CERT_/, 'its certificate is not from a trusted authority'],
+  [/^ERR_SSL_/, 'TLS handshake failed'],
+  [/^28(000|P01)$|^WRONGPASS$|^NOAUTH$|SASL/, 'authentication failed'],
+  [/^42501$|AUTHORIZATION_FAILED$|^NOPERM$/, 'permission denied'],
+  [/^3D000$/, 'database does not exist'],
+  [/^42P01$/, 'tables do not exist'],
+  [/^53100$/, 'disk full'],
+  [/^53300$/, 'too many connections'],
   [/^25006$|^READONLY$/, readOnly],
-  [/^TARGET_SESSION_ATTRS$/, 'no server is what target_session_attrs asks for'],
+  [/^TARGET_SESSION_ATTRS$/, 'no server matches target_session_attrs'],
   [/^DENIED$/, 'its protected mode refuses connections from other hosts'],
-  [/^57P0[123]$|^LOADING$/, 'it is starting or stopping'],
+  [/^57P0[123]$|^LOADING$/, 'starting up or shutting down'],
   [/^ECONNREFUSED$/, 'connection refused'],
-  [/^ENOTFOUND$|^EAI_/, 'its host name is not known'],
-  [/^EHOSTUNREACH$|^ENETUNREACH$/, 'no way to its host'],
-  [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'the group has no coordinator'],
+  [/^ENOTFOUND$|^EAI_/, 'host name not found'],
+  [/^EHOSTUNREACH$|^ENETUNREACH$/, 'host unreachable'],
+  [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
   // 57014: PostgreSQL has cancelled the query, as a statement_timeout does.
   [/TIMED?_?OUT|Timeout|^57014$/, 'no answer in time'],
-  [/^ECONNRESET$|^EPIPE$|^CONNECTION_/, 'the connection was closed'],
+  [/^ECONNRESET$|^EPIPE$|^CONNECTION_/, 'connection closed'],
 ];
 
-/** Messages of errors without any code. One that has a code is not judged by what it quotes, such as a value or a setting. */
+/** Reasons by message, for errors without a code only: the message of one with a code may quote a value or a setting. */
 const byMessage: [RegExp, string][] = [
-  [/before secure TLS/, 'no TLS connection comes about'],
-  [/sentinels are unreachable/, 'no Sentinel names its primary'],
+  [/before secure TLS/, 'TLS handshake failed'],
+  [/sentinels are unreachable/, 'no Sentinel knows its primary'],
   [/timeout|timed out|no answer within/i, 'no answer in time'],
-  [/closed/i, 'the connection was closed'],
+  [/closed/i, 'connection closed'],
 ];
 
-/** A Redis Cluster's client keeps what a node said in a field of its own. */
+/** ioredis keeps the error of a cluster's node in `lastNodeError`. */
 const causeOf = ({ cause, lastNodeError }: { cause?: unknown; lastNodeError?: unknown }) =>
   cause ?? lastNodeError;
 
-/** A message may quote what was sent, of any length. */
-const longest = 1_000;
+/** In characters: a message may quote input of any length. */
+const maxSignLength = 1_000;
 
-/** What an error is called, and what caused it, by whoever made it; and the messages of those that have no code. */
+/** Codes, types and names of the error and its causes, and the messages of those without a code. */
 const signsOf = (error: unknown) => {
   const codes: string[] = [];
   const messages: string[] = [];
@@ -57,7 +54,7 @@ const signsOf = (error: unknown) => {
     if (typeof name === 'string') codes.push(name);
     if (own.length === 0 && typeof message === 'string') messages.push(message);
   }
-  const cut = (sign: string) => sign.slice(0, longest);
+  const cut = (sign: string) => sign.slice(0, maxSignLength);
   return { codes: codes.map(cut), messages: messages.map(cut) };
 };
 
@@ -67,12 +64,12 @@ const wordsFor = (reasons: typeof byCode, signs: string[]) =>
   reasons.find(([pattern]) => signs.some((sign) => pattern.test(sign)))?.[1];
 
 /**
- * Why a service does not work, for anybody to read: `/readyz` shows it. Drivers' own words name hosts, users and databases,
- * so they go to the log alone.
+ * Why a service is unavailable, without hosts, users or databases, since `/readyz` shows it to anybody. The driver's own message
+ * belongs in the log only.
  */
 export const reasonOf = (error: unknown): string => {
   const { codes, messages } = signsOf(error);
-  const words = wordsFor(byCode, codes) ?? wordsFor(byMessage, messages) ?? 'an error';
+  const words = wordsFor(byCode, codes) ?? wordsFor(byMessage, messages) ?? 'unexpected error';
   const code = codes.find(isCode);
   return words + (code ? ` (${code})` : '');
 };

@@ -2,8 +2,8 @@ import pino from 'pino';
 import pretty from 'pino-pretty';
 
 /**
- * Log lines on standard output: JSON, one line each, as pino escapes what could break a line; on a terminal the same for
- * people. `part` names the part of the program that speaks; `more` is asked what each line says besides.
+ * Logs to standard output, as JSON lines (pino escapes line breaks) or, on a terminal, as readable text. `part` names the part of
+ * the program that logs; `more` returns further fields for each line, such as trace ids.
  */
 export const createLog = (level: string, part: string, more?: () => object) => {
   const options = {

@@ -1,78 +1,76 @@
 import { reasonOf } from './error-reason.ts';
+import { errorText } from './error-text.ts';
 import type { Log } from './log.ts';
 
-/** What is known of a service that is needed: it works, or why it does not. */
+/** Whether a service is available and, if not, why. */
 export type ServiceState = ReturnType<typeof createServiceState>;
 
 type Options = {
+  /** Called when the state or the reason changes. */
   changed?: () => void;
-  /** The reason as long as nothing is known of it yet. */
+  /** The reason until the first `markUp` or `markDown`. */
   initialReason?: string;
-  /** Asked every second while the service does not work, so that its return is known when it returns, and not when it is next needed. */
+  /**
+   * Called every second while the service is down, so that its return is noticed at once and not with the next request. It has
+   * to call `markUp` or `markDown` itself.
+   */
   probe?: () => Promise<unknown>;
 };
 
-const askEvery = 1_000;
+const probeIntervalMs = 1_000;
 
 /**
- * Follows a service, and logs when its state changes, and each new reason once. The log has the driver's own words as well;
- * the reason is for anybody. What `ask` resolves with says nothing: whoever answers it calls `works`.
+ * Tracks a service and logs when it becomes available or unavailable, and each new reason once. The log has the driver's own
+ * message; `reason()` is safe to show to anybody.
  */
 export const createServiceState = (
   name: string,
   log: Log,
-  { changed = () => {}, initialReason: untilKnown, probe: ask }: Options = {},
+  { changed = () => {}, initialReason, probe }: Options = {},
 ) => {
   let isUp: boolean | undefined;
-  let reason: string | undefined = untilKnown;
-  let since = Date.now();
-  /** Reasons of this time of being away. */
-  const said = new Set<string>();
-  let asking: Timer | undefined;
-  let closed = false;
-  const askAgain = () => {
-    if (!ask || asking || closed) return;
-    asking = setTimeout(async () => {
-      await ask().catch(() => {}); // Whoever is asked reports the failure.
-      asking = undefined;
-      if (isUp === false) askAgain();
-    }, askEvery);
+  let reason: string | undefined = initialReason;
+  let downSince = Date.now();
+  /** Reasons already logged in this outage. */
+  const loggedReasons = new Set<string>();
+  let probeTimer: Timer | undefined;
+  let isClosed = false;
+  const scheduleProbe = () => {
+    if (!probe || probeTimer || isClosed) return;
+    probeTimer = setTimeout(async () => {
+      await probe().catch(() => {}); // It reports failures by markDown.
+      probeTimer = undefined;
+      if (isUp === false) scheduleProbe();
+    }, probeIntervalMs);
   };
   return {
     markUp() {
       if (isUp) return;
-      const awaySeconds = Math.round((Date.now() - since) / 100) / 10;
-      if (isUp === false) log.info({ service: name, awaySeconds }, `${name} works again`);
+      const unavailableSeconds = Math.round((Date.now() - downSince) / 100) / 10;
+      if (isUp === false) log.info({ service: name, unavailableSeconds }, `${name} is available again`);
       isUp = true;
       reason = undefined;
-      said.clear();
+      loggedReasons.clear();
       changed();
     },
     markDown(error: unknown) {
-      const before = reason;
+      const previousReason = reason;
       reason = reasonOf(error);
-      const details = { service: name, reason, error: oneLine(error) };
-      if (isUp !== false) log.warn(details, `${name} does not work; trying again until it does`);
-      else if (!said.has(reason)) log.info(details, `${name} still does not work`);
-      if (isUp !== false) since = Date.now();
+      const details = { service: name, reason, error: errorText(error) };
+      if (isUp !== false) log.warn(details, `${name} is unavailable; retrying`);
+      else if (!loggedReasons.has(reason)) log.info(details, `${name} is still unavailable`);
+      if (isUp !== false) downSince = Date.now();
       isUp = false;
-      askAgain();
-      said.add(reason);
-      if (reason !== before) changed();
+      scheduleProbe();
+      loggedReasons.add(reason);
+      if (reason !== previousReason) changed();
     },
-    /** Why it does not work, for anybody to read; undefined while it does. */
+    /** Why the service is unavailable, without hosts or users; undefined while it is available. */
     reason: () => reason,
-    /** Asks no more. */
+    /** Stops probing. */
     close() {
-      closed = true;
-      clearTimeout(asking);
+      isClosed = true;
+      clearTimeout(probeTimer);
     },
   };
-};
-
-/** An error on one line, for a header or the log. */
-export const oneLine = (error: unknown): string => {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  const text = typeof message === 'string' && message ? message : String(code ?? error);
-  return text.slice(0, 3_000).replace(/\s+/g, ' ').slice(0, 300);
 };

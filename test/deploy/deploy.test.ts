@@ -237,7 +237,7 @@ test('a password that was changed after the first start is said to be refused, a
   const changed = createCompose({ ...environment, POSTGRES_PASSWORD: 'another' });
   await changed('up', '--detach', '--no-deps', 'app');
   const refused = async () =>
-    (await changed.log('app')).some(({ reason }) => `${reason}`.startsWith('it refuses the login'));
+    (await changed.log('app')).some(({ reason }) => `${reason}`.startsWith('authentication failed'));
   await until(refused);
   expect(await statusOf('/readyz')).not.toBe(200);
 });

@@ -17,7 +17,7 @@ import { createMetricsRoute } from '../../src/http/metrics-route.ts';
 import { requestIdFrom } from '../../src/http/request-id.ts';
 import { createRouteNames } from '../../src/http/route-names.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
-import { oneLine } from '../../src/observability/service-state.ts';
+import { errorText } from '../../src/observability/error-text.ts';
 import { toInstant } from '../../src/order/instant.ts';
 import { isOrderUid, parseOrder } from '../../src/order/order.ts';
 import { createFind } from '../../src/page/find.ts';
@@ -221,7 +221,7 @@ describe('a text of a message, an error or a command line keeps nobody waiting',
     ['an instant', (text) => toInstant(text)],
     ['an instant with decimals', (text) => toInstant(`2026-01-01T00:00:00.${text}`)],
     ['a reason', (text) => reasonOf(Object.assign(new Error(text), { code: text, name: 'ReplyError' }))],
-    ['an error on one line', (text) => oneLine(new Error(text))],
+    ['an error on one line', (text) => errorText(new Error(text))],
     ['an option that is a number', (text) => argument(1).read(text)],
     ['--since', (text) => filterOptions.since.read(text)],
     [

@@ -27,7 +27,7 @@ test('commits that fail for 10 s are reported once, and so is the first that suc
   failFor(5);
   expect(lines).toEqual([warning]);
   expect(reason()).toBe(
-    'offsets cannot be committed: the group has no coordinator (NOT_COORDINATOR_FOR_GROUP)',
+    'offsets cannot be committed: group coordinator not available (NOT_COORDINATOR_FOR_GROUP)',
   );
   expect(failingSeconds()).toBe(15);
   succeeded();

@@ -118,7 +118,7 @@ if (hasRedisServer)
       cache.close();
 
       const unknown = createRedisCache({ url: `redis-sentinel://${hosts}/nobody`, limit: 10, log: silent });
-      await until(() => unknown.reason() === 'no Sentinel names its primary');
+      await until(() => unknown.reason() === 'no Sentinel knows its primary');
       unknown.close();
     });
 

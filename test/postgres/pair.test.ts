@@ -70,7 +70,7 @@ if (hasPostgres)
         () => undefined,
         (error) => error,
       );
-      expect(reasonOf(error)).toBe('no server is what target_session_attrs asks for (TARGET_SESSION_ATTRS)');
+      expect(reasonOf(error)).toBe('no server matches target_session_attrs (TARGET_SESSION_ATTRS)');
       expect(await portOf(`${primary.url}?target_session_attrs=prefer-standby`)).toBe(first as number);
     });
 

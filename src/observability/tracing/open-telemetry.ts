@@ -30,14 +30,14 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import { withTimeout } from '../../async/retry.ts';
+import { errorText } from '../error-text.ts';
 import type { Log } from '../log.ts';
-import { oneLine } from '../service-state.ts';
 import type { Span, SpanOptions, TraceHeaders, Tracing, TracingSettings } from './tracing.ts';
 
-/** Imported only when traces are wanted: it takes some 15 MB and 100 ms. */
+/** Loaded only when tracing is on: it takes about 15 MB and 100 ms. */
 
-const linksAtMost = 100;
-const closeWithin = 2_000;
+const maxLinks = 100;
+const flushTimeoutMs = 2_000;
 
 const kinds = {
   server: SpanKind.SERVER,
@@ -48,14 +48,14 @@ const kinds = {
 
 const propagator = new W3CTraceContextPropagator();
 
-/** Each thread has its own. A collector that is away costs its spans: at most 2048 wait, and nobody waits for them. */
+/** One per thread. While the collector is unavailable at most 2048 spans are buffered and the rest are dropped; nothing blocks. */
 export const createTracing = (settings: TracingSettings, log: Log): Tracing => {
   const delivery = createDelivery(log);
   const exporter = new OTLPTraceExporter({ url: `${settings.endpoint.replace(/\/$/, '')}/v1/traces` });
   const provider = new TracerProvider({
     resource: resourceOf(settings.service),
     sampler: samplerOf(settings),
-    spanProcessors: [new BatchSpanProcessor({ exporter: told(exporter, delivery) })],
+    spanProcessors: [new BatchSpanProcessor({ exporter: reporting(exporter, delivery) })],
   });
   const tracer = provider.getTracer('order-lookup');
   const current = new AsyncLocalStorage<Context>();
@@ -111,7 +111,7 @@ export const createTracing = (settings: TracingSettings, log: Log): Tracing => {
     ids,
 
     async close() {
-      await withTimeout(closeWithin, provider.shutdown()).catch(delivery.fails);
+      await withTimeout(flushTimeoutMs, provider.shutdown()).catch(delivery.markDown);
     },
   };
 };
@@ -131,7 +131,7 @@ const typeOf = (error: unknown): string => {
   return String(code ?? name ?? 'unknown');
 };
 
-/** One that is not sampled is a parent only when none is, so that nothing is begun that its producer did not want. */
+/** The first sampled context is the parent. An unsampled one is the parent only if none is sampled: then nothing is recorded. */
 const relatives = (
   from: Iterable<TraceHeaders>,
 ): { parent: SpanContext | undefined; links: SpanContext[] } => {
@@ -143,7 +143,7 @@ const relatives = (
     if (!span) continue;
     if (span.traceFlags & TraceFlags.SAMPLED) sampled.set(headers.traceparent, span);
     else other ??= span;
-    if (sampled.size > linksAtMost) break;
+    if (sampled.size > maxLinks) break;
   }
   const [parent, ...links] = sampled.values();
   return { parent: parent ?? other, links };
@@ -158,7 +158,7 @@ const samplerOf = ({ sampler, samplerShare }: TracingSettings) => {
   return sampler.startsWith('parentbased_') ? new ParentBasedSampler({ root }) : root;
 };
 
-/** OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come last, and so win. */
+/** OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are merged last and take precedence. */
 const resourceOf = (service: string) =>
   defaultResource()
     .merge(
@@ -170,26 +170,26 @@ const resourceOf = (service: string) =>
     )
     .merge(detectResources({ detectors: [envDetector] }));
 
-/** Says when spans begin to be lost and when they arrive again, and nothing in between. */
+/** Logs once when the export of spans starts to fail, and once when it succeeds again. */
 const createDelivery = (log: Log) => {
-  let fails = false;
+  let isDown = false;
   return {
-    works() {
-      if (fails) log.info('traces are delivered again');
-      fails = false;
+    markUp() {
+      if (isDown) log.info('traces are delivered again');
+      isDown = false;
     },
-    fails(error: unknown) {
-      if (!fails) log.warn({ reason: oneLine(error) }, 'traces are not delivered');
-      fails = true;
+    markDown(error: unknown) {
+      if (!isDown) log.warn({ reason: errorText(error) }, 'traces are not delivered');
+      isDown = true;
     },
   };
 };
 
-const told = (exporter: SpanExporter, delivery: ReturnType<typeof createDelivery>): SpanExporter => ({
+const reporting = (exporter: SpanExporter, delivery: ReturnType<typeof createDelivery>): SpanExporter => ({
   export: (spans, done) =>
     exporter.export(spans, (result) => {
-      if (result.code === ExportResultCode.SUCCESS) delivery.works();
-      else delivery.fails(result.error);
+      if (result.code === ExportResultCode.SUCCESS) delivery.markUp();
+      else delivery.markDown(result.error);
       done(result);
     }),
   shutdown: () => exporter.shutdown(),

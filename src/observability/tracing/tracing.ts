@@ -1,52 +1,52 @@
 import type { Log } from '../log.ts';
 
-/** What a thread needs to know to trace, as plain data. */
+/** Plain data, so that it can be sent to a worker. */
 export type TracingSettings = {
-  /** Of an OpenTelemetry collector that takes OTLP over HTTP, without `/v1/traces`. */
+  /** Base URL of an OTLP/HTTP collector, without `/v1/traces`. */
   endpoint: string;
-  /** A value of OTEL_TRACES_SAMPLER. */
+  /** As in OTEL_TRACES_SAMPLER. */
   sampler: string;
   samplerShare: number;
-  /** What the spans are of, unless OTEL_SERVICE_NAME says another name. */
+  /** `service.name` of the spans, unless OTEL_SERVICE_NAME is set. */
   service: string;
 };
 
-/** A span's context as the headers of HTTP and of Kafka's messages carry it, by W3C's names. */
+/** W3C Trace Context, as in headers of HTTP requests and Kafka messages. */
 export type TraceHeaders = { traceparent: string; tracestate?: string };
 
-/** Never an order's number, which gives access to it, and nothing else of an order. */
+/** Nothing of an order, above all not its number: whoever knows it can read the order. */
 export type Attributes = Record<string, string | number | string[]>;
 
 export type SpanOptions = {
   name: string;
-  /** One of `client` never begins a trace: outside of any other span its work is done without it. */
+  /** A `client` span never starts a trace: outside of another span the work runs untraced. */
   kind: 'server' | 'client' | 'producer' | 'consumer';
   attributes: Attributes;
-  /** What came with the work. The first that is sampled is the parent; the others that are get links, up to 100. */
+  /** Contexts of the messages or request. The first sampled one becomes the parent, up to 100 others become links. */
   from?: Iterable<TraceHeaders>;
 };
 
 export type Span = {
   set(attributes: Attributes): void;
-  /** `type` is a class or code of errors. */
+  /** `type`: the error's class or code. */
   fail(type: string): void;
 };
 
 export type Tracing = {
   /**
-   * Does `work` in a span that ends with it, or with its promise. What it throws or rejects with is noted by its code or
-   * class alone, as the message may quote an order.
+   * Runs `work` in a span that ends when it returns or its promise settles. An error is recorded by code or class only, as its
+   * message may quote an order.
    */
   span<T>(options: SpanOptions, work: (span: Span) => T): T;
-  /** What passes the span that we are in on to others. */
+  /** Headers that propagate the current span. */
   headers(): TraceHeaders | undefined;
-  /** What a log line says of the span that we are in. */
+  /** Ids of the current span, for log lines. */
   ids(): { trace_id?: string; span_id?: string };
-  /** Delivers what has not been, for 2 s at the most. */
+  /** Exports buffered spans, for at most 2 s. */
   close(): Promise<void>;
 };
 
-/** Without settings nothing of OpenTelemetry is loaded, except for its API, which prom-client wants for itself. */
+/** Without settings OpenTelemetry is not loaded, except for its API, which prom-client imports. */
 export const openTracing = async (
   settings: TracingSettings | undefined,
   log: Log,
@@ -56,7 +56,7 @@ export const openTracing = async (
   return createTracing(settings, log);
 };
 
-/** Puts spans around a part of the program. Without tracing the part is left as it is, and costs nothing more. */
+/** Wraps a part of the program in spans. Without tracing it returns the part itself, at no cost. */
 export const tracedBy =
   (tracing: Tracing | undefined) =>
   <Part>(trace: (tracing: Tracing, part: Part) => Part, part: Part): Part =>
