@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
 import { readConfig, settings } from '../../src/config/settings.ts';
-import { oneLine } from '../../src/observability/service-state.ts';
+import { errorText } from '../../src/observability/error-text.ts';
 import { type DatabaseAddress, parseDatabaseUrl } from '../../src/postgres/url.ts';
 import { makeCertificates } from '../support/certificates.ts';
 
@@ -263,7 +263,7 @@ test('each setting has a variable of its own, and says what it means and what al
 test('the error of a secret with a long list of what is allowed is printed whole', () => {
   for (const { variable, allowed } of Object.values(settings)) {
     const line = `${variable} holds a value that is not shown; allowed: ${allowed}`;
-    expect(oneLine(new Error(line))).toBe(line);
+    expect(errorText(new Error(line))).toBe(line);
   }
 });
 
