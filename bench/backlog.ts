@@ -11,8 +11,8 @@
 import { createKafka } from '../src/kafka/client.ts';
 import { ensureTopics } from '../src/kafka/topics.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { startReplica } from '../test/faults/replica.ts';
 import { createDatabase, silent, uniqueName } from '../test/support/database.ts';
+import { startReplica } from '../test/support/replica.ts';
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const batch = 1_000;

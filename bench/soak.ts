@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { startReplica } from '../test/faults/replica.ts';
 import { createDatabase, uniqueName } from '../test/support/database.ts';
+import { startReplica } from '../test/support/replica.ts';
 
 const minutes = Number(process.argv[2] ?? 10);
 /** Few for the highest rate, as for the other figures; many that pause, as wrk's pauses are whole milliseconds. */

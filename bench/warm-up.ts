@@ -11,8 +11,8 @@ import { createWarmUp } from '../src/lookup/warm-up.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { startReplica } from '../test/faults/replica.ts';
 import { createDatabase, silent } from '../test/support/database.ts';
+import { startReplica } from '../test/support/replica.ts';
 import { until } from '../test/support/until.ts';
 import { median } from './median.ts';
 

@@ -3,8 +3,8 @@ import type { IHeaders } from 'kafkajs';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
-import { silent, topicName, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(60_000);

@@ -8,9 +8,9 @@ import { letterToText } from '../../src/dead-letters/show.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import { parseOrder } from '../../src/order/order.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { brokers, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
-import { brokers, until } from '../support/services.ts';
 
 setDefaultTimeout(60_000);
 

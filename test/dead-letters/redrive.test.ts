@@ -7,9 +7,9 @@ import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter
 import { retryKafkaFor } from '../../src/kafka/retry.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, openPipeline, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
-import { brokers, silent, topicName, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(60_000);

@@ -5,7 +5,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { testWith } from '../support/test-with.ts';
 import { until as untilWithin } from '../support/until.ts';
 import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
-import { freePort } from './proxy.ts';
+import { freePort } from './reverse-proxy.ts';
 
 // Containers take their time on a machine that does other things as well.
 const until = <T>(probe: () => T | Promise<T>, ms = 120_000) => untilWithin(probe, ms);

@@ -2,7 +2,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { connect } from '../support/raw-http.ts';
 import { until } from '../support/until.ts';
-import { freePort, startProxy } from './proxy.ts';
+import { freePort, startReverseProxy } from './reverse-proxy.ts';
 
 const addresses = ['127.0.3.1', '127.0.3.2', '127.0.3.3'];
 
@@ -33,7 +33,7 @@ const openWorld = async (changes?: Record<string, string>) => {
   const replicas = addresses.map((address) => startReplica(address, port));
   // As many as are to be asked at first: the list may change.
   const known = [...addresses];
-  const proxy = await startProxy({ port, addresses: known, ...(changes && { changes }) });
+  const proxy = await startReverseProxy({ port, addresses: known, ...(changes && { changes }) });
   const ask = async (path = '/order/1', init?: RequestInit) => fetch(`${proxy.url}${path}`, init);
   /** Who answers now, of so many requests. */
   const answering = async (requests = 12) => {

@@ -2,9 +2,9 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { uniqueName } from '../support/database.ts';
+import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
-import { brokers, testDatabase, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(90_000);

@@ -5,8 +5,8 @@ import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createDatabase, silent, uniqueName } from '../support/database.ts';
+import { type Replica, startReplica } from '../support/replica.ts';
 import { until } from '../support/until.ts';
-import { type Replica, startReplica } from './replica.ts';
 import { type Sent, startStream } from './stream.ts';
 
 export type World = Awaited<ReturnType<typeof openWorld>>;

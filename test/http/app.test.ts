@@ -4,8 +4,8 @@ import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { createStore } from '../../src/postgres/store.ts';
+import { testDatabase } from '../support/kafka-and-postgres.ts';
 import { json, openApp, order, path, ready, unavailable } from '../support/open-app.ts';
-import { testDatabase } from '../support/services.ts';
 
 const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 const securityNames = ['content-security-policy', 'x-content-type-options'];

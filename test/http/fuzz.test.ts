@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import fc from 'fast-check';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { type Program, startProgram } from '../support/program.ts';
 import { connect } from '../support/raw-http.ts';
-import { testDatabase, until } from '../support/services.ts';
 
 setDefaultTimeout(90_000);
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
 import { listen } from '../../src/http/server.ts';
+import { testDatabase } from '../support/kafka-and-postgres.ts';
 import { openApp, path } from '../support/open-app.ts';
 import { startProgram } from '../support/program.ts';
 import { connect } from '../support/raw-http.ts';
-import { testDatabase } from '../support/services.ts';
 
 setDefaultTimeout(60_000);
 

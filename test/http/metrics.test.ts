@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { createKafka } from '../../src/kafka/client.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { readAlerts } from '../support/alerts.ts';
+import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { namesIn } from '../support/promql.ts';
 import { promtool, testPromtool } from '../support/promtool.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { readSamples } from '../support/samples.ts';
-import { brokers, silent, testDatabase, topicName, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 // A process starts, and its group forms in seconds.

@@ -2,8 +2,8 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createMetricsRoute } from '../../src/http/metrics-route.ts';
 import { createOperationsApp, operationRoutes } from '../../src/http/operations.ts';
+import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
-import { brokers, silent, testDatabase, topicName, until } from '../support/services.ts';
 
 // A process starts, and its group forms in seconds.
 setDefaultTimeout(60_000);

@@ -5,8 +5,8 @@ import type { Order } from '../../src/order/order.ts';
 import { badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { brokers, topicName, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
-import { brokers, topicName, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 // Groups form in seconds, and a machine may be busy.

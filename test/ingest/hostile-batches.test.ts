@@ -9,10 +9,10 @@ import type { IHeaders } from 'kafkajs';
 import fetched from 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
 import type { Order } from '../../src/order/order.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 import { record, recordBatch, sendRaw, sized, varInt } from '../support/record-batch.ts';
-import { testDatabase, topicName, until } from '../support/services.ts';
 
 /** A broker that takes whatever has the right checksum; Apache Kafka looks into the records and refuses most of it. */
 const openBroker = async () => {

@@ -11,7 +11,7 @@ import { createStore, type Store } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { anyOrder } from '../support/any-order.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { silent, testDatabase, until } from '../support/services.ts';
+import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(120_000);

@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { createFenceWorld, type Fault } from '../support/fence-world.ts';
-import { testDatabase, until } from '../support/services.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 const partitions = 2;
 const base = createOrderMaker({ seed: 21 })();

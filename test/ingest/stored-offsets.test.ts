@@ -4,8 +4,8 @@ import { type Known, startOffset } from '../../src/ingest/start-offset.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { silent, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
-import { silent, until } from '../support/services.ts';
 
 // Groups form in seconds, and a machine may be busy.
 setDefaultTimeout(90_000);

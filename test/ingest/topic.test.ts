@@ -1,8 +1,8 @@
 /** What may be done to the topic and to the group's offsets while consumers run, and what comes of it. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
-import { until } from '../support/services.ts';
 
 setDefaultTimeout(60_000);
 

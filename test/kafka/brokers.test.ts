@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { createBrokers } from '../../src/kafka/brokers.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
-import { brokers, silent, topicName, until } from '../support/services.ts';
+import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(60_000);

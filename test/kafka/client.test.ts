@@ -3,8 +3,8 @@ import { type Admin, CompressionCodecs, CompressionTypes, ConfigResourceTypes } 
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
 import { readConfig } from '../../src/config/settings.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
-import { brokers, silent, topicName, until } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(60_000);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { startBroker } from 'kafka-broker';
 import { createBrokers } from '../../src/kafka/brokers.ts';
 import { createKafka } from '../../src/kafka/client.ts';
-import { silent, until } from '../support/services.ts';
+import { silent, until } from '../support/kafka-and-postgres.ts';
 
 setDefaultTimeout(60_000);
 

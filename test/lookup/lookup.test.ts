@@ -6,7 +6,7 @@ import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { testDatabase, until } from '../support/services.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;

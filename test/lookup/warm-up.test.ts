@@ -7,8 +7,8 @@ import { createWarmUp, keepWarm } from '../../src/lookup/warm-up.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
-import { silent, testDatabase, until } from '../support/services.ts';
 
 const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
 const jsonOf = (uid: string) => `{"order_uid":"${uid}"}`;

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { createKafka } from '../../src/kafka/client.ts';
 import { toInstant } from '../../src/order/instant.ts';
 import type { Order } from '../../src/order/order.ts';
+import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
-import { brokers, silent, testDatabase, topicName, until } from '../support/services.ts';
 
 const folder = join(import.meta.dir, '../../../shared/orders');
 const files = ['reference-producer-500.ndjson', 'model.json'].map((name) => join(folder, name));

@@ -6,9 +6,9 @@ import { startConsumerThread } from '../../src/ingest/thread.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
+import { brokers, silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
-import { brokers, silent, testDatabase, until } from '../support/services.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 // Each starts a process or two, and groups form in seconds.

@@ -1,9 +1,9 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { type Connection, connect } from '../support/raw-http.ts';
-import { testDatabase, until } from '../support/services.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 // Six processes start.

@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { brokers, testDatabase } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
-import { brokers, testDatabase } from '../support/services.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(90_000);

@@ -11,10 +11,10 @@ import { openTracing, type SpanOptions, type Tracing } from '../../src/observabi
 import { traceStore } from '../../src/postgres/traced-store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { startCollector } from '../support/collector.ts';
+import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
-import { brokers, silent, testDatabase, topicName, until } from '../support/services.ts';
 
 const root = join(import.meta.dir, '../..');
 

@@ -7,7 +7,7 @@ import { migrate } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { silent, testDatabase, until } from '../support/services.ts';
+import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 setDefaultTimeout(60_000);
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { openDatabase, poolOf } from '../../src/postgres/pool.ts';
-import { testDatabase, until } from '../support/services.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 test('a pool tells how many connections are busy, and how many queries wait', async () => {
   await using database = await testDatabase({ migrated: false });

@@ -4,7 +4,7 @@ import { reasonOf } from '../../src/observability/error-reason.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { testDatabase, until } from '../support/services.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(60_000);

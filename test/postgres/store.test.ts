@@ -7,7 +7,7 @@ import { createStore, isRefused } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { anyOrder } from '../support/any-order.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { testDatabase } from '../support/services.ts';
+import { testDatabase } from '../support/kafka-and-postgres.ts';
 
 setDefaultTimeout(60_000);
 const isWhole = async (sql: postgres.Sql) => {

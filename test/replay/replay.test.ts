@@ -4,8 +4,8 @@ import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { readCommand } from '../../src/replay/options.ts';
 import { planMoves } from '../../src/replay/plan.ts';
+import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
-import { brokers, testDatabase, until } from '../support/services.ts';
 
 setDefaultTimeout(90_000);
 

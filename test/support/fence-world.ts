@@ -11,7 +11,7 @@ import { createServiceState } from '../../src/observability/service-state.ts';
 import { parseOrder } from '../../src/order/order.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
-import { silent, type testDatabase } from './services.ts';
+import { silent, type testDatabase } from './kafka-and-postgres.ts';
 
 /** `before`: it fails and has done nothing. `after`: it is done, and the answer is lost. */
 export type Fault = 'none' | 'before' | 'after';

@@ -1,6 +1,6 @@
 import { createKafka } from '../../src/kafka/client.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
-import { brokers, silent, testDatabase, topicName } from './services.ts';
+import { brokers, silent, testDatabase, topicName } from './kafka-and-postgres.ts';
 
 /** A database and topics of a program's own, and how it is told of them. */
 export const openWorld = async () => {

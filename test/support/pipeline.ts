@@ -12,7 +12,7 @@ import { ensureTopics } from '../../src/kafka/topics.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
-import { brokers, silent, testDatabase, topicName, until } from './services.ts';
+import { brokers, silent, testDatabase, topicName, until } from './kafka-and-postgres.ts';
 
 export const kafkaClient = async (addresses?: string[]) =>
   createKafka({ brokers: addresses ?? (await brokers()), ssl: false, sasl: undefined }, 'test', silent);

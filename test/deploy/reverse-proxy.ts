@@ -13,7 +13,7 @@ const image = /image: (haproxy:\S+)/.exec(await Bun.file(join(root, 'docker-comp
  * Listens on a port of its own. The replicas are on addresses of this machine, all on `port`, and change whenever
  * `addresses` does, as the containers of a service do. `changes` to the configuration are those that save time.
  */
-export const startProxy = async (options: {
+export const startReverseProxy = async (options: {
   port: number;
   addresses: string[];
   changes?: Record<string, string>;

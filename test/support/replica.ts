@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { until } from '../support/until.ts';
+import { until } from './until.ts';
 
 export type Replica = Awaited<ReturnType<typeof startReplica>>;
 
