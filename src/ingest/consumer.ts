@@ -3,9 +3,9 @@ import { backoff, sleep, waitAtMost } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';
+import type { Batch } from './batch.ts';
 import type { CommitState } from './commit-state.ts';
 import { type Fence, fenceOf } from './fence.ts';
-import type { Batch } from './ingest.ts';
 import { createPartitionQueues, type PartitionQueues } from './partition-queues.ts';
 import type { Positions } from './positions.ts';
 

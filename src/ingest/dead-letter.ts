@@ -1,17 +1,9 @@
-import type { IHeaders, Kafka, KafkaMessage } from 'kafkajs';
+import type { IHeaders, Kafka } from 'kafkajs';
 import { header } from '../kafka/headers.ts';
-import type { Unreadable } from '../kafka/record-batches.ts';
+import type { Message } from '../kafka/message.ts';
 import { createSender } from '../kafka/sender.ts';
 
-/** A message as it came, with its place. */
-export type Message = Pick<KafkaMessage, 'key' | 'value' | 'headers' | 'timestamp' | 'offset'> & {
-  topic: string;
-  partition: number;
-  /** In place of the messages of a batch that cannot be read; then there is no value. */
-  unreadable?: Unreadable;
-};
-
-/** Why a message is not an order that could be stored. `error` is the class of the reason, `reason` one line. */
+/** A message that could not be stored as an order, and why. `error` is the class of the reason, `reason` one line. */
 export type DeadLetter = {
   message: Message;
   stage: 'parse' | 'validate' | 'store';
@@ -19,26 +11,18 @@ export type DeadLetter = {
   reason: string;
 };
 
-/** What tells a message from another one that had the same offset before its topic was made anew. */
-export const digestOf = ({ key, value, timestamp }: Message): string => {
-  const hasher = new Bun.CryptoHasher('sha256').update(timestamp);
-  for (const part of [key, value])
-    hasher.update(part === null ? ' none ' : ` ${part.length} `).update(part ?? '');
-  return hasher.digest('base64');
-};
-
 type Options = {
   kafka: Kafka;
   topic: string;
-  /** Lets the topic take a batch of so many bytes. */
-  makeRoom: (bytes: number) => Promise<unknown>;
+  /** Raises the limit of the topic, so that it accepts a batch of `bytes`. */
+  raiseLimit: (bytes: number) => Promise<unknown>;
 };
 
 /**
- * Sends what cannot be stored to the dead-letter topic: key, value, headers and timestamp as they came, and the headers
- * by which Kafka Connect tells where a letter comes from and why. Must be connected first.
+ * Sends messages to the dead-letter topic: key, value, headers and timestamp unchanged, and Kafka Connect's headers for the
+ * origin and the reason. Must be connected first.
  */
-export const createDeadLetters = ({ kafka, topic, makeRoom }: Options) =>
+export const createDeadLetters = ({ kafka, topic, raiseLimit }: Options) =>
   createSender<DeadLetter>({
     kafka,
     topic,
@@ -49,7 +33,7 @@ export const createDeadLetters = ({ kafka, topic, makeRoom }: Options) =>
       headers: { ...message.headers, ...reasonHeaders(message, why) } as IHeaders,
     }),
     async onTooLarge(_, bytes) {
-      await makeRoom(bytes);
+      await raiseLimit(bytes);
       return true;
     },
   });

@@ -1,7 +1,8 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Batch } from './batch.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import { type Fence, fenceReasons } from './fence.ts';
-import type { Batch, Outcome } from './ingest.ts';
+import type { Outcome } from './ingest.ts';
 import type { KnownOffsets } from './lag.ts';
 import { type StartOffset, startReasons } from './start-offset.ts';
 
@@ -35,7 +36,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
     help: 'Record batches that could not be decoded; each became one dead letter without a value',
     registers,
   });
-  const lettered = new Counter({
+  const lettersBefore = new Counter({
     name: 'orders_dead_letters_deduplicated_total',
     help: 'Messages read again that already had a dead letter, so none was sent',
     registers,
@@ -139,7 +140,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
         letters.inc({ stage });
         if (message.unreadable) unreadable.inc();
       }
-      lettered.inc(outcome.lettered);
+      lettersBefore.inc(outcome.lettersBefore);
       batchMessages.observe(messages.length);
       batchSeconds.observe(seconds);
       const now = Date.now();

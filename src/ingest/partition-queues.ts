@@ -1,10 +1,10 @@
 import type { EachBatchPayload, Batch as Fetched } from 'kafkajs';
 import { sleep, waitAtMost } from '../async/retry.ts';
+import type { Message } from '../kafka/message.ts';
 import type { Log } from '../observability/log.ts';
 import type { StoredOffset } from '../postgres/offsets.ts';
-import type { Message } from './dead-letter.ts';
+import type { Batch } from './batch.ts';
 import { createFenceError } from './fence.ts';
-import type { Batch } from './ingest.ts';
 
 /** A batch goes to PostgreSQL in one round trip: at most so many messages, and no more once it has so many bytes. */
 const batchMessages = 500;

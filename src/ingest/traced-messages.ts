@@ -1,10 +1,11 @@
-import type { IHeaders } from 'kafkajs';
+import { textOf } from '../kafka/headers.ts';
+import type { Message } from '../kafka/message.ts';
 import type { TraceHeaders, Tracing } from '../observability/tracing/tracing.ts';
 import type { Group } from '../postgres/offsets.ts';
-import type { DeadLetters, Message } from './dead-letter.ts';
-import type { createIngest } from './ingest.ts';
+import type { DeadLetters } from './dead-letter.ts';
+import type { Ingest } from './ingest.ts';
 
-/** Messages of Kafka: where a trace leaves a process, and where it enters the next. */
+/** Spans of sending to Kafka and of processing batches. Traces pass from process to process in the headers of messages. */
 
 const sending = (topic: string, messages: number) => ({
   name: `send ${topic}`,
@@ -20,7 +21,7 @@ const sending = (topic: string, messages: number) => ({
 
 type Send<M, T> = (batch: M[]) => Promise<T>;
 
-/** A span for each batch that is sent, which every message of it carries in its headers; it has no others. */
+/** A span for each batch that is sent. Its messages get the headers of the trace, which replace any others. */
 export const traceSend =
   (topic: string) =>
   <M extends object, T>(tracing: Tracing, send: Send<M, T>): Send<M, T> =>
@@ -30,19 +31,14 @@ export const traceSend =
       return send(batch.map((message) => ({ ...message, headers })));
     });
 
-/** A span for the letters of a batch. Their headers are left as they came, and so say what trace the message began in. */
+/** A span for the dead letters of a batch. They keep their headers, and so the trace in which the message was produced. */
 export const traceDeadLetters =
   (topic: string) =>
   (tracing: Tracing, letters: DeadLetters): DeadLetters => ({
     send: (batch) => tracing.span(sending(topic, batch.length), () => letters.send(batch)),
   });
 
-type Ingest = ReturnType<typeof createIngest>;
-
-/**
- * A span for each batch, within the trace of its first message that has one that is sampled, and with links to those of
- * the others.
- */
+/** A span for each batch, in the trace of the first message with a sampled one, and with links to the traces of the others. */
 export const traceIngest =
   ({ groupId, topic }: Group) =>
   (tracing: Tracing, ingest: Ingest): Ingest =>
@@ -59,7 +55,7 @@ export const traceIngest =
       'messaging.kafka.offset': Number(messages[0]?.offset ?? from),
     };
     return tracing.span(
-      { name: `process ${topic}`, kind: 'consumer', attributes, from: cameWith(messages) },
+      { name: `process ${topic}`, kind: 'consumer', attributes, from: traceHeadersOf(messages) },
       async (span) => {
         const outcome = await ingest(batch, signal);
         span.set({
@@ -72,14 +68,11 @@ export const traceIngest =
     );
   };
 
-function* cameWith(messages: readonly Message[]): Generator<TraceHeaders> {
+function* traceHeadersOf(messages: readonly Message[]): Generator<TraceHeaders> {
   for (const { headers } of messages) {
-    const traceparent = textOf(headers?.traceparent);
+    const traceparent = textOf(headers, 'traceparent');
     if (traceparent === undefined) continue;
-    const tracestate = textOf(headers?.tracestate);
+    const tracestate = textOf(headers, 'tracestate');
     yield { traceparent, ...(tracestate !== undefined && { tracestate }) };
   }
 }
-
-/** A header's value, or the last one if a message has it more than once. */
-const textOf = (held: IHeaders[string]) => (Array.isArray(held) ? held.at(-1) : held)?.toString();

@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import { createBrokers } from '../kafka/brokers.ts';
 import { createKafka } from '../kafka/client.ts';
+import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { ensureTopics } from '../kafka/topics.ts';
 import { createLog } from '../observability/log.ts';
@@ -15,10 +16,11 @@ import { openDatabase } from '../postgres/pool.ts';
 import { addPoolMetrics } from '../postgres/pool-metrics.ts';
 import { createStore } from '../postgres/store.ts';
 import { traceStore } from '../postgres/traced-store.ts';
+import type { Batch } from './batch.ts';
 import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
-import { createDeadLetters, type Message } from './dead-letter.ts';
-import { type Batch, createIngest } from './ingest.ts';
+import { createDeadLetters } from './dead-letter.ts';
+import { createIngest } from './ingest.ts';
 import { watchOffsets } from './lag.ts';
 import { createConsumerMetrics } from './metrics.ts';
 import { createNotice } from './notice.ts';
@@ -63,7 +65,7 @@ const start = async (settings: ConsumerSettings) => {
   const deadLetters = createDeadLetters({
     kafka,
     topic: deadLetterTopic,
-    makeRoom: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, log),
+    raiseLimit: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, log),
   });
 
   const tellState = () =>

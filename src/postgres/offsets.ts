@@ -14,10 +14,16 @@ export type Group = { groupId: string; topic: string };
  * `nextClaim`, so a member proves with it that its last write is in this very database, and that nobody has written since.
  * The same step may be tried again when its answer was lost.
  */
-export type Step = Group & { partition: number; from: bigint; to: bigint; claim: string; nextClaim: string };
+export type FencedRange = Group & {
+  partition: number;
+  from: bigint;
+  to: bigint;
+  claim: string;
+  nextClaim: string;
+};
 
 /** A message that has a dead letter, by its offset and `digestOf` it. */
-export type Lettered = { offset: string; digest: string };
+export type DeadLettered = { offset: string; digest: string };
 
 export type StoredOffset = {
   /** Unset until it is known where to begin. */
@@ -101,7 +107,7 @@ export const createOffsets = (sql: Sql) => ({
    * Moves the stored offset, and remembers the letters of its range. False, and nothing is written, if the stored offset is
    * not where the range begins, or the claim is another one.
    */
-  async move(step: Step, letters: readonly Lettered[] = []): Promise<boolean> {
+  async move(step: FencedRange, letters: readonly DeadLettered[] = []): Promise<boolean> {
     const rows = await sql.unsafe(
       `with moved as (
         update consumed_offsets set next_offset = $5, claim = $7
@@ -115,7 +121,7 @@ export const createOffsets = (sql: Sql) => ({
       )
       select from moved`,
       [
-        ...stepParameters(step),
+        ...rangeParameters(step),
         letters.map(({ offset }) => offset) as never,
         letters.map(({ digest }) => digest) as never,
       ],
@@ -165,7 +171,11 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /** Those of the messages that have a dead letter, by offset. */
-  async lettered(topic: string, partition: number, messages: readonly Lettered[]): Promise<Set<string>> {
+  async findDeadLettered(
+    topic: string,
+    partition: number,
+    messages: readonly DeadLettered[],
+  ): Promise<Set<string>> {
     const rows = await sql.unsafe<{ message_offset: string }[]>(
       `select message_offset from dead_lettered_messages
         join unnest($3::bigint[], $4::text[]) as asked (message_offset, digest) using (message_offset, digest)
@@ -192,7 +202,7 @@ const targetParameters = ({ groupId, topic }: Group, targets: readonly Target[])
 ];
 
 /** $1 to $7 of a statement that makes a step. */
-export const stepParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: Step) => [
+export const rangeParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: FencedRange) => [
   groupId,
   topic,
   partition,

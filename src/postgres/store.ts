@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres';
 import type { Order, OrderUid } from '../order/order.ts';
-import { type Step, stepParameters } from './offsets.ts';
+import { type FencedRange, rangeParameters } from './offsets.ts';
 
 /**
  * Orders in PostgreSQL. Every SQL query for orders is in this file.
@@ -172,14 +172,14 @@ const drawnNumbers = ['orders_id_key', 'items_pkey'];
  * PostgreSQL refused the content of an order: a data error, a constraint, or a trigger that raised.
  * Anything else is the state of the service, and the same orders can be stored later.
  */
-export const isRefused = (error: unknown): boolean => {
+export const isDataError = (error: unknown): boolean => {
   const { code, constraint_name: constraint } = (error ?? {}) as { code?: unknown; constraint_name?: string };
   if (typeof code !== 'string' || !/^(22|23)[0-9A-Z]{3}$|^P0001$/.test(code)) return false;
   return !drawnNumbers.includes(constraint ?? '');
 };
 
 /** `isMoved`: the stored offset is at the end of the range now. */
-export type Saved = { fresh: Set<OrderUid>; isMoved: boolean };
+export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 
 export const createStore = (sql: Sql) => ({
   /**
@@ -198,15 +198,15 @@ export const createStore = (sql: Sql) => ({
    * and the step's claim holds. With `isWhole` the orders are all that is in the range: if all of them are new, the stored
    * offset is moved as well.
    */
-  async saveBatch(orders: readonly Order[], step: Step, isWhole: boolean): Promise<Saved | undefined> {
+  async saveBatch(orders: readonly Order[], step: FencedRange, isWhole: boolean): Promise<Saved | undefined> {
     const rows = await sql.unsafe<{ order_uid: OrderUid | null; next_offset: string }[]>(
       saveFenced,
-      [...toColumns(orders), ...stepParameters(step), isWhole ? orders.length : -1] as never[],
+      [...toColumns(orders), ...rangeParameters(step), isWhole ? orders.length : -1] as never[],
       { prepare: true },
     );
     if (!rows[0]) return undefined;
     const isMoved = BigInt(rows[0].next_offset) === step.to;
-    return { fresh: new Set(rows.flatMap(({ order_uid }) => order_uid ?? [])), isMoved };
+    return { inserted: new Set(rows.flatMap(({ order_uid }) => order_uid ?? [])), isMoved };
   },
 
   /** The order as JSON text, or undefined. */

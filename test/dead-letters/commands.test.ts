@@ -35,7 +35,7 @@ const openLetters = async (addresses?: string[]) => {
   const letters = createDeadLetters({
     kafka,
     topic: topics.deadLetterTopic,
-    async makeRoom(letterBytes) {
+    async raiseLimit(letterBytes) {
       rooms.push(letterBytes);
       await ensureTopics(kafka, { ...topics, letterBytes }, silent);
     },

@@ -144,7 +144,7 @@ test('hostile letters between good ones are named and left, and the good ones ar
   const letters = createDeadLetters({
     kafka: pipeline.kafka,
     topic: pipeline.deadLetterTopic,
-    makeRoom: async () => {},
+    raiseLimit: async () => {},
   });
   await letters.connect();
   const good = Array.from({ length: 3 }, () => buildOrder({ order_uid: crypto.randomUUID() }));

@@ -1,8 +1,9 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 import type { Sql } from 'postgres';
-import type { DeadLetter, Message } from '../../src/ingest/dead-letter.ts';
+import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { createIngest } from '../../src/ingest/ingest.ts';
+import type { Message } from '../../src/kafka/message.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
 import { type Order, parseOrder } from '../../src/order/order.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
@@ -177,7 +178,7 @@ test('an order in a message comes out of the store as it went in', async () => {
         1,
       );
       const outcome = await ingest([messageOf(text), messageOf(order)], never);
-      expect(outcome).toEqual({ stored: [order], duplicates: 1, letters: [], lettered: 0 });
+      expect(outcome).toEqual({ stored: [order], duplicates: 1, letters: [], lettersBefore: 0 });
       expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
     }),
     { numRuns: 100 },
@@ -240,7 +241,7 @@ test('an order that is deleted between two questions is stored after all', async
     stored: [order],
     duplicates: 0,
     letters: [],
-    lettered: 0,
+    lettersBefore: 0,
   });
 });
 

@@ -38,7 +38,7 @@ test('a batch counts what was stored, what was there already, and dead letters b
     stored: [buildOrder()],
     duplicates: 2,
     letters: [letter('parse'), letter('parse'), letter('store')],
-    lettered: 4,
+    lettersBefore: 4,
   };
   const messages = Array(6).fill({ ...message, timestamp: String(Date.now() - 700) });
   batch({ messages }, outcome, 0.03);

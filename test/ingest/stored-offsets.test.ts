@@ -143,8 +143,9 @@ test('offsets that an operator has reset to before are read again, without a sec
   const member = pipeline.join();
   await pipeline.drained(60_000);
   expect(member.starts[0]).toMatchObject({ start: 4n, reason: 'committed-behind', again: 7n });
-  const sum = (name: 'duplicates' | 'lettered') => member.outcomes.reduce((all, one) => all + one[name], 0);
-  expect([sum('duplicates'), sum('lettered')]).toEqual([6, 1]);
+  const sum = (name: 'duplicates' | 'lettersBefore') =>
+    member.outcomes.reduce((all, one) => all + one[name], 0);
+  expect([sum('duplicates'), sum('lettersBefore')]).toEqual([6, 1]);
   expect(await pipeline.letters()).toHaveLength(1);
 });
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type postgres from 'postgres';
 import { type Order, toOrder } from '../../src/order/order.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
-import { createStore, isRefused } from '../../src/postgres/store.ts';
+import { createStore, isDataError } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { anyOrder } from '../support/any-order.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -169,7 +169,7 @@ test('a save that is refused for one order stores none of the others', async () 
     delivery: { ...(orders[3] as Order).delivery, city: 'x'.repeat(101) },
   };
   const error = await store.save([...orders.slice(0, 3), broken, ...orders.slice(4)]).catch((error) => error);
-  expect(isRefused(error)).toBe(true);
+  expect(isDataError(error)).toBe(true);
   expect(await store.newest(10)).toEqual([]);
 });
 
@@ -250,7 +250,7 @@ test('what is the order’s own fault is told from what is the server’s', asyn
     const error = await store.save([buildOrder()]).catch((error) => error);
     await sql.unsafe(undo);
     expect(error).toBeInstanceOf(Error);
-    return isRefused(error);
+    return isDataError(error);
   };
   const check = 'alter table orders drop constraint c';
   expect(await failing('alter table orders add constraint c check (sm_id < 0) not valid', check)).toBe(true);
@@ -274,9 +274,9 @@ test('what is the order’s own fault is told from what is the server’s', asyn
   await sql`select setval(pg_get_serial_sequence('orders', 'id'), max(id), false) from orders`;
   const error = await store.save([buildOrder({ order_uid: 'another-order' })]).catch((error) => error);
   expect(error).toBeInstanceOf(Error);
-  expect(isRefused(error)).toBe(false);
+  expect(isDataError(error)).toBe(false);
   for (const nothing of [undefined, null, new Error('x'), { code: 22001 }, { code: 'ECONNREFUSED' }])
-    expect(isRefused(nothing)).toBe(false);
+    expect(isDataError(nothing)).toBe(false);
 });
 
 test('a server that is away is an error at once, and no order’s fault', async () => {
@@ -284,7 +284,7 @@ test('a server that is away is an error at once, and no order’s fault', async 
   const error = await createStore(sql)
     .ping()
     .catch((error) => error);
-  expect(isRefused(error)).toBe(false);
+  expect(isDataError(error)).toBe(false);
   expect(error).toBeInstanceOf(Error);
   await sql.end({ timeout: 1 });
 });

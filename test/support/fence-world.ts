@@ -79,7 +79,11 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const process = createIngest({
       group,
       store: { saveBatch: held(store.saveBatch), findAll: held(store.findAll) },
-      offsets: { move: held(offsets.move), read: held(offsets.read), lettered: held(offsets.lettered) },
+      offsets: {
+        move: held(offsets.move),
+        read: held(offsets.read),
+        findDeadLettered: held(offsets.findDeadLettered),
+      },
       deadLetters: {
         send: held(async (sent: readonly DeadLetter[]) => {
           for (const { message } of sent) letters.add(`${began}/${message.partition}/${message.offset}`);

@@ -1,10 +1,11 @@
 /** The way of a message in the tests: a topic, a group and a database of their own, and consumers between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
+import type { Batch } from '../../src/ingest/batch.ts';
 import { createCommitState } from '../../src/ingest/commit-state.ts';
 import { createConsumer } from '../../src/ingest/consumer.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import type { Fence } from '../../src/ingest/fence.ts';
-import { type Batch, createIngest, type Outcome } from '../../src/ingest/ingest.ts';
+import { createIngest, type Outcome } from '../../src/ingest/ingest.ts';
 import { createPositions } from '../../src/ingest/positions.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
@@ -124,7 +125,7 @@ export const openPipeline = async ({
       const deadLetters = createDeadLetters({
         kafka,
         topic: deadLetterTopic,
-        makeRoom: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, silent),
+        raiseLimit: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, silent),
       });
       const postgres = createServiceState('PostgreSQL', silent);
       const ingest = createIngest({

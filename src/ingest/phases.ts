@@ -1,0 +1,118 @@
+import { retry } from '../async/retry.ts';
+import { digestOf } from '../kafka/message.ts';
+import { errorText } from '../observability/error-text.ts';
+import type { ServiceState } from '../observability/service-state.ts';
+import { type Order, toOrder } from '../order/order.ts';
+import type { DeadLettered, Group, Offsets } from '../postgres/offsets.ts';
+import { isDataError, type Store } from '../postgres/store.ts';
+import { type Batch, type Entry, isSameAsFirst, type OrderEntry, reject } from './batch.ts';
+import type { DeadLetter, DeadLetters } from './dead-letter.ts';
+import { createFencedWrite } from './fenced-write.ts';
+
+export type Services = {
+  group: Group;
+  store: Pick<Store, 'saveBatch' | 'findAll'>;
+  offsets: Pick<Offsets, 'move' | 'read' | 'findDeadLettered'>;
+  deadLetters: DeadLetters;
+  postgres: ServiceState;
+  kafka: ServiceState;
+};
+
+/** The phases of a batch that need PostgreSQL or Kafka. All reject when `signal` is aborted; those that write, also with a fence. */
+export const createPhases = (services: Services, batch: Batch, signal: AbortSignal) => {
+  const { group, store, offsets, deadLetters, postgres, kafka } = services;
+
+  /** Repeats the query until PostgreSQL answers. Rejects with a data error, as that would come again. */
+  const query = async <T>(run: () => Promise<T>): Promise<T> => {
+    const answer = await retry(run, { signal, isFinal: isDataError, failed: postgres.markDown });
+    postgres.markUp();
+    return answer;
+  };
+  const writeFenced = createFencedWrite({ group, offsets, query }, batch);
+
+  /**
+   * Inserts the orders that are not stored yet; the entries of the others stay pending. After a data error it halves the list
+   * until the orders at fault are found, and rejects those. The order_uids must differ. `isWhole`: nothing else is in the
+   * range; the stored offset moves to its end if all orders are new. Returns whether it has moved.
+   */
+  const insert = async (entries: readonly OrderEntry[], isWhole: boolean): Promise<boolean> => {
+    const orders = entries.map(({ order }) => order);
+    try {
+      const saved = await writeFenced((range) => store.saveBatch(orders, range, isWhole));
+      for (const entry of entries)
+        if (!saved || saved.inserted.has(entry.order.order_uid)) entry.state = 'inserted';
+      return saved?.isMoved ?? true;
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+      postgres.markUp();
+      const [entry] = entries;
+      if (entry && entries.length === 1) {
+        reject(entry, 'PostgresError', errorText(error));
+        return false;
+      }
+      const middle = Math.ceil(entries.length / 2);
+      await insert(entries.slice(0, middle), false);
+      await insert(entries.slice(middle), false);
+      return false;
+    }
+  };
+
+  /**
+   * Compares the orders that were not inserted with those that are stored: the same order is a duplicate, another one under its
+   * order_uid is rejected. An entry stays pending when its first was rejected, or when no order is stored: that may have been
+   * deleted since, or a trigger drops it. An order that was missing twice is rejected.
+   */
+  const compare = async (entries: readonly OrderEntry[]): Promise<void> => {
+    const rest: OrderEntry[] = [];
+    for (const entry of entries) {
+      const { state, first } = entry;
+      if (state !== 'pending' || first?.state === 'rejected') continue;
+      if (first?.state === 'inserted' && isSameAsFirst(entry)) entry.state = 'duplicate';
+      else rest.push(entry);
+    }
+    if (rest.length === 0) return;
+    const documents = await query(() => store.findAll(rest.map(({ order }) => order.order_uid)));
+    for (const entry of rest) {
+      const document = documents.get(entry.order.order_uid);
+      if (document !== undefined && isDocumentOf(entry.order, document)) entry.state = 'duplicate';
+      else if (document !== undefined) reject(entry, 'OrderConflict', conflict);
+      else if (entry.wasMissing) reject(entry, 'OrderMissing', missing);
+      else entry.wasMissing = entry.first === entry;
+    }
+  };
+
+  /** Sends the dead letters that no earlier attempt has sent. Returns their digests, which `moveOffset` stores. */
+  const deadLetter = async (entries: readonly Entry[]): Promise<DeadLettered[]> => {
+    const rejected = entries.filter(({ state }) => state === 'rejected');
+    if (rejected.length === 0) return [];
+    const digests = rejected.map(({ message }) => ({ offset: message.offset, digest: digestOf(message) }));
+    const known = await query(() => offsets.findDeadLettered(group.topic, batch.partition, digests));
+    const letters: DeadLetter[] = [];
+    for (const entry of rejected) {
+      if (known.has(entry.message.offset)) entry.state = 'rejected-before';
+      else if (entry.letter) letters.push(entry.letter);
+    }
+    if (letters.length > 0) {
+      await retry(() => deadLetters.send(letters), { signal, failed: kafka.markDown });
+      kafka.markUp();
+    }
+    return digests.filter(({ offset }) => !known.has(offset));
+  };
+
+  /** Moves the stored offset to the end of the range. */
+  const moveOffset = (letters: readonly DeadLettered[]) =>
+    writeFenced(async (range) => (await offsets.move(range, letters)) || undefined);
+
+  return { insert, compare, deadLetter, moveOffset };
+};
+
+const missing = 'PostgreSQL did not take the order and has none under this order_uid';
+const conflict = 'a different order is stored under this order_uid';
+
+const isDocumentOf = (order: Order, document: string) => {
+  const text = JSON.stringify(order);
+  if (text === document) return true;
+  // The texts differ only if the orders do, unless the document was written by hand or by another version.
+  const stored = toOrder(JSON.parse(document));
+  return 'order' in stored && JSON.stringify(stored.order) === text;
+};
