@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Glob } from 'bun';
 import { settings } from '../../src/config/settings.ts';
 import {
   documents,
@@ -40,7 +41,7 @@ test('the documents give commands no option that they do not have', async () => 
     missingOptions('`bun run replay --nothing --from 2h --fix`, `bun run producer --rate 1`', known),
   ).toEqual(['scripts/replay.ts --nothing', 'scripts/replay.ts --fix']);
   expect(faults((text) => missingOptions(text, known))).toEqual([]);
-});
+}, 30_000);
 
 const settingPrefix =
   /^(KAFKA|DATABASE|REDIS|CACHE|WARMUP|METRICS|ORDER|CONSOLE|LIVE|RATE|TRUSTED|LOG|STOP|DATA|BASE|PUBLIC|ALLOWED)_[A-Z_]+$/;
@@ -111,4 +112,21 @@ test('every test that SECURITY.md names exists', async () => {
     const isNamed = [`'${name}'`, `"${name}"`, `\`${name}\``].some((literal) => source.includes(literal));
     expect([file, name, isNamed]).toEqual([file, name, true]);
   }
+});
+
+test('what docs/troubleshooting.md quotes is what the program says', async () => {
+  const folders = ['src', 'packages/kafka-broker/src'];
+  const files = folders.flatMap((cwd) => [
+    ...new Glob('**/*.ts').scanSync({ cwd: join(root, cwd), absolute: true }),
+  ]);
+  const program = (await Promise.all(files.map((file) => Bun.file(file).text()))).join('\n');
+  const rows = (await readDocument('docs/troubleshooting.md')).match(/^\| `.* \|$/gm) ?? [];
+  const quoted = rows.flatMap((row) => row.split(' | ')[0]?.match(/`[^`]+`/g) ?? []);
+  // The program puts its messages together: only what stands between its variables is looked for.
+  const phrases = quoted
+    .flatMap((text) => text.split(/…|\d+|: |, or |\b(?:PORT|KAFKA_BROKERS|DATABASE_URL|PostgreSQL|PANIC)\b/))
+    .map((text) => text.replace(/^\W+|[\W]+$/g, ''))
+    .filter((text) => text.includes(' '));
+  expect(phrases.length).toBeGreaterThan(30);
+  expect(phrases.filter((phrase) => !program.includes(phrase))).toEqual([]);
 });
