@@ -101,8 +101,8 @@ const start = async (run: Run) => {
     redis,
     store: standby ?? store,
     // Where a standby answers, an answer says nothing of the primary.
-    worked: standby ? undefined : postgres.markUp,
-    failed: postgres.markDown,
+    onSuccess: standby ? undefined : postgres.markUp,
+    onFailure: postgres.markDown,
   });
   const isEmbedded = config.brokers === null;
   const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;

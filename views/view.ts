@@ -25,7 +25,7 @@ export type Finding =
   | { state: 'empty'; given: '' }
   | { state: 'found'; given: string; order: Order; source: Source }
   | { state: 'notFound' | 'malformed'; given: string }
-  | { state: 'unavailable'; given: string; retryAfter: number };
+  | { state: 'unavailable'; given: string; retryAfterSeconds: number };
 
 /** The page with an order on it; this link can be shared. Relative, as every link here: the page may lie below a path. */
 export const linkTo = (uid: string) => (uid === '' ? './' : `./?uid=${encodeURIComponent(uid)}`);

@@ -1,5 +1,6 @@
 import { type AnyElysia, Elysia } from 'elysia';
-import { type Lookup, Unavailable } from '../lookup/lookup.ts';
+import type { Lookup } from '../lookup/lookup.ts';
+import { Unavailable } from '../lookup/order-query.ts';
 import type { Log } from '../observability/log.ts';
 import type { Client } from './client.ts';
 import { createDocs } from './docs.ts';

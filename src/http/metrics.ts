@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres';
 import { AggregatorRegistry, type MetricObject, Registry } from 'prom-client';
 import type { ConsumerThread } from '../ingest/thread.ts';
-import { addLookupMetrics, type LookupSources } from '../lookup/metrics.ts';
+import { addLookupMetrics, type LookupSources, lookupDurations } from '../lookup/metrics.ts';
 import { addProcessMetrics } from '../observability/metrics/process.ts';
 import { createReadings } from '../observability/metrics/reading.ts';
 import { addThreadMetrics } from '../observability/metrics/thread.ts';
@@ -48,7 +48,7 @@ export const createMetrics = ({ sql, connections, health, consumers, lookups }: 
     async read(): Promise<string> {
       const own = [registry, main].map((one) => one.getMetricsAsJSON() as unknown as Promise<MetricObject[]>);
       const all = await Promise.all([...own, ...consumers.map((consumer) => consumer.metrics())]);
-      const counted = lookups ? [lookups.lookup.durations(), ...lookups.requests.metrics()] : [];
+      const counted = lookups ? [lookupDurations(lookups), ...lookups.requests.metrics()] : [];
       return AggregatorRegistry.aggregate([...all, counted]).metrics();
     },
     stop,

@@ -1,9 +1,13 @@
-import { type Answer, type Lookup, type Step, Unavailable } from '../lookup/lookup.ts';
+import type { Answer, Lookup, Step } from '../lookup/lookup.ts';
+import { Unavailable } from '../lookup/order-query.ts';
 import type { EncodedOrder } from '../order/encoded-order.ts';
 import { isOrderUid } from '../order/order.ts';
 import { toProblem } from './problem.ts';
 import { requestIdFrom } from './request-id.ts';
 import { dataHeaders } from './security-headers.ts';
+
+/** The answer to a cache hit, but for what differs by request: to clone it costs half of making another. `head` is the response's. */
+type Prepared = { response: Response; head: Headers; timing: string };
 
 /** `GET /order/:uid`: exactly the order, or a problem; and where the answer came from. */
 export const createOrderRoute = (lookup: Lookup) => {
@@ -12,7 +16,7 @@ export const createOrderRoute = (lookup: Lookup) => {
 
   /** From memory. Each of these lines is a part of a hit's time that can be measured. */
   const hit = ({ headers }: Request, document: EncodedOrder, [step]: readonly Step[]) => {
-    const prepared = document.prepared ?? prepare(document);
+    const prepared = (document.prepared as Prepared | undefined) ?? prepare(document);
     const { response, head } = prepared;
     const timing = timingOf(step as Step);
     if (timing !== prepared.timing) {
@@ -26,8 +30,9 @@ export const createOrderRoute = (lookup: Lookup) => {
   const prepare = (document: EncodedOrder) => {
     const headers = { ...foundHeaders, etag: document.etag, 'cache-status': 'memory; hit' };
     const response = new Response(document.body, { headers });
-    document.prepared = { response, head: response.headers, timing: '' };
-    return document.prepared;
+    const prepared: Prepared = { response, head: response.headers, timing: '' };
+    document.prepared = prepared;
+    return prepared;
   };
 
   const found = ({ headers: asked }: Request, document: EncodedOrder, steps: readonly Step[]) => {
@@ -71,7 +76,7 @@ const malformed = (request: Request) =>
     detail: 'An order number has 10 to 50 characters, none of them NUL, percent-encoded in UTF-8.',
   });
 
-export const unavailable = (request: Request, { retryAfter }: Unavailable) =>
+export const unavailable = (request: Request, { retryAfterSeconds }: Unavailable) =>
   toProblem(
     request,
     {
@@ -79,7 +84,7 @@ export const unavailable = (request: Request, { retryAfter }: Unavailable) =>
       title: 'Cannot tell now',
       detail: 'The database does not answer. Please try again shortly.',
     },
-    { 'retry-after': String(retryAfter) },
+    { 'retry-after': String(retryAfterSeconds) },
   );
 
 const decode = (text: string): string | undefined => {
@@ -108,8 +113,8 @@ const cacheStatus = (steps: readonly Step[]) => {
 const thousandths = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, '0'));
 
 /** In ms, to the µs. */
-const timingOf = ({ tier, duration }: Step) => {
-  const microseconds = Math.round(duration * 1000);
+const timingOf = ({ tier, durationMs }: Step) => {
+  const microseconds = Math.round(durationMs * 1000);
   return `${tier};dur=${Math.trunc(microseconds / 1000)}.${thousandths[microseconds % 1000]}`;
 };
 

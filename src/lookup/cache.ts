@@ -2,14 +2,14 @@ import type { EncodedOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 
 /**
- * A bounded store of orders, first in, first out: it never holds more than its limit, and what entered first leaves
- * first, however often it was read. Orders are immutable, so what it holds is never out of date.
+ * A bounded FIFO cache of orders: it never holds more than its limit, and evicts the order that was inserted first, however often
+ * it was read. Orders are immutable, so a cached order is never stale.
  */
 export type OrderCache = {
-  /** Undefined when it does not hold the order, or cannot tell. Never rejects. */
+  /** Undefined on a miss, and while the cache is down. Never rejects. */
   get(uid: OrderUid): EncodedOrder | undefined | Promise<EncodedOrder | undefined>;
-  /** Enters the order, unless it is in; the oldest leaves if there is no room. Never rejects. */
+  /** Inserts the order, unless it is there, and evicts the oldest where there is no room. Never rejects. */
   put(uid: OrderUid, document: EncodedOrder): void | Promise<void>;
-  /** How many orders it holds; undefined when it cannot tell. */
+  /** Orders that it holds; undefined while it is down. */
   size(): number | Promise<number | undefined>;
 };

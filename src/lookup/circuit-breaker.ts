@@ -1,102 +1,102 @@
 import { createDeadline } from '../async/deadline.ts';
 
-/** Failures in a row after which a service is left alone. */
-const failuresAtMost = 3;
-/** For how long, in ms: the first time, and at most; it doubles each time while the service does not stay well. */
-const pauseFirst = 500;
-const pauseAtMost = 10_000;
+/** Failures in a row that open the circuit. */
+const failuresToOpen = 3;
+/** The first cool-down; each further one is twice as long, until the service has stayed up for `longestCooldownMs`. */
+const firstCooldownMs = 500;
+const longestCooldownMs = 10_000;
 
-const unanswered = Promise.resolve(undefined);
-const itself = (answer: unknown) => answer;
-
-export type Breaker = ReturnType<typeof createBreaker>;
+const rejected = Promise.resolve(undefined);
+const identity = (answer: unknown) => answer;
 
 type Options = {
-  /** An answer that takes longer is a failure, in ms. */
-  within: number;
-  /** Told each time the service comes to be left alone, with the last failure. */
-  opened: (error: unknown) => void;
-  /** Told of each answer. */
-  answered?: () => void;
+  /** A call that takes longer is a failure. */
+  timeoutMs: number;
+  /** Called each time the circuit opens, with the last failure. */
+  onOpen: (error: unknown) => void;
+  /** Called after each call that succeeded. */
+  onSuccess?: () => void;
   now?: () => number;
 };
 
 /**
- * Asks a service that may be in trouble. After three failures in a row it is left alone for a pause; then
- * one question is let through, and its outcome decides.
+ * Calls a service that may be in trouble. Closed: calls go through. Open, after three failures in a row: calls are rejected
+ * until the cool-down ends. Half-open after that: one call goes through, and its outcome closes or opens the circuit.
  */
-export const createBreaker = ({
-  within,
-  opened,
-  answered = () => {},
+export const createCircuitBreaker = ({
+  timeoutMs,
+  onOpen,
+  onSuccess = () => {},
   now = () => performance.now(),
 }: Options) => {
-  const deadline = createDeadline(within);
+  const deadline = createDeadline(timeoutMs);
   let failures = 0;
-  let failuresInAll = 0;
-  let pause = pauseFirst;
-  let askAgainAt = 0;
-  let wellSince = Number.NEGATIVE_INFINITY;
-  let probe: symbol | undefined;
+  let totalFailures = 0;
+  let cooldownMs = firstCooldownMs;
+  let retryAt = 0;
+  let closedSince = Number.NEGATIVE_INFINITY;
+  /** The one call that is in flight while half-open. */
+  let trial: symbol | undefined;
 
-  const isOpen = () => failures >= failuresAtMost && (probe !== undefined || now() < askAgainAt);
+  const isClosed = () => failures < failuresToOpen;
 
-  const failed = (question: symbol | undefined, error: unknown) => {
-    failuresInAll++;
-    const isProbe = question !== undefined && question === probe;
-    // What was asked before it was left alone says nothing new.
-    if (failures >= failuresAtMost && !isProbe) return;
-    probe = undefined;
+  const fail = (call: symbol | undefined, error: unknown) => {
+    totalFailures++;
+    const isTrial = call !== undefined && call === trial;
+    // A call from before the circuit opened says nothing new.
+    if (!isClosed() && !isTrial) return;
+    trial = undefined;
     failures++;
-    if (failures < failuresAtMost) return;
-    const isRelapse = isProbe || now() - wellSince < pauseAtMost;
-    pause = isRelapse ? Math.min(pause * 2, pauseAtMost) : pauseFirst;
-    askAgainAt = now() + pause;
-    opened(error);
+    if (isClosed()) return;
+    const isRelapse = isTrial || now() - closedSince < longestCooldownMs;
+    cooldownMs = isRelapse ? Math.min(cooldownMs * 2, longestCooldownMs) : firstCooldownMs;
+    retryAt = now() + cooldownMs;
+    onOpen(error);
   };
 
-  const succeeded = () => {
-    if (failures >= failuresAtMost) wellSince = now();
+  const close = () => {
+    if (!isClosed()) closedSince = now();
     failures = 0;
-    probe = undefined;
+    trial = undefined;
   };
+
+  /** Whether a call would be rejected now: also while half-open, when the one call is in flight. */
+  const isOpen = () => !isClosed() && (trial !== undefined || now() < retryAt);
 
   return {
-    /** Whether a question would not be let through now. */
     isOpen,
-    /** Whether it has answered since it was last left alone. */
-    isWell: () => failures < failuresAtMost,
-    /** Questions that were let through and not answered, since the start. */
-    failures: () => failuresInAll,
+    isClosed,
+    /** Closes the circuit: the service is known to be up again. */
+    close,
+    /** Calls that went through and failed, since the start. */
+    failures: () => totalFailures,
     /**
-     * What `read` makes of the answer, or undefined when none comes in time, or the service is left alone. Neither `question`
-     * nor `read` throws.
+     * Resolves with what `read` makes of the answer; with undefined when the call fails, times out, or is rejected. Neither
+     * `request` nor `read` may throw.
      */
-    ask<T, R = T>(question: () => Promise<T>, read = itself as (answer: T) => R): Promise<R | undefined> {
-      if (isOpen()) return unanswered;
-      const self = failures >= failuresAtMost ? Symbol() : undefined;
-      if (self) probe = self;
-      // By hand, and in one promise, as every lookup in Redis passes here: each more costs it some percent.
+    call<T, R = T>(request: () => Promise<T>, read = identity as (answer: T) => R): Promise<R | undefined> {
+      if (isOpen()) return rejected;
+      const self = isClosed() ? undefined : Symbol();
+      if (self) trial = self;
+      // A single promise, written out: every lookup in Redis passes here, and each further one costs it some percent.
       return new Promise((resolve) => {
-        const fail = (error: unknown) => {
-          failed(self, error);
+        const giveUp = (error: unknown) => {
+          fail(self, error);
           resolve(undefined);
         };
-        const wait = deadline.begin(fail);
-        question().then(
+        const wait = deadline.begin(giveUp);
+        request().then(
           (answer) => {
             if (!deadline.end(wait)) return;
-            succeeded();
-            answered();
+            close();
+            onSuccess();
             resolve(read(answer));
           },
           (error) => {
-            if (deadline.end(wait)) fail(error);
+            if (deadline.end(wait)) giveUp(error);
           },
         );
       });
     },
-    /** It is known to be well again: questions are let through. */
-    reset: succeeded,
   };
 };

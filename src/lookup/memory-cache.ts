@@ -1,16 +1,16 @@
 import type { EncodedOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
 
-/** As `OrderCache`, but at once. */
+/** An `OrderCache` that is synchronous. */
 export type MemoryCache = {
   get(uid: OrderUid): EncodedOrder | undefined;
   put(uid: OrderUid, document: EncodedOrder): void;
   size(): number;
-  /** Orders that have left because there was no room. */
+  /** Orders evicted since the start. */
   evictions(): number;
 };
 
-/** The tier in this process. A ring of uids remembers the order of entry, so that entering and leaving are O(1). */
+/** The tier of this process. A ring buffer of uids in the order of insertion makes insertion and eviction O(1). */
 export const createMemoryCache = (limit: number): MemoryCache => {
   const documents = new Map<OrderUid, EncodedOrder>();
   const queue = new Array<OrderUid | undefined>(limit);

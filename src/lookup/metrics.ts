@@ -1,20 +1,33 @@
 import type { MetricObject } from 'prom-client';
+import { type Durations, toHistogram } from '../observability/metrics/durations.ts';
 import type { Readings } from '../observability/metrics/reading.ts';
-import type { Lookup, LookupCounts } from './lookup.ts';
+import type { LookupCounts, Outcome } from './lookup.ts';
 import type { MemoryCache } from './memory-cache.ts';
 import type { RedisCache } from './redis-cache.ts';
 import type { StandbyReads } from './standby.ts';
 import type { WarmUpWatch } from './warm-up-watch.ts';
 
 export type LookupSources = {
-  lookup: Lookup & { counts(): LookupCounts; queries(): number; durations(): MetricObject };
+  lookup: {
+    counts(): LookupCounts;
+    durations(): Record<Outcome, Durations>;
+    queriesInFlight(): number;
+  };
   memory: MemoryCache;
   redis: RedisCache | undefined;
   standby: StandbyReads | undefined;
   warmUp: WarmUpWatch;
 };
 
-/** Metrics of lookups, both cache tiers and the warm-up. */
+/** Not of the registry, as lookups count their durations in plain numbers. */
+export const lookupDurations = ({ lookup }: LookupSources): MetricObject =>
+  toHistogram(
+    'orders_lookup_duration_seconds',
+    'Duration of lookups by the tier that answered; none: no such order',
+    Object.entries(lookup.durations()).map(([tier, durations]) => [{ tier }, durations] as const),
+  );
+
+/** Lookups, both tiers of the cache, the standby and the warm-up. */
 export const addLookupMetrics = (
   { gauge, counter }: Readings,
   { lookup, memory, redis, standby, warmUp }: LookupSources,
@@ -28,7 +41,7 @@ export const addLookupMetrics = (
   gauge({
     name: 'orders_lookup_queries_in_flight',
     help: 'Lookup queries in flight to PostgreSQL',
-    read: lookup.queries,
+    read: lookup.queriesInFlight,
   });
 
   if (standby)
@@ -39,7 +52,7 @@ export const addLookupMetrics = (
       read: () => Object.entries(standby.counts()).map(([outcome, count]) => [{ outcome }, count]),
     });
 
-  const askedInAll = () => Object.values(lookup.counts()).reduce((sum, count) => sum + count, 0);
+  const totalLookups = () => Object.values(lookup.counts()).reduce((sum, count) => sum + count, 0);
   const inMemory = [{ tier: 'memory' }] as const;
   const inRedis = [{ tier: 'redis' }] as const;
   counter({
@@ -56,7 +69,7 @@ export const addLookupMetrics = (
     help: 'Cache misses by tier',
     labels: ['tier'],
     read: () => [
-      [...inMemory, askedInAll() - lookup.counts().memory],
+      [...inMemory, totalLookups() - lookup.counts().memory],
       ...(redis ? [[...inRedis, redis.counts().misses] as const] : []),
     ],
   });
@@ -81,10 +94,10 @@ export const addLookupMetrics = (
     labels: ['command'],
     read() {
       if (!redis) return [];
-      const { failedReads, failedEntries } = redis.counts();
+      const { failedReads, failedInserts } = redis.counts();
       return [
         [{ command: 'get' }, failedReads],
-        [{ command: 'put' }, failedEntries],
+        [{ command: 'put' }, failedInserts],
       ];
     },
   });

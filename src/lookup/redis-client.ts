@@ -2,67 +2,74 @@ import { Cluster, Redis } from 'ioredis';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 
 export type RedisClient = (Redis | Cluster) & {
-  /** Resolves with 1 when the order has entered, 0 when it was in. */
-  enterOrder(documents: string, queue: string, uid: string, document: Buffer, limit: number): Promise<number>;
+  /** `insertScript` as a command. Resolves with 1 when the order was inserted, 0 when it was there. */
+  insertOrder(
+    documents: string,
+    queue: string,
+    uid: string,
+    document: Buffer,
+    limit: number,
+  ): Promise<number>;
 };
 
-/** A cluster has so long to tell which node has which slots, in ms. */
-const slotsWithin = 1_000;
+const connectTimeoutMs = 1_000;
+/** A server that accepts connections but answers nothing is down after this; each command has a shorter timeout of its caller. */
+const socketTimeoutMs = 2_000;
+const slotsTimeoutMs = 1_000;
+/** A failover moves slots without any notice. */
+const slotsRefreshMs = 5_000;
+/** The next Sentinel is asked after this. */
+const sentinelTimeoutMs = 1_000;
+
+const retryStrategy = (attempt: number) => Math.min(100 * 2 ** attempt, 2_000);
 
 /**
- * A client that fails at once instead of queueing, and connects again for ever; where Sentinels are named, to the primary that
- * they name by then. A server that takes connections but
- * answers nothing counts as away after two seconds; how long one question may take is for who asks it. `enterScript`
- * becomes its command `enterOrder`.
+ * A client of the server, the cluster, or the primary that the Sentinels name. Commands fail at once while it is not connected,
+ * instead of queueing; it reconnects for ever.
  */
-export const openRedis = (url: string, enterScript: string): RedisClient => {
+export const openRedis = (url: string, insertScript: string): RedisClient => {
   const address = parseRedisUrl(url);
   if (!address) throw new Error('not the URL of a Redis');
   const { nodes, isCluster, sentinel, username, password, database } = address;
   const options = {
-    connectTimeout: 1_000,
-    socketTimeout: 2_000,
+    connectTimeout: connectTimeoutMs,
+    socketTimeout: socketTimeoutMs,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    // It would take one right more.
+    // CLIENT SETINFO would be one more right that the user needs.
     disableClientInfo: true,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(address.tls && { tls: {} }),
   };
-  const own = { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true };
-  const retryStrategy = (attempt: number) => Math.min(100 * 2 ** attempt, 2_000);
+  const common = { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true };
   const client = isCluster
     ? new Cluster(nodes, {
-        ...own,
+        ...common,
         redisOptions: options,
-        // By name, as a certificate is for one: by itself the client goes to the address that it has found.
+        // A certificate is for a name: by default the client connects to the address that it was resolved to.
         ...(address.tls && { dnsLookup: (host, found) => found(null, host) }),
         clusterRetryStrategy: retryStrategy,
-        slotsRefreshTimeout: slotsWithin,
-        // A failover moves slots without telling.
-        slotsRefreshInterval: 5_000,
+        slotsRefreshTimeout: slotsTimeoutMs,
+        slotsRefreshInterval: slotsRefreshMs,
       })
     : new Redis({
         ...options,
-        ...own,
-        ...(sentinel ? toPrimary(sentinel, address) : nodes[0]),
+        ...common,
+        ...(sentinel ? sentinelOptions(sentinel, address) : nodes[0]),
         db: database,
         retryStrategy,
       });
-  client.defineCommand('enterOrder', { numberOfKeys: 2, lua: enterScript });
+  client.defineCommand('insertOrder', { numberOfKeys: 2, lua: insertScript });
   return client as RedisClient;
 };
 
-/** A Sentinel that does not answer in time is passed over for the next, in ms. */
-const sentinelWithin = 1_000;
-
-const toPrimary = (sentinel: NonNullable<RedisAddress['sentinel']>, { nodes, tls }: RedisAddress) => ({
+const sentinelOptions = (sentinel: NonNullable<RedisAddress['sentinel']>, { nodes, tls }: RedisAddress) => ({
   sentinels: nodes,
   name: sentinel.name,
   ...(sentinel.username !== undefined && { sentinelUsername: sentinel.username }),
   ...(sentinel.password !== undefined && { sentinelPassword: sentinel.password }),
   ...(tls && { sentinelTLS: {}, enableTLSForSentinelMode: true }),
-  sentinelCommandTimeout: sentinelWithin,
-  sentinelRetryStrategy: (attempt: number) => Math.min(100 * 2 ** attempt, 2_000),
+  sentinelCommandTimeout: sentinelTimeoutMs,
+  sentinelRetryStrategy: retryStrategy,
 });

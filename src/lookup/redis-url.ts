@@ -1,5 +1,5 @@
 export type RedisAddress = {
-  /** The first servers to ask: Redis itself, some of a cluster, or Sentinels. */
+  /** Redis itself, some nodes of a cluster, or Sentinels. */
   nodes: { host: string; port: number }[];
   isCluster: boolean;
   /** Set when the nodes are Sentinels: the name they know the primary by, and how to log in to them. */
@@ -14,15 +14,15 @@ const pattern = /^(rediss?)(?:-(cluster|sentinel))?:\/\/(.+)$/;
 const ports = { redis: 6379, sentinel: 26379 };
 
 /**
- * Of `redis://…`, or `redis-cluster://…` with one host or several, or `redis-sentinel://…/name/database` with the hosts of
- * Sentinels; undefined if it is none of them. `rediss` is TLS. Username and password are those of Redis.
+ * Parses `redis://…`, `redis-cluster://…` with one host or more, and `redis-sentinel://…/name/database` with the hosts of Sentinels;
+ * undefined for anything else. `rediss` is TLS. Username and password are those of Redis.
  */
 export const parseRedisUrl = (url: string): RedisAddress | undefined => {
   const [, scheme, kind, rest = ''] = pattern.exec(url) ?? [];
   if (!scheme) return undefined;
-  // The password may hold a comma; what stands after the last @ are hosts.
+  // The password may hold a comma, so the hosts begin after the last @.
   const at = rest.lastIndexOf('@') + 1;
-  // Of several hosts the path stands behind the last one.
+  // The path follows the last host.
   const [, hosts = '', tail = ''] = /^([^/?#]*)(.*)$/.exec(rest.slice(at)) ?? [];
   const [first = '', ...more] = hosts.split(',');
   const main = URL.parse(`redis://${rest.slice(0, at)}${first}${tail}`);

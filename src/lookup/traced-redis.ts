@@ -1,16 +1,16 @@
 import type { Tracing } from '../observability/tracing/tracing.ts';
 import type { RedisCache } from './redis-cache.ts';
 
-/** A span for each order that is looked for in Redis or entered there, within the span that asks for it. */
+/** A span for each read and each insert of an order, as a child of the caller's span. */
 export const traceRedis = (tracing: Tracing, redis: RedisCache): RedisCache => {
-  const command = <T>(operation: 'HGET' | 'EVALSHA', ask: () => T) =>
+  const command = <T>(operation: 'HGET' | 'EVALSHA', send: () => T) =>
     tracing.span(
       {
         name: operation,
         kind: 'client',
         attributes: { 'db.system.name': 'redis', 'db.operation.name': operation },
       },
-      ask,
+      send,
     );
   return {
     ...redis,

@@ -1,6 +1,6 @@
 type WarmUp = (signal: AbortSignal) => Promise<number>;
 
-/** The same warm-up, and what is known of it: whether it runs, and what the last one that succeeded came to. */
+/** Runs a warm-up, and knows whether one is running and what the last successful one came to. */
 export const watchWarmUp = (warmUp: WarmUp) => {
   let isRunning = false;
   let last: { entries: number; seconds: number } | undefined;

@@ -9,14 +9,14 @@ type Options = {
   store: Pick<Store, 'newest' | 'find'>;
   caches: readonly OrderCache[];
   limit: number;
-  /** Orders that are loaded at once. */
+  /** Orders that are loaded at a time. */
   concurrency: number;
   log: Log;
 };
 
 /**
- * Fills the caches with the newest orders, the oldest of them first, so that they leave in the right order. Resolves with
- * how many were entered; rejects with the driver's error, or when `signal` is aborted.
+ * Fills the caches with the newest orders, the oldest of them first, so that they are evicted in that order. Resolves with the
+ * number of orders inserted; rejects with the driver's error, or when `signal` is aborted.
  */
 export const createWarmUp =
   ({ store, caches, limit, concurrency, log }: Options) =>
@@ -25,51 +25,53 @@ export const createWarmUp =
     const uids = (await store.newest(limit)).reverse();
     log.info({ orders: uids.length, concurrency }, 'warming the cache');
 
-    const slots = pLimit(concurrency);
+    const limited = pLimit(concurrency);
     const loaded = new Map<OrderUid, string | undefined>();
-    const entering: (void | Promise<void>)[] = [];
-    let entered = 0;
-    let told = 0;
-    /** Loads end in any order; what has been loaded enters as soon as everything before it has. */
-    const enterInOrder = () => {
-      for (; entered < uids.length; entered++) {
-        const uid = uids[entered] as OrderUid;
+    const inserts: (void | Promise<void>)[] = [];
+    /** How many of `uids`, from the first on, have been processed, and inserted if they were found. */
+    let inserted = 0;
+    let loggedQuarters = 0;
+    /** Loads end in any order; an order is inserted as soon as everything before it is. */
+    const insertInOrder = () => {
+      for (; inserted < uids.length; inserted++) {
+        const uid = uids[inserted] as OrderUid;
         if (!loaded.has(uid)) return;
         const json = loaded.get(uid);
         loaded.set(uid, undefined);
         if (json === undefined) continue;
         const document = encodeOrder(json);
-        for (const cache of caches) entering.push(cache.put(uid, document));
+        for (const cache of caches) inserts.push(cache.put(uid, document));
       }
     };
+    const logProgress = () => {
+      const quarters = Math.floor((inserted / uids.length) * 4);
+      if (quarters > loggedQuarters && quarters < 4)
+        log.info({ inserted, of: uids.length }, 'warming the cache');
+      loggedQuarters = Math.max(loggedQuarters, quarters);
+    };
+    const load = async (uid: OrderUid) => {
+      signal.throwIfAborted();
+      loaded.set(uid, await store.find(uid));
+      insertInOrder();
+      logProgress();
+    };
     try {
-      await Promise.all(
-        uids.map((uid) =>
-          slots(async () => {
-            signal.throwIfAborted();
-            loaded.set(uid, await store.find(uid));
-            enterInOrder();
-            const quarters = Math.floor((entered / uids.length) * 4);
-            if (quarters > told && quarters < 4) log.info({ entered, of: uids.length }, 'warming the cache');
-            told = Math.max(told, quarters);
-          }),
-        ),
-      );
+      await Promise.all(uids.map((uid) => limited(load, uid)));
     } finally {
-      slots.clearQueue();
+      limited.clearQueue();
     }
-    await Promise.all(entering);
-    log.info({ entered, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
-    return entered;
+    await Promise.all(inserts);
+    log.info({ inserted, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
+    return inserted;
   };
 
-type Reached = { onReached(callback: () => void): void; size(): Promise<number | undefined> };
+type Redis = { onConnected(callback: () => void): void; size(): Promise<number | undefined> };
 
-type KeepWarm = { warm: () => Promise<unknown>; memory: { size(): number }; redis: Reached | undefined };
+type KeepWarm = { warm: () => Promise<unknown>; memory: { size(): number }; redis: Redis | undefined };
 
 /**
- * Warms now, and again each time Redis is reached anew and holds less than memory does. Resolves or rejects as the first
- * time does; later failures are left to `warm`.
+ * Warms now, and again each time Redis connects and holds fewer orders than memory does. Resolves or rejects with the first
+ * warm-up; `warm` has to handle later failures.
  */
 export const keepWarm = async ({ warm, memory, redis }: KeepWarm): Promise<void> => {
   const first = warm();
@@ -78,7 +80,7 @@ export const keepWarm = async ({ warm, memory, redis }: KeepWarm): Promise<void>
     const size = await redis?.size();
     if (size !== undefined && size < memory.size()) await warm();
   };
-  redis?.onReached(() => {
+  redis?.onConnected(() => {
     last = last.then(warmAgain).catch(() => {});
   });
   await first;

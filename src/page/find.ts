@@ -1,5 +1,6 @@
 import type { Finding, Source } from '../../views/view.ts';
-import { type Answer, type Lookup, type Tier, Unavailable } from '../lookup/lookup.ts';
+import type { Answer, Lookup, Tier } from '../lookup/lookup.ts';
+import { Unavailable } from '../lookup/order-query.ts';
 import { isOrderUid, type Order } from '../order/order.ts';
 
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
@@ -11,9 +12,9 @@ const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 export const createFind = (lookup: Lookup) => {
   const sourceOf = ({ steps }: Answer, tier: Tier): Source => ({
     tier,
-    took: steps.reduce((sum, step) => sum + step.duration, 0),
+    took: steps.reduce((sum, step) => sum + step.durationMs, 0),
     others: Object.fromEntries(
-      tiers.filter((other) => other !== tier).map((other) => [other, lookup.lastHit(other)]),
+      tiers.filter((other) => other !== tier).map((other) => [other, lookup.lastHitMs(other)]),
     ),
   });
 
@@ -36,7 +37,7 @@ export const createFind = (lookup: Lookup) => {
         unavailable = error;
       }
     }
-    if (unavailable) return { state: 'unavailable', given, retryAfter: unavailable.retryAfter };
+    if (unavailable) return { state: 'unavailable', given, retryAfterSeconds: unavailable.retryAfterSeconds };
     return { state: 'notFound', given: trimmed };
   };
 };

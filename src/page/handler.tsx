@@ -73,7 +73,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
       const gzipped = Bun.gzipSync(html as string);
       return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
     };
-    if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfter}`;
+    if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfterSeconds}`;
     if (isPart) {
       headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
       return respond(<Fragment view={view} finding={finding} />);

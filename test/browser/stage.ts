@@ -11,7 +11,8 @@ import { underBasePath } from '../../src/http/base-path.ts';
 import { createDocs } from '../../src/http/docs.ts';
 import { createFeed } from '../../src/http/feed.ts';
 import { createOrderRoute } from '../../src/http/order-route.ts';
-import { type Answer, type Lookup, Unavailable } from '../../src/lookup/lookup.ts';
+import type { Answer, Lookup } from '../../src/lookup/lookup.ts';
+import { Unavailable } from '../../src/lookup/order-query.ts';
 import { encodeOrder } from '../../src/order/encoded-order.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createPage } from '../../src/page/handler.tsx';
@@ -46,16 +47,16 @@ export const createWorld = (orders: readonly Order[]) => {
       await world.before;
       const document = documents.get(uid);
       if (document && asked.has(uid))
-        return { document, steps: [{ tier: 'memory', hit: true, duration: 0.02 }] };
+        return { document, steps: [{ tier: 'memory', hit: true, durationMs: 0.02 }] };
       if (world.down) throw new Unavailable('down');
       if (document) asked.add(uid);
       const steps = [
-        { tier: 'memory', hit: false, duration: 0.01 },
-        { tier: 'postgres', hit: document !== undefined, duration: 3.9 },
+        { tier: 'memory', hit: false, durationMs: 0.01 },
+        { tier: 'postgres', hit: document !== undefined, durationMs: 3.9 },
       ] as const;
       return { document, steps };
     },
-    lastHit: (tier) => (tier === 'postgres' && asked.size > 0 ? 4 : undefined),
+    lastHitMs: (tier) => (tier === 'postgres' && asked.size > 0 ? 4 : undefined),
   };
   return Object.assign(world, { lookup });
 };

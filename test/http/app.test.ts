@@ -45,14 +45,14 @@ describe('GET /order/:uid', () => {
     [[{ bypassed: true }], 'memory; fwd=miss, redis; fwd=bypass', 'postgres'],
     [[{}], 'memory; fwd=miss, redis; fwd=miss', 'postgres'],
   ])('writes the way as the contract has it: %j', async (redis, cacheStatus, last) => {
-    const step = (tier: string, hit: boolean, more: object = {}) => ({ tier, hit, duration: 1, ...more });
+    const step = (tier: string, hit: boolean, more: object = {}) => ({ tier, hit, durationMs: 1, ...more });
     const steps = [
       step('memory', false),
       ...redis.map((more) => step('redis', false, more)),
       step(last, true),
     ];
     const document = encodeOrder(json);
-    const lookup = { find: () => ({ document, steps }), lastHit: () => undefined } as unknown as Lookup;
+    const lookup = { find: () => ({ document, steps }), lastHitMs: () => undefined } as unknown as Lookup;
     expect((await openApp({ lookup }).get(path)).headers.get('cache-status')).toBe(cacheStatus);
   });
 
@@ -231,7 +231,7 @@ describe('any route', () => {
           query: secret,
         });
       },
-      lastHit: () => undefined,
+      lastHitMs: () => undefined,
     } as Lookup;
     const { get, logged } = openApp({
       lookup,

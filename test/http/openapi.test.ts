@@ -29,7 +29,7 @@ const answers = async () => {
   const get = ask();
   const etag = (await get(path)).headers.get('etag') ?? '';
   const broken = {
-    lookup: { find: () => Promise.reject(new Error('a bug')), lastHit: () => undefined } as Lookup,
+    lookup: { find: () => Promise.reject(new Error('a bug')), lastHitMs: () => undefined } as Lookup,
     health: () => Promise.reject(new Error('a bug')),
   };
   const rateLimit = createRateLimit(6000, () => 0);

@@ -4,13 +4,11 @@ import type { OrderCache } from '../../src/lookup/cache.ts';
 import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
-import { type EncodedOrder, encodeOrder } from '../../src/order/encoded-order.ts';
+import type { EncodedOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
+import { documentOf, uidOf } from '../support/lookup-orders.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
-
-const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
-const documentOf = (uid: string) => encodeOrder(`{"order_uid":${JSON.stringify(uid)},"n":"žluť 🚚"}`);
 
 type Opened = { cache: OrderCache; close(): void };
 
@@ -25,19 +23,19 @@ const openRedis = async (limit: number) => {
   return cache;
 };
 
-/** The pair, as lookups fill and read it: what is put is at first only in PostgreSQL. */
+/** Both tiers behind a lookup: an order that is put is in PostgreSQL alone, and a lookup fills the tiers. */
 const openPair = async (limit: number): Promise<Opened> => {
   const redis = await openRedis(limit);
   const memory = createMemoryCache(limit);
   const stored = new Map<string, EncodedOrder>();
-  let entering: Promise<void> = Promise.resolve();
+  let inserting: Promise<void> = Promise.resolve();
   const lookup = createLookup({
     memory,
     redis: {
       ...redis,
       put(uid, document) {
-        entering = redis.put(uid, document);
-        return entering;
+        inserting = redis.put(uid, document);
+        return inserting;
       },
     },
     store: {
@@ -57,7 +55,7 @@ const openPair = async (limit: number): Promise<Opened> => {
       async put(uid, document) {
         stored.set(uid, document);
         await find(uid);
-        await entering;
+        await inserting;
         stored.delete(uid);
       },
       async size() {
@@ -77,7 +75,7 @@ if (hasRedisServer) {
     const cache = await openRedis(limit);
     return { cache, close: cache.close };
   };
-  tiers['the pair'] = openPair;
+  tiers['both tiers'] = openPair;
 }
 
 for (const [name, open] of Object.entries(tiers))
@@ -99,7 +97,7 @@ for (const [name, open] of Object.entries(tiers))
       return numbers;
     };
 
-    test('gives the bytes that were put, with the same tag', () =>
+    test('returns the bytes that were put, with the same entity tag', () =>
       withCache(10, async (cache) => {
         const uid = uidOf(1);
         await put(cache, 1);
@@ -108,21 +106,21 @@ for (const [name, open] of Object.entries(tiers))
         expect(found?.etag).toBe(documentOf(uid).etag);
       }));
 
-    test('does not have what was not put', () =>
+    test('misses an order that was not put', () =>
       withCache(10, async (cache) => {
         await put(cache, 1);
         expect(await cache.get(uidOf(2))).toBeUndefined();
         expect(await cache.size()).toBe(1);
       }));
 
-    test('lets the oldest go when there is no room', () =>
+    test('evicts the oldest when there is no room', () =>
       withCache(3, async (cache) => {
         await put(cache, 1, 2, 3, 4, 5);
         expect(await held(cache, 5)).toEqual([3, 4, 5]);
         expect(await cache.size()).toBe(3);
       }));
 
-    test('is not impressed by reading: what entered first leaves first', () =>
+    test('is FIFO: a read does not delay an eviction', () =>
       withCache(3, async (cache) => {
         await put(cache, 1, 2, 3);
         for (let time = 0; time < 5; time++) await cache.get(uidOf(1));
@@ -130,14 +128,14 @@ for (const [name, open] of Object.entries(tiers))
         expect(await held(cache, 4)).toEqual([2, 3, 4]);
       }));
 
-    test('does nothing for an order that is in: it does not become younger', () =>
+    test('ignores an order that it holds: it does not become younger', () =>
       withCache(3, async (cache) => {
         await put(cache, 1, 2, 3, 1, 1, 4);
         expect(await held(cache, 4)).toEqual([2, 3, 4]);
         expect(await cache.size()).toBe(3);
       }));
 
-    test('takes an order that has left as a new one', () =>
+    test('inserts an order that was evicted as a new one', () =>
       withCache(2, async (cache) => {
         await put(cache, 1, 2, 3, 1);
         expect(await held(cache, 3)).toEqual([1, 3]);
@@ -145,7 +143,7 @@ for (const [name, open] of Object.entries(tiers))
         expect(await held(cache, 4)).toEqual([1, 4]);
       }));
 
-    test('with a limit of 1 holds the last one', () =>
+    test('with a limit of 1 holds the last order', () =>
       withCache(1, async (cache) => {
         await put(cache, 1, 2, 2, 3);
         expect(await held(cache, 3)).toEqual([3]);
@@ -160,14 +158,14 @@ for (const [name, open] of Object.entries(tiers))
       '../../../../etc',
       '{orders}:queue',
       '__proto__--',
-    ])('has room for the uid %j', (uid) =>
+    ])('holds the uid %j', (uid) =>
       withCache(2, async (cache) => {
         await cache.put(uid, documentOf(uid));
         expect((await cache.get(uid))?.etag).toBe(documentOf(uid).etag);
       }),
     );
 
-    test('after any puts and gets holds the last that entered, never more', () =>
+    test('after any puts and gets holds the orders inserted last, never more than its limit', () =>
       fc.assert(
         fc.asyncProperty(
           fc.integer({ min: 1, max: 5 }),

@@ -1,18 +1,16 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { createLookup, Unavailable } from '../../src/lookup/lookup.ts';
+import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
-import { encodeOrder } from '../../src/order/encoded-order.ts';
+import { Unavailable } from '../../src/lookup/order-query.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { documentOf, jsonOf, uidOf } from '../support/lookup-orders.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
-const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
-const jsonOf = (uid: string) => `{"order_uid":"${uid}"}`;
-
-/** A store that answers when it is told to. */
+/** A store whose queries the test answers. */
 const heldStore = () => {
   const asked: { uid: string; answer: (json?: string) => void; fail: (error: Error) => void }[] = [];
   const find = (uid: string) => {
@@ -27,8 +25,8 @@ const lookupOn = (store: { find(uid: string): Promise<string | undefined> }, lim
 const textOf = (document: { body: Uint8Array } | undefined) =>
   document && new TextDecoder().decode(document.body);
 
-describe('lookups of one order that come together', () => {
-  test('a thousand cost one query, and all get its answer', async () => {
+describe('concurrent lookups of one order', () => {
+  test('a thousand share one query and its answer', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const found = Array.from({ length: 1000 }, () => lookup.find(uidOf(1)));
@@ -39,7 +37,7 @@ describe('lookups of one order that come together', () => {
     expect(lookup.counts()).toMatchObject({ postgres: 1000, memory: 1 });
   });
 
-  test('share a failure, which the next does not get', async () => {
+  test('share a failure; the next lookup queries again', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const found = Array.from({ length: 1000 }, async () => lookup.find(uidOf(1)));
@@ -54,7 +52,7 @@ describe('lookups of one order that come together', () => {
     expect(lookup.counts()).toMatchObject({ unavailable: 1000, postgres: 1 });
   });
 
-  test('get an answer within 2 s, even if the query never ends; the next one asks again', async () => {
+  test('are unavailable within 2 s when the query never ends; the next lookup queries again', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const begun = performance.now();
@@ -62,14 +60,14 @@ describe('lookups of one order that come together', () => {
     expect(performance.now() - begun).toBeLessThan(2_000);
     const next = lookup.find(uidOf(1));
     expect(asked).toHaveLength(2);
-    expect(lookup.queries()).toBe(2);
+    expect(lookup.queriesInFlight()).toBe(2);
     asked[1]?.answer(jsonOf(uidOf(1)));
     expect((await next).document).toBeDefined();
     asked[0]?.answer(undefined);
-    await until(() => lookup.queries() === 0);
+    await until(() => lookup.queriesInFlight() === 0);
   });
 
-  test('whatever orders are asked for, each is asked of the store once', () =>
+  test('of whatever orders cost one query for each order', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 0, max: 10 })),
@@ -94,7 +92,7 @@ describe('lookups of one order that come together', () => {
     ));
 });
 
-describe('an order that there is not', () => {
+describe('an unknown order', () => {
   const emptyStore = () => {
     const orders = new Map<string, string>();
     let queries = 0;
@@ -105,7 +103,7 @@ describe('an order that there is not', () => {
     return { orders, store: { find }, queries: () => queries };
   };
 
-  test('is asked for once, however often it is looked up, and again after a second', async () => {
+  test('is queried once, however often it is looked up, and again after a second', async () => {
     const { store, orders, queries } = emptyStore();
     const lookup = lookupOn(store);
     for (let time = 0; time < 100; time++) expect((await lookup.find(uidOf(1))).document).toBeUndefined();
@@ -117,7 +115,7 @@ describe('an order that there is not', () => {
     expect(performance.now() - begun).toBeLessThan(1_200);
   });
 
-  test('is found at once when it has been stored', async () => {
+  test('is found as soon as it has been stored', async () => {
     const { store, orders } = emptyStore();
     const lookup = lookupOn(store);
     await lookup.find(uidOf(1));
@@ -126,7 +124,7 @@ describe('an order that there is not', () => {
     expect((await lookup.find(uidOf(1))).document).toBeDefined();
   });
 
-  test('that is stored while its query runs is found by whoever asks after that', async () => {
+  test('that is stored while its query is in flight is found by lookups that begin after that', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const early = lookup.find(uidOf(1));
@@ -139,7 +137,7 @@ describe('an order that there is not', () => {
     expect((await lookup.find(uidOf(1))).document).toBeDefined();
   });
 
-  test('that is stored while its query runs is not remembered as absent', async () => {
+  test('that is stored while its query is in flight does not enter the negative cache', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const early = lookup.find(uidOf(1));
@@ -152,7 +150,7 @@ describe('an order that there is not', () => {
     expect((await late).document).toBeDefined();
   });
 
-  test('is forgotten when 10,000 others have come, so that guessing costs no memory', async () => {
+  test('leaves the negative cache when 10,000 others have entered it, so that guessing costs no memory', async () => {
     const { store, queries } = emptyStore();
     const lookup = lookupOn(store);
     for (let number = 0; number <= 10_000; number++) await lookup.find(uidOf(number));
@@ -164,7 +162,7 @@ describe('an order that there is not', () => {
   });
 });
 
-test('queries that wait for PostgreSQL are bounded: one more is refused at once', async () => {
+test('queries in flight are limited: one more is rejected at once', async () => {
   const { store, asked } = heldStore();
   const lookup = lookupOn(store);
   const begun = performance.now();
@@ -176,37 +174,37 @@ test('queries that wait for PostgreSQL are bounded: one more is refused at once'
   for (const { uid, answer } of asked) answer(jsonOf(uid));
   const outcomes = await Promise.allSettled(found);
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(500);
-  expect(lookup.queries()).toBe(0);
+  expect(lookup.queriesInFlight()).toBe(0);
 });
 
-test('the way is told: what hit, what missed, what was bypassed', async () => {
-  const document = encodeOrder(jsonOf(uidOf(1)));
-  const open = (leftAlone: boolean, has: boolean) =>
+test('an answer names each tier that hit, missed or was bypassed', async () => {
+  const document = documentOf(uidOf(1));
+  const open = (isBypassed: boolean, has: boolean) =>
     createLookup({
       memory: createMemoryCache(1),
       redis: {
         get: async () => (has ? document : undefined),
         put() {},
         size: () => 0,
-        isBypassed: () => leftAlone,
+        isBypassed: () => isBypassed,
       },
       store: { find: async () => jsonOf(uidOf(1)) },
     });
-  const wayOf = async (lookup: ReturnType<typeof open>) =>
+  const tiersOf = async (lookup: ReturnType<typeof open>) =>
     (await lookup.find(uidOf(1))).steps.map(
       ({ tier, hit, bypassed }) => `${tier} ${hit ? 'hit' : (bypassed ?? 'miss')}`,
     );
   const plain = open(false, false);
-  expect(await wayOf(plain)).toEqual(['memory miss', 'redis miss', 'postgres hit']);
-  expect(await wayOf(plain)).toEqual(['memory hit']);
-  expect(await wayOf(open(false, true))).toEqual(['memory miss', 'redis hit']);
-  expect(await wayOf(open(true, true))).toEqual(['memory miss', 'redis true', 'postgres hit']);
-  expect(plain.lastHit('postgres')).toBeGreaterThanOrEqual(0);
-  expect(plain.lastHit('redis')).toBeUndefined();
+  expect(await tiersOf(plain)).toEqual(['memory miss', 'redis miss', 'postgres hit']);
+  expect(await tiersOf(plain)).toEqual(['memory hit']);
+  expect(await tiersOf(open(false, true))).toEqual(['memory miss', 'redis hit']);
+  expect(await tiersOf(open(true, true))).toEqual(['memory miss', 'redis true', 'postgres hit']);
+  expect(plain.lastHitMs('postgres')).toBeGreaterThanOrEqual(0);
+  expect(plain.lastHitMs('redis')).toBeUndefined();
 });
 
 describe('with PostgreSQL behind a network that fails', () => {
-  const open = async (silenceAtMost = 30) => {
+  const open = async (silenceTimeoutSeconds = 30) => {
     const database = await testDatabase();
     const orders = Array.from({ length: 20 }, (_, number) => buildOrder({ order_uid: uidOf(number) }));
     await createStore(database.sql).save(orders);
@@ -216,7 +214,7 @@ describe('with PostgreSQL behind a network that fails', () => {
       hostname: '127.0.0.1',
       port: String(proxy.port),
     }).href;
-    const sql = openDatabase({ url, connections: 4, name: 'test', silenceTimeoutSeconds: silenceAtMost });
+    const sql = openDatabase({ url, connections: 4, name: 'test', silenceTimeoutSeconds });
     const lookup = createLookup({ memory: createMemoryCache(10), redis: undefined, store: createStore(sql) });
     return {
       lookup,
@@ -240,7 +238,7 @@ describe('with PostgreSQL behind a network that fails', () => {
   };
 
   for (const fault of ['freeze', 'cut'] as const)
-    test(`${fault}: cached orders answer at once, others are unavailable within 2 s, and all is well after it`, async () => {
+    test(`${fault}: cached orders answer at once, others are unavailable within 2 s, and all are found after it`, async () => {
       await using world = await open();
       const { lookup, proxy } = world;
       for (let number = 0; number < 5; number++) expect(await isFound(lookup, number)).toBe(true);
@@ -251,7 +249,7 @@ describe('with PostgreSQL behind a network that fails', () => {
       expect(performance.now() - begun).toBeLessThan(20);
 
       const many = Array.from({ length: 3_000 }, (_, number) => isFound(lookup, 5 + number));
-      expect(lookup.queries()).toBeLessThanOrEqual(500);
+      expect(lookup.queriesInFlight()).toBeLessThanOrEqual(500);
       expect((await Promise.all(many)).some(Boolean)).toBe(false);
       expect(performance.now() - begun).toBeLessThan(2_000);
       expect(await isFound(lookup, 0)).toBe(true);
@@ -259,26 +257,26 @@ describe('with PostgreSQL behind a network that fails', () => {
       proxy.resume();
       await until(() => isFound(lookup, 6));
       for (let number = 7; number < 20; number++) expect(await isFound(lookup, number)).toBe(true);
-      await until(() => lookup.queries() === 0);
+      await until(() => lookup.queriesInFlight() === 0);
     });
 
-  test('connections that are silent for ever are given up, and new ones answer', async () => {
+  test('connections that stay silent are closed, and new ones answer', async () => {
     await using world = await open(1);
     const { lookup, proxy } = world;
     await Promise.all(Array.from({ length: 8 }, (_, number) => isFound(lookup, number)));
     const before = proxy.connections();
     expect(before).toBeGreaterThan(0);
     proxy.strand();
-    // A trickle of questions must not pass for a sign of life.
+    // New queries must not count as a sign of life.
     await until(() => isFound(lookup, 12), 10_000);
-    await until(() => lookup.queries() === 0);
+    await until(() => lookup.queriesInFlight() === 0);
     for (let number = 13; number < 20; number++) expect(await isFound(lookup, number)).toBe(true);
   });
 
-  test('a query that takes long while others are answered is not given up', async () => {
+  test('a slow query is not cancelled while its connection receives something', async () => {
     await using database = await testDatabase();
     const sql = openDatabase({ url: database.url, connections: 2, name: 'test', silenceTimeoutSeconds: 1 });
-    // PostgreSQL says something meanwhile: a notice.
+    // Notices are received meanwhile.
     const slow = await sql.unsafe(
       `do $$ begin for i in 1..5 loop perform pg_sleep(0.4); raise notice 'alive'; end loop; end $$`,
     );
@@ -288,7 +286,7 @@ describe('with PostgreSQL behind a network that fails', () => {
     await sql.end({ timeout: 1 });
   });
 
-  test('an idle connection is not given up, however long it is silent', async () => {
+  test('an idle connection is not closed, however long it is silent', async () => {
     await using database = await testDatabase();
     const sql = openDatabase({ url: database.url, connections: 1, name: 'test', silenceTimeoutSeconds: 0.2 });
     const pid = async () => (await sql`select pg_backend_pid() as pid`)[0]?.pid;

@@ -7,8 +7,8 @@ import { readableStreamToText } from 'bun';
 import Redis from 'ioredis';
 import { SENTINEL_NAME, startRedis, startSentinel } from '../../scripts/services/redis.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
-import { encodeOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
+import { documentOf } from '../support/lookup-orders.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
@@ -16,14 +16,13 @@ import { until } from '../support/until.ts';
 setDefaultTimeout(60_000);
 
 const documentsKey = '{orders}:documents';
-const documentOf = (uid: string) => encodeOrder(`{"order_uid":"${uid}","padding":"x"}`);
 
-let entered = 0;
-/** Puts new orders, each to be found by its number, until one is on `server`; resolves with how long that took, in ms. */
-const untilEnteredOn = async (cache: ReturnType<typeof createRedisCache>, server: Redis) => {
+let inserted = 0;
+/** Puts new orders until one of them is on `server`; resolves with how long that took, in ms. */
+const untilInsertedOn = async (cache: ReturnType<typeof createRedisCache>, server: Redis) => {
   const begun = performance.now();
   await until(async () => {
-    const uid = `order-${++entered}`;
+    const uid = `order-${++inserted}`;
     await cache.put(uid, documentOf(uid));
     return (await server.hexists(documentsKey, uid)) === 1;
   }, 30_000);
@@ -35,7 +34,7 @@ const folder = async () => {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 };
 
-/** The rights that docs/operations.md names. */
+/** The rights that docs/operations.md lists. */
 const documentedRights = async () => {
   const text = await Bun.file('docs/operations.md').text();
   const [, rights = ''] = /ACL SETUSER orders on '>PASSWORD' ([^`]+)```/.exec(text) ?? [];
@@ -51,21 +50,21 @@ if (hasRedisServer)
         let current = old.port;
         await using name = startProxy(() => ({ hostname: '127.0.0.1', port: current }));
         const cache = createRedisCache({ url: `redis://127.0.0.1:${name.port}`, limit: 1000, log: silent });
-        await untilEnteredOn(cache, old.admin);
+        await untilInsertedOn(cache, old.admin);
         await until(async () => (await fresh.admin.info('replication')).includes('master_link_status:up'));
 
         await fresh.admin.replicaof('NO', 'ONE');
         await old.admin.replicaof('127.0.0.1', fresh.port);
         const moved = performance.now();
-        // Orders that nobody has yet, all the time: the connection to the old primary stays as it is.
+        // Only new orders: the connection to the old primary stays as it is.
         await until(async () => {
-          const uid = `order-${++entered}`;
+          const uid = `order-${++inserted}`;
           await cache.put(uid, documentOf(uid));
           return performance.now() - moved > delay;
         });
         if (delay > 0) expect(cache.reason()).toBe('it is read-only (READONLY)');
         current = fresh.port;
-        expect(await untilEnteredOn(cache, fresh.admin)).toBeLessThan(5_000);
+        expect(await untilInsertedOn(cache, fresh.admin)).toBeLessThan(5_000);
         await until(() => cache.reason() === undefined);
         cache.close();
       });
@@ -94,17 +93,17 @@ if (hasRedisServer)
         return redis;
       };
       const [watcher, admin] = [client(sentinels[1]?.port ?? 0), client(second.port)];
-      // Without the replica there would be nothing to move to, and without each other they would not move.
+      // A failover needs the replica, and a quorum of Sentinels that know each other.
       await until(async () => {
         const [state] = [String(await watcher.call('INFO', 'sentinel'))];
         return /slaves=1,sentinels=2/.test(state);
       });
       await until(async () => (await admin.info('replication')).includes('master_link_status:up'));
 
-      // The first of the list is gone.
+      // The first of the list is down.
       const url = `redis-sentinel://127.0.0.1:1,${hosts}/${SENTINEL_NAME}`;
       const cache = createRedisCache({ url, limit: 1000, log: silent });
-      await untilEnteredOn(cache, client(first.port));
+      await untilInsertedOn(cache, client(first.port));
       await first.kill9();
       await until(async () => {
         const [, port] = (await watcher.call(
@@ -114,7 +113,7 @@ if (hasRedisServer)
         )) as string[];
         return Number(port) === second.port;
       }, 30_000);
-      expect(await untilEnteredOn(cache, admin)).toBeLessThan(5_000);
+      expect(await untilInsertedOn(cache, admin)).toBeLessThan(5_000);
       cache.close();
 
       const unknown = createRedisCache({ url: `redis-sentinel://${hosts}/nobody`, limit: 10, log: silent });
@@ -126,7 +125,7 @@ if (hasRedisServer)
       await using server = await startRedisServer();
       const { admin } = server;
       await admin.select(1);
-      /** All that the cache does, as this user; resolves with what was refused. */
+      /** Does everything that the cache does, as this user; resolves with the commands that were refused. */
       const refusedWith = async (rights: string[]) => {
         await admin.flushall();
         await admin.script('FLUSH');
@@ -140,8 +139,8 @@ if (hasRedisServer)
         for (const uid of ['order-1', 'order-2', 'order-3', 'order-4']) await cache.put(uid, documentOf(uid));
         await cache.get('order-4');
         const size = await cache.size();
-        // A hash and a queue that differ are dropped.
-        await admin.rpush('{orders}:queue', 'stranger');
+        // A hash and a queue of different lengths are dropped.
+        await admin.rpush('{orders}:queue', 'unknown');
         await cache.put('order-5', documentOf('order-5'));
         cache.close();
         return { size, refused: await refused() };
@@ -160,7 +159,7 @@ if (hasRedisServer)
       .flat()
       .filter((address) => address?.family === 'IPv4' && !address.internal);
     if (outer)
-      test('protected mode is the reason, and nothing but the log says so', async () => {
+      test('protected mode is logged as the reason, and nothing is printed elsewhere', async () => {
         await using server = await startRedisServer({ bind: '0.0.0.0' });
         const source = `
           import { createRedisCache } from '${import.meta.dir}/../../src/lookup/redis-cache.ts';

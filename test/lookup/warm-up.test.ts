@@ -8,22 +8,20 @@ import type { Log } from '../../src/observability/log.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { jsonOf, uidOf } from '../support/lookup-orders.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 
-const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
-const jsonOf = (uid: string) => `{"order_uid":"${uid}"}`;
-
-/** A cache that keeps what entered, in order. */
+/** A cache that records the uids that were inserted, in order. */
 const recorder = () => {
-  const entered: string[] = [];
+  const inserted: string[] = [];
   const cache: OrderCache = {
     get: () => undefined,
     put(uid) {
-      entered.push(uid);
+      inserted.push(uid);
     },
-    size: () => entered.length,
+    size: () => inserted.length,
   };
-  return { cache, entered };
+  return { cache, inserted };
 };
 
 type Find = (uid: string) => Promise<string | undefined>;
@@ -47,25 +45,25 @@ const warmUpOf = (
 const never = new AbortController().signal;
 
 describe('the warm-up', () => {
-  test('enters the oldest first, in whatever order the loads end', () =>
+  test('inserts the oldest first, in whatever order the loads end', () =>
     fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 60 }),
         fc.integer({ min: 1, max: 20 }),
         fc.scheduler(),
         async (count, concurrency, scheduler) => {
-          const { cache, entered } = recorder();
+          const { cache, inserted } = recorder();
           const find = (uid: string) => scheduler.schedule(Promise.resolve(jsonOf(uid)));
           const done = warmUpOf(count, find, [cache], { concurrency })(never);
           await scheduler.waitFor(done);
-          expect(entered).toEqual(Array.from({ length: count }, (_, index) => uidOf(index + 1)));
+          expect(inserted).toEqual(Array.from({ length: count }, (_, index) => uidOf(index + 1)));
           expect(await done).toBe(count);
         },
       ),
       { numRuns: 50 },
     ));
 
-  test('loads fifty at once, no more', async () => {
+  test('loads fifty at a time, no more', async () => {
     const open = new Set<() => void>();
     let most = 0;
     const find = async (uid: string) => {
@@ -76,7 +74,7 @@ describe('the warm-up', () => {
       open.delete(resolve);
       return jsonOf(uid);
     };
-    const { cache, entered } = recorder();
+    const { cache, inserted } = recorder();
     let isDone = false;
     const done = warmUpOf(1000, find, [cache])(never).finally(() => {
       isDone = true;
@@ -88,13 +86,13 @@ describe('the warm-up', () => {
     }
     expect(await done).toBe(1000);
     expect(most).toBe(50);
-    expect(entered).toHaveLength(1000);
+    expect(inserted).toHaveLength(1000);
   });
 
-  test('passes over an order that is gone by the time it is loaded', async () => {
-    const { cache, entered } = recorder();
+  test('skips an order that is erased before it is loaded', async () => {
+    const { cache, inserted } = recorder();
     await warmUpOf(3, async (uid) => (uid === uidOf(2) ? undefined : jsonOf(uid)), [cache])(never);
-    expect(entered).toEqual([uidOf(1), uidOf(3)]);
+    expect(inserted).toEqual([uidOf(1), uidOf(3)]);
   });
 
   test('ends with the first load that fails, and loads no more', async () => {
@@ -122,7 +120,7 @@ describe('the warm-up', () => {
     expect(loads).toBeLessThan(200);
   });
 
-  test('tells its progress in five lines, with the time it took', async () => {
+  test('logs its progress in five lines, with the time it took', async () => {
     const lines: unknown[][] = [];
     const log = { info: (...line: unknown[]) => lines.push(line) } as unknown as Log;
     await warmUpOf(1000, async (uid) => jsonOf(uid), [recorder().cache], { log })(never);
@@ -131,18 +129,18 @@ describe('the warm-up', () => {
       'the cache is warm',
     ]);
     expect(lines[0]?.[0]).toEqual({ orders: 1000, concurrency: 50 });
-    expect(lines[2]?.[0]).toEqual({ entered: 500, of: 1000 });
-    expect(lines[4]?.[0]).toEqual({ entered: 1000, milliseconds: expect.any(Number) });
+    expect(lines[2]?.[0]).toEqual({ inserted: 500, of: 1000 });
+    expect(lines[4]?.[0]).toEqual({ inserted: 1000, milliseconds: expect.any(Number) });
   });
 
-  test('has nothing to do with an empty table, and says so in two lines', async () => {
+  test('of an empty table inserts nothing, and logs two lines', async () => {
     let lines = 0;
     const log = { info: () => lines++ } as unknown as Log;
     expect(await warmUpOf(0, async () => undefined, [], { log })(never)).toBe(0);
     expect(lines).toBe(2);
   });
 
-  test('leaves the newest orders of PostgreSQL in memory, the oldest of them the first to go', async () => {
+  test('leaves the newest orders of PostgreSQL in memory, the oldest of them the first to be evicted', async () => {
     await using database = await testDatabase();
     const store = createStore(database.sql);
     await store.save(Array.from({ length: 30 }, (_, number) => buildOrder({ order_uid: uidOf(number) })));
@@ -160,7 +158,7 @@ describe('the warm-up', () => {
 });
 
 if (hasRedisServer)
-  describe('kept warm', () => {
+  describe('keepWarm', () => {
     const open = async () => {
       const server = await startRedisServer();
       const memory = createMemoryCache(1000);
@@ -185,14 +183,14 @@ if (hasRedisServer)
     };
     const all = Array.from({ length: 1000 }, (_, index) => uidOf(index + 1));
 
-    test('a thousand orders enter Redis in order, all of them, before the cache is called warm', async () => {
+    test('inserts a thousand orders into Redis, in order, before it resolves', async () => {
       await using world = await open();
       await until(() => !world.redis.isBypassed());
       await world.keep();
       expect(await world.queue()).toEqual(all);
     });
 
-    test('a Redis that comes back empty is filled again, once', async () => {
+    test('fills a Redis that comes back empty, once', async () => {
       await using world = await open();
       await until(() => !world.redis.isBypassed());
       await world.keep();
@@ -203,23 +201,23 @@ if (hasRedisServer)
       expect(world.times()).toBe(2);
     });
 
-    test('a Redis that comes back with everything is left as it is', async () => {
+    test('does not warm again when Redis comes back with its data', async () => {
       await using world = await open();
       await until(() => !world.redis.isBypassed());
       await world.keep();
-      let reached = 0;
+      let sizes = 0;
       const size = world.redis.size;
       world.redis.size = () => {
-        reached++;
+        sizes++;
         return size();
       };
       await world.server.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-      await until(() => reached === 1);
+      await until(() => sizes === 1);
       expect(await world.redis.size()).toBe(1000);
       expect(world.times()).toBe(1);
     });
 
-    test('a Redis that is reached only after the warm-up is filled then', async () => {
+    test('fills a Redis that connects only after the warm-up', async () => {
       await using world = await open();
       await world.server.kill();
       await until(() => world.redis.isBypassed());

@@ -170,7 +170,7 @@ test('HTTP answers while the cache still warms, and lookups then come from it', 
   expect((await statusOf(`${address}/healthz`)).status).toBe(200);
   proxy.resume();
   const warm = await program.said('the cache is warm', 30_000);
-  expect(warm).toMatchObject({ entered: 1_000, milliseconds: expect.any(Number) });
+  expect(warm).toMatchObject({ inserted: 1_000, milliseconds: expect.any(Number) });
   expect(await counterOf(address, 'orders_cache_entries')).toBe(1_000);
   const newest = await fetch(`${address}/order/${orders.at(-1)?.order_uid}`);
   expect(newest.headers.get('cache-status')).toBe('memory; hit');

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { Elysia } from 'elysia';
-import { Unavailable } from '../../src/lookup/lookup.ts';
+import { Unavailable } from '../../src/lookup/order-query.ts';
 import { createPage } from '../../src/page/handler.tsx';
 import { createWorld } from '../browser/stage.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -75,7 +75,7 @@ test('each state has its status, as a page and as a part', async () => {
   world.down = true;
   const unavailable = await get('/?uid=some-other-order');
   expect(unavailable.status).toBe(503);
-  expect(unavailable.headers.get('retry-after')).toBe(`${new Unavailable().retryAfter}`);
+  expect(unavailable.headers.get('retry-after')).toBe(`${new Unavailable().retryAfterSeconds}`);
   // What is in memory answers all the same.
   expect((await get(linkTo(order.order_uid))).status).toBe(200);
 });

@@ -2,8 +2,9 @@ import { createApp } from '../../src/http/app.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createMetricsRoute } from '../../src/http/metrics-route.ts';
 import { createRequestCounts } from '../../src/http/request-counts.ts';
-import { createLookup, type Lookup, Unavailable } from '../../src/lookup/lookup.ts';
+import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
+import { Unavailable } from '../../src/lookup/order-query.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { createPage } from '../../src/page/handler.tsx';
 import { buildOrder } from './build-order.ts';
@@ -62,5 +63,5 @@ export const unavailable: Lookup = {
   find: async () => {
     throw new Unavailable('select document from orders failed', { cause: new Error('password=secret') });
   },
-  lastHit: () => undefined,
+  lastHitMs: () => undefined,
 };

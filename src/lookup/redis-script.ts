@@ -1,0 +1,35 @@
+/** Both keys carry one hash tag, so that a Redis Cluster keeps them in one slot, where a script may change both. */
+export const documentsKey = '{orders}:documents';
+export const queueKey = '{orders}:queue';
+
+/**
+ * Inserts an order, and evicts the oldest where there is no room, in one atomic step. The hash and the queue always have the same
+ * length; where they have not, or have another type, something else has changed them, and both are dropped, as a cache may be. An
+ * order never changes, so a different value under its uid is damaged, and is replaced in its place.
+ * KEYS: documents, queue. ARGV: uid, document, limit. Returns 1 when the order was inserted, 0 when it was there.
+ */
+export const insertScript = `
+local documents = redis.pcall('HLEN', KEYS[1])
+local queue = redis.pcall('LLEN', KEYS[2])
+if type(documents) == 'table' or type(queue) == 'table' or documents ~= queue then
+  redis.call('UNLINK', KEYS[1], KEYS[2])
+  documents = 0
+end
+local present = redis.call('HGET', KEYS[1], ARGV[1])
+if present then
+  if present ~= ARGV[2] then
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  end
+  return 0
+end
+while documents >= tonumber(ARGV[3]) do
+  if redis.call('HDEL', KEYS[1], redis.call('LPOP', KEYS[2])) == 0 then
+    redis.call('UNLINK', KEYS[1], KEYS[2])
+    documents = 0
+  else
+    documents = documents - 1
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+return 1`;

@@ -1,0 +1,10 @@
+/** The orders of the tests of the lookup, by number. */
+import { encodeOrder } from '../../src/order/encoded-order.ts';
+
+export const uidOf = (number: number) => `order-${String(number).padStart(6, '0')}`;
+
+/** As long as an order is, and not only ASCII. */
+export const jsonOf = (uid: string) =>
+  `{"order_uid":${JSON.stringify(uid)},"text":"žluť 🚚","padding":"${'x'.repeat(500)}"}`;
+
+export const documentOf = (uid: string) => encodeOrder(jsonOf(uid));

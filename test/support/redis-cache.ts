@@ -1,0 +1,54 @@
+/** A Redis server and caches on it, for the tests of the Redis tier. */
+import { expect } from 'bun:test';
+import { createRedisCache, type RedisCache } from '../../src/lookup/redis-cache.ts';
+import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
+import type { Log } from '../../src/observability/log.ts';
+import { silent } from './database.ts';
+import { documentOf, uidOf } from './lookup-orders.ts';
+import { startRedisServer } from './redis-server.ts';
+import { until } from './until.ts';
+
+/** A log that records what it was given, as [level, text, reason]. */
+export const recordingLog = () => {
+  const lines: [string, string, unknown][] = [];
+  const record = (level: string) => (fields: unknown, text?: string) =>
+    lines.push([level, text ?? '', (fields as { reason?: unknown })?.reason]);
+  const log = {
+    debug() {},
+    info: record('info'),
+    warn: record('warn'),
+    error: record('error'),
+  } as unknown as Log;
+  return { log, lines };
+};
+
+/** A connected cache. */
+export const openCache = async (url: string, limit: number, log: Log = silent) => {
+  const cache = createRedisCache({ url, limit, log });
+  await until(() => !cache.isBypassed());
+  return Object.assign(cache, { [Symbol.dispose]: cache.close });
+};
+
+export const putOrders = async (cache: RedisCache, ...numbers: number[]) => {
+  for (const number of numbers) await cache.put(uidOf(number), documentOf(uidOf(number)));
+};
+
+export const startCacheServer = async () => {
+  const server = await startRedisServer({ 'enable-debug-command': 'yes' });
+  const { admin } = server;
+  const queue = () => admin.lrange(queueKey, 0, -1);
+  return Object.assign(server, {
+    open: (limit: number, log?: Log) => openCache(server.url, limit, log),
+    /** The uids in the order of insertion. */
+    queue,
+    async expectConsistent() {
+      const [uids, fields] = [await queue(), await admin.hkeys(documentsKey)];
+      expect(uids.toSorted()).toEqual(fields.toSorted());
+    },
+    /** Empty, and without a limit of memory. */
+    async reset() {
+      await admin.config('SET', 'maxmemory', '0');
+      await admin.flushall();
+    },
+  });
+};
