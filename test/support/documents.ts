@@ -32,15 +32,15 @@ const isKnownFile = (path: string) =>
   inRepository.has(path) ||
   (!path.includes('/') && [...inRepository].some((file) => file.endsWith(`/${path}`)));
 
-/** The files that CONTRIBUTING.md tells its reader to make. */
-const examples = /_gift\.|NNNN/;
+/** The files that CONTRIBUTING.md tells its reader to make, and the tools of Apache Kafka. */
+const elsewhere = /_gift\.|NNNN|^kafka-[a-z-]+\.sh$/;
 
 /** Paths below a folder of the repository, and names of source files, that do not exist. */
 export const missingFiles = (markdown: string): string[] => {
   const words = codeOf(markdown).flatMap((code) => code.split(/[\s"'=,;:()[\]|]+/));
   const paths = words.filter((word) => /^[\w@.-]+(\/[\w@.*{}-]*)*$/.test(word) && !/[*{}<>]/.test(word));
   return paths.filter((path) => {
-    if (examples.test(path)) return false;
+    if (elsewhere.test(path)) return false;
     if (path.endsWith('/')) return topFolders.has(path.split('/')[0] ?? '') && !isFolder(path);
     const [top = ''] = path.split('/');
     const isPath = path.includes('/') && topFolders.has(top);
