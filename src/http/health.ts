@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { waitAtMost } from '../async/retry.ts';
-import type { ConsumerState } from '../ingest/thread-protocol.ts';
+import type { ConsumerState } from '../ingest/thread.ts';
 import { readOnly, reasonOf } from '../observability/error-reason.ts';
 import type { Store } from '../postgres/store.ts';
 

@@ -1,56 +1,55 @@
 import type { Admin, Kafka } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
+import type { Group } from '../postgres/offsets.ts';
 
-const every = 5_000;
+const intervalMs = 5_000;
 
-/** Of a partition: where its messages end, and up to where the group has committed, or where they begin if it never has. */
+/** `end`: after the partition's last message. `committed`: by the group, or where the partition begins if it never has; undefined: unknown. */
 export type KnownOffsets = { end: bigint; committed: bigint | undefined };
 
 type Options = {
   kafka: Kafka;
-  groupId: string;
-  topic: string;
-  known: (partition: number, offsets: KnownOffsets) => void;
+  group: Group;
+  polled: (partition: number, offsets: KnownOffsets) => void;
   log: Log;
 };
 
 /**
- * Asks Kafka every 5 s where the topic's partitions end, and what is committed. Fetches tell it too, but a consumer that
- * waits for PostgreSQL does not fetch, and it is then that its lag matters; and nobody fetches a partition that has just
- * been added.
+ * Polls Kafka every 5 s for the end offsets of the topic's partitions, and for the group's committed offsets. Fetches bring end
+ * offsets too, but a consumer that waits for PostgreSQL does not fetch, and its lag matters most then; and no member fetches a
+ * partition that has just been added.
  */
-export const watchOffsets = ({ kafka, groupId, topic, known, log }: Options) => {
-  const over = new AbortController();
+export const pollEndOffsets = ({ kafka, group: { groupId, topic }, polled, log }: Options) => {
+  const stopping = new AbortController();
   const admin = kafka.admin();
-  const watch = async () => {
+  const poll = async () => {
+    await admin.connect();
+    const ends = await admin.fetchTopicOffsets(topic);
+    const committed = await committedOffsets(admin, groupId, topic).catch((error) => {
+      log.debug({ error }, 'committed offsets not known');
+      return undefined;
+    });
+    for (const { partition, low, high } of ends)
+      polled(partition, {
+        end: BigInt(high),
+        committed: committed && (committed.get(partition) ?? BigInt(low)),
+      });
+  };
+  const run = async () => {
     for (;;) {
-      await sleep(every, over.signal);
-      if (over.signal.aborted) break;
-      try {
-        await admin.connect();
-        const ends = await admin.fetchTopicOffsets(topic);
-        const committed = await committedOf(admin, groupId, topic).catch((error) => {
-          log.debug({ error }, 'committed offsets not known');
-          return undefined;
-        });
-        for (const { partition, low, high } of ends)
-          known(partition, {
-            end: BigInt(high),
-            committed: committed && (committed.get(partition) ?? BigInt(low)),
-          });
-      } catch (error) {
-        log.debug({ error }, 'ends of the partitions not known');
-      }
+      await sleep(intervalMs, stopping.signal);
+      if (stopping.signal.aborted) break;
+      await poll().catch((error) => log.debug({ error }, 'end offsets not known'));
     }
     await admin.disconnect().catch((error) => log.debug({ error }, 'not disconnected'));
   };
-  void watch();
-  return { stop: () => over.abort() };
+  void run();
+  return { stop: () => stopping.abort() };
 };
 
-/** Without the partitions of which the group has committed nothing. */
-const committedOf = async (admin: Admin, groupId: string, topic: string) => {
+/** Without the partitions in which the group has committed nothing. */
+const committedOffsets = async (admin: Admin, groupId: string, topic: string) => {
   const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
   const offsets = group?.partitions.filter(({ offset }) => Number(offset) >= 0) ?? [];
   return new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)]));

@@ -9,12 +9,12 @@ import { type StartOffset, startReasons } from './start-offset.ts';
 const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
 
 type Readings = {
-  /** Partitions that wait for a service. */
+  /** Partitions that wait for PostgreSQL. */
   paused: () => number;
   commitsFailingSeconds: () => number;
 };
 
-/** What is measured of one consumer. */
+/** The metrics of one consumer. */
 export const createConsumerMetrics = (registry: Registry, { paused, commitsFailingSeconds }: Readings) => {
   const registers = [registry];
   const stored = new Counter({ name: 'orders_stored_total', help: 'New orders stored', registers });
@@ -29,7 +29,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
     labelNames: ['stage'],
     registers,
   });
-  // Shown before the first: Prometheus takes no notice of a counter that begins at 1.
+  // Set to 0 first: Prometheus sees no increase in a counter that begins at 1.
   for (const stage of stages) letters.inc({ stage }, 0);
   const unreadable = new Counter({
     name: 'orders_unreadable_batches_total',
@@ -119,20 +119,19 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   });
 
   const offsets = new Map<number, { end?: bigint; committed?: bigint }>();
-  /** What was given out to all members, if it was this one that gave it out. */
-  let given: ReadonlySet<number> | undefined;
-  const show = (partition: number, { end, committed }: { end?: bigint; committed?: bigint }) => {
+  /** The partitions of all members, if this one leads the group. */
+  let assignedToAll: ReadonlySet<number> | undefined;
+  const setLag = (partition: number, { end, committed }: { end?: bigint; committed?: bigint }) => {
     if (end === undefined || committed === undefined) return;
     lag.set({ partition }, Number(end > committed ? end - committed : 0n));
   };
-  const set = (partition: number, known: { end?: bigint; committed?: bigint }) => {
-    const before = offsets.get(partition);
-    if (!before) return;
-    show(partition, Object.assign(before, known));
+  const update = (partition: number, known: { end?: bigint; committed?: bigint }) => {
+    const own = offsets.get(partition);
+    if (own) setLag(partition, Object.assign(own, known));
   };
 
   return {
-    batch({ messages }: Pick<Batch, 'messages'>, outcome: Outcome, seconds: number) {
+    processed({ messages }: Pick<Batch, 'messages'>, outcome: Outcome, seconds: number) {
       if (messages.length === 0) return;
       stored.inc(outcome.stored.length);
       duplicates.inc(outcome.duplicates);
@@ -147,39 +146,39 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
       for (const { timestamp } of messages) delay.observe(Math.max(0, now - Number(timestamp)) / 1000);
     },
     progress: {
-      /** `all` are the partitions that were given out to anybody, where this member is the group's leader. */
+      /** `all`: the partitions of all members, if this one leads the group. */
       assigned(assigned: readonly number[], all?: readonly number[]) {
-        given = all && new Set(all);
+        assignedToAll = all && new Set(all);
         offsets.clear();
         lag.reset();
         for (const partition of assigned) {
           offsets.set(partition, {});
-          // Shown before the first, as above.
+          // As above.
           deleted.inc({ partition }, 0);
         }
         partitions.set(assigned.length);
         joins.inc();
         progressed.setToCurrentTime();
       },
-      began(partition: number, start: StartOffset, end: bigint) {
-        set(partition, { end, committed: start.start });
+      started(partition: number, start: StartOffset, end: bigint) {
+        update(partition, { end, committed: start.start });
         if (start.reason) again.inc({ reason: start.reason }, Number(start.again));
         deleted.inc({ partition }, Number(start.deleted));
       },
       fenced: (reason: Fence['reason']) => fences.inc({ reason }),
-      /** Where a fetch began tells what is committed, until we have committed something ourselves. */
+      /** A fetch begins at the committed offset, as long as this member has committed nothing. */
       fetched: (partition: number, first: bigint, end: bigint) =>
-        set(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
-      known(partition: number, { end, committed }: KnownOffsets) {
+        update(partition, { end, committed: offsets.get(partition)?.committed ?? first }),
+      polled(partition: number, { end, committed }: KnownOffsets) {
         const own = offsets.get(partition);
         if (own) {
           const since = own.committed ?? committed;
-          set(partition, since === undefined ? { end } : { end, committed: since });
-        } else if (given && !given.has(partition) && committed !== undefined)
-          show(partition, { end, committed });
+          update(partition, since === undefined ? { end } : { end, committed: since });
+        } else if (assignedToAll && !assignedToAll.has(partition) && committed !== undefined)
+          setLag(partition, { end, committed });
       },
       committed(partition: number, committed: bigint) {
-        set(partition, { committed });
+        update(partition, { committed });
         progressed.setToCurrentTime();
       },
     },

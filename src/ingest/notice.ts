@@ -1,15 +1,15 @@
-/** Something that has happened and is to be known for `lasting` ms. `changed` is called when it comes and when it goes. */
-export const createNotice = (lasting: number, changed: () => void) => {
+/** A text that is shown for `durationMs` after it was raised. `changed` is called when it appears and when it expires. */
+export const createNotice = (durationMs: number, changed: () => void) => {
   let text: string | undefined;
   let timer: Timer | undefined;
   return {
-    raise(what: string) {
+    raise(raised: string) {
       clearTimeout(timer);
-      text = what;
+      text = raised;
       timer = setTimeout(() => {
         text = undefined;
         changed();
-      }, lasting);
+      }, durationMs);
       changed();
     },
     text: () => text,

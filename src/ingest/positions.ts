@@ -16,12 +16,12 @@ type Options = {
   postgres: ServiceState;
   kafkaState: ServiceState;
   /** Is called for each partition, with its newest message before `high`. */
-  began: (partition: number, start: StartOffset, high: bigint) => void;
+  started: (partition: number, start: StartOffset, high: bigint) => void;
   log: Log;
 };
 
 /** Finds where the partitions of an assignment have to be read from, in PostgreSQL and in Kafka. */
-export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, began, log }: Options) => {
+export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, started, log }: Options) => {
   let admin: Admin | undefined;
 
   const disconnect = async () => {
@@ -104,7 +104,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, b
         if (!begun.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
       for (const { partition, high, ...start } of found) {
         report(partition, start);
-        began(partition, start, high);
+        started(partition, start, high);
       }
       return {
         claim,

@@ -1,12 +1,16 @@
 import type { MetricObject } from 'prom-client';
 import { backoff, waitAtMost } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
-import type { ConsumerSettings, ConsumerState, FromConsumer, ToConsumer } from './thread-protocol.ts';
+import type { PipelineState } from './pipeline.ts';
+import type { ConsumerSettings, FromConsumer, ToConsumer } from './thread-protocol.ts';
 
-const stopWithin = 8_000;
-const metricsWithin = 1_000;
-/** A thread that has run for so long before it ended is started again as if for the first time, in ms. */
-const steady = 60_000;
+const stopTimeoutMs = 8_000;
+const metricsTimeoutMs = 1_000;
+/** After a thread has run for so long, the backoff of its restarts begins anew. */
+const steadyMs = 60_000;
+
+/** `thread`: why the consumer's thread does not run; undefined while it does. */
+export type ConsumerState = PipelineState & { name: string; thread: string | undefined };
 
 type Options = {
   settings: ConsumerSettings;
@@ -14,24 +18,24 @@ type Options = {
   log: Log;
 };
 
-/** Runs a consumer in a thread of this process. A thread that ends unasked is started again, with backoff. */
+/** Runs a consumer in a thread of this process. A thread that ends unexpectedly is restarted, with backoff. */
 export const startConsumerThread = ({ settings, stored, log }: Options) => {
   const { name } = settings;
-  const unknown = {
+  const initialState: ConsumerState = {
     name,
     kafka: 'not reached yet',
-    postgres: undefined,
     kafkaDegraded: undefined,
+    postgres: undefined,
     offsets: undefined,
     thread: undefined,
   };
-  let state: ConsumerState = unknown;
+  let state = initialState;
   let attempt = 0;
   let restarts = 0;
   let requests = 0;
   let stopping = false;
-  let again: Timer | undefined;
-  const answers = new Map<number, (metrics: MetricObject[]) => void>();
+  let restartTimer: Timer | undefined;
+  const requested = new Map<number, (metrics: MetricObject[]) => void>();
   const stopped = Promise.withResolvers<void>();
 
   const start = (): Worker => {
@@ -39,21 +43,24 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
     const thread = new Worker(new URL('./worker.ts', import.meta.url));
     thread.onmessage = ({ data }: MessageEvent<FromConsumer>) => {
       if (data.type === 'stored') stored(data);
-      if (data.type === 'state') state = { ...unknown, ...data.state };
-      if (data.type === 'metrics') answers.get(data.request)?.(data.metrics);
+      if (data.type === 'state') state = { ...initialState, ...data.state };
+      if (data.type === 'metrics') requested.get(data.request)?.(data.metrics);
       if (data.type === 'stopped') stopped.resolve();
     };
     thread.onerror = (event) => log.error({ thread: name, reason: event.message }, 'error in a consumer');
     thread.addEventListener('close', () => {
       if (stopping) return stopped.resolve();
-      if (Date.now() - begun > steady) attempt = 0;
-      const wait = backoff(attempt++);
+      if (Date.now() - begun > steadyMs) attempt = 0;
+      const delayMs = backoff(attempt++);
       restarts++;
-      state = { ...unknown, thread: 'it has ended and is started again' };
-      log.error({ thread: name, againInMs: Math.round(wait) }, 'a consumer has ended; it is started again');
-      again = setTimeout(() => {
+      state = { ...initialState, thread: 'it has ended and is started again' };
+      log.error(
+        { thread: name, againInMs: Math.round(delayMs) },
+        'a consumer has ended; it is started again',
+      );
+      restartTimer = setTimeout(() => {
         worker = start();
-      }, wait);
+      }, delayMs);
     });
     thread.postMessage({ type: 'start', settings } satisfies ToConsumer);
     return thread;
@@ -62,30 +69,30 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
 
   return {
     state: () => state,
-    /** How often the thread has ended unasked. */
+    /** How often the thread has ended unexpectedly. */
     restarts: () => restarts,
     /** Empty if the thread does not answer within a second. */
     async metrics(): Promise<MetricObject[]> {
       const request = ++requests;
       const answer = Promise.withResolvers<MetricObject[]>();
-      answers.set(request, answer.resolve);
+      requested.set(request, answer.resolve);
       worker.postMessage({ type: 'metrics', request } satisfies ToConsumer);
       let metrics: MetricObject[] = [];
       await waitAtMost(
-        metricsWithin,
-        answer.promise.then((given) => {
-          metrics = given;
+        metricsTimeoutMs,
+        answer.promise.then((received) => {
+          metrics = received;
         }),
       );
-      answers.delete(request);
+      requested.delete(request);
       return metrics;
     },
-    /** Lets what is in flight be stored and committed; resolves in 8 s at the latest. */
+    /** Lets what is in flight be stored and committed; resolves within 8 s. */
     async stop() {
       stopping = true;
-      clearTimeout(again);
+      clearTimeout(restartTimer);
       worker.postMessage({ type: 'stop' } satisfies ToConsumer);
-      await waitAtMost(stopWithin, stopped.promise);
+      await waitAtMost(stopTimeoutMs, stopped.promise);
       worker.terminate();
     },
   };

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { createHealth } from '../../src/http/health.ts';
-import type { ConsumerState } from '../../src/ingest/thread-protocol.ts';
+import type { ConsumerState } from '../../src/ingest/thread.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';

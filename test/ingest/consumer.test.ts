@@ -143,21 +143,22 @@ test('an offset is committed only after everything up to it is stored', async ()
   const held = Promise.withResolvers<void>();
   const good = ordersOf(1_400);
   await pipeline.send(good.map(messageOf));
-  let safe = 0;
+  let storedMessages = 0;
   let batches = 0;
   pipeline.join((process) => async (batch, signal) => {
     if (batches++ === 1) await held.promise;
-    await process(batch, signal);
-    safe += batch.messages.length;
+    const outcome = await process(batch, signal);
+    storedMessages += batch.messages.length;
+    return outcome;
   });
   await until(() => batches === 2);
-  await until(async () => (await pipeline.committed()).get(0) === safe);
-  expect(safe).toBeWithin(1, 1_400);
-  expect(await isStored(pipeline, good.slice(0, safe))).toBe(true);
-  expect(await isStored(pipeline, good.slice(safe, safe + 1))).toBe(false);
+  await until(async () => (await pipeline.committed()).get(0) === storedMessages);
+  expect(storedMessages).toBeWithin(1, 1_400);
+  expect(await isStored(pipeline, good.slice(0, storedMessages))).toBe(true);
+  expect(await isStored(pipeline, good.slice(storedMessages, storedMessages + 1))).toBe(false);
   held.resolve();
   await pipeline.drained();
-  expect(safe).toBe(1_400);
+  expect(storedMessages).toBe(1_400);
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
@@ -165,14 +166,14 @@ test('what was stored and not committed comes again after a restart, and changes
   await using pipeline = await openPipeline({ partitions: 2 });
   const good = ordersOf(1_200);
   await pipeline.send(good.map(messageOf));
-  let takes = 0;
+  let stored = 0;
   const first = pipeline.join((process) => async (batch, signal) => {
     await process(batch, signal);
-    takes++;
+    stored++;
     // The process dies before it can commit.
-    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    return new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   });
-  await until(() => takes === 2);
+  await until(() => stored === 2);
   await first.stop();
   expect([...(await pipeline.committed()).values()]).toEqual([0, 0]);
   const rows = () => pipeline.database.sql`select id, order_uid from orders order by id`;

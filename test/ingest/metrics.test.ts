@@ -32,7 +32,7 @@ const message = {
 };
 
 test('a batch counts what was stored, what was there already, and dead letters by stage', async () => {
-  const { batch, read } = open();
+  const { processed, read } = open();
   const letter = (stage: 'parse' | 'store') => ({ message, stage, error: 'E', reason: 'r' });
   const outcome = {
     stored: [buildOrder()],
@@ -41,7 +41,7 @@ test('a batch counts what was stored, what was there already, and dead letters b
     lettersBefore: 4,
   };
   const messages = Array(6).fill({ ...message, timestamp: String(Date.now() - 700) });
-  batch({ messages }, outcome, 0.03);
+  processed({ messages }, outcome, 0.03);
   expect(await read('orders_stored_total')).toEqual(['orders_stored_total 1']);
   expect(await read('orders_duplicates_total')).toEqual(['orders_duplicates_total 2']);
   expect(await read('orders_dead_letters_total')).toEqual([
@@ -70,7 +70,7 @@ test('the lag is what lies between the committed offset and the end, also before
     'orders_consumer_lag_messages{partition="0"} 150',
   ]);
   progress.committed(0, 240n);
-  progress.known(0, { end: 300n, committed: 230n });
+  progress.polled(0, { end: 300n, committed: 230n });
   expect(await read('orders_consumer_lag_messages{')).toEqual([
     'orders_consumer_lag_messages{partition="0"} 60',
   ]);
@@ -85,7 +85,7 @@ test('a partition that is another member’s has no lag here', async () => {
   progress.assigned([0, 1]);
   progress.fetched(1, 0n, 5n);
   progress.assigned([0]);
-  progress.known(1, { end: 9n, committed: 0n });
+  progress.polled(1, { end: 9n, committed: 0n });
   progress.committed(1, 9n);
   expect(await read('orders_consumer_lag_messages{')).toEqual([]);
 });
@@ -96,7 +96,7 @@ test('a partition that nobody has yet counts at the leader of the group, and now
   other.progress.assigned([1]);
   for (const { progress } of [leader, other])
     for (const [partition, committed] of [1n, 2n, 3n, 0n].entries())
-      progress.known(partition, { end: 10n, committed });
+      progress.polled(partition, { end: 10n, committed });
   expect(await leader.read('orders_consumer_lag_messages{')).toEqual([
     'orders_consumer_lag_messages{partition="0"} 9',
     'orders_consumer_lag_messages{partition="2"} 7',
@@ -107,7 +107,7 @@ test('a partition that nobody has yet counts at the leader of the group, and now
   ]);
   leader.progress.assigned([0, 2]);
   other.progress.assigned([1, 3], [0, 1, 2, 3]);
-  for (const { progress } of [leader, other]) progress.known(3, { end: 12n, committed: 0n });
+  for (const { progress } of [leader, other]) progress.polled(3, { end: 12n, committed: 0n });
   expect(await leader.read('orders_consumer_lag_messages{partition="3"}')).toEqual([]);
   expect(await other.read('orders_consumer_lag_messages{partition="3"}')).toEqual([
     'orders_consumer_lag_messages{partition="3"} 12',

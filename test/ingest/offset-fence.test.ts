@@ -9,7 +9,7 @@ const base = createOrderMaker({ seed: 21 })();
 /** FENCE_RUNS=500 tries more. */
 setDefaultTimeout(1_200_000);
 
-/** Of each number there are two versions, of which the second is a conflict; what has no number is no order. */
+/** Each uid has two versions, of which the second is a conflict; uid 0 makes a message that is no order. */
 const textOf = (partition: number, { uid, version }: { uid: number; version: number }) =>
   uid === 0
     ? '{}'
@@ -58,7 +58,7 @@ const action = fc.oneof(
   },
 );
 
-test('no stored offset and no commit is above what is neither stored nor a dead letter, whoever does what in whatever order, and in the end all is', async () => {
+test('no message before a stored or committed offset is ever neither stored nor a dead letter, and in the end every message is either', async () => {
   await using database = await testDatabase({ connections: 6 });
   await fc.assert(
     fc.asyncProperty(
@@ -77,7 +77,7 @@ test('no stored offset and no commit is above what is neither stored nor a dead 
           created.push(made);
           return made;
         };
-        /** Those that think that they are members; one that joins anew leaves its former self behind, as a zombie. */
+        /** The members, as they believe; one that joins again leaves a zombie behind. */
         const members = all.concat(partitions).map(create);
         const check = async () => {
           expect(await world.lost()).toEqual([]);
@@ -110,7 +110,7 @@ test('no stored offset and no commit is above what is neither stored nor a dead 
           await check();
         }
 
-        // From now on nothing fails, and one member has all; but what hung still comes.
+        // From now on nothing fails, and one member has all partitions; but pending calls of the others still take effect.
         let last = create();
         void last.join(all);
         await until(async () => {
@@ -133,7 +133,7 @@ test('no stored offset and no commit is above what is neither stored nor a dead 
         while (world.pending() > 0) await world.release(0, 'before');
       },
     ),
-    // Shrinking would take hours: each run works on a database.
+    // Without shrinking, which would take hours, as each run works on a database.
     { numRuns: Number(process.env.FENCE_RUNS ?? 40), endOnFailure: true },
   );
 });

@@ -1,6 +1,6 @@
 /**
- * A small world for the property that nothing is lost: members of a group that work on a real database, and a Kafka that is only
- * a list. Each call to the database and each sending of letters waits until it is released, so any order of them can be tried.
+ * A model for the property that nothing is lost: members of a group on a real database, and a Kafka that is a list. Each call to
+ * the database and each sending of dead letters waits until it is released, so that they can be tried in any order.
  */
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
@@ -13,7 +13,7 @@ import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { silent, type testDatabase } from './kafka-and-postgres.ts';
 
-/** `before`: it fails and has done nothing. `after`: it is done, and the answer is lost. */
+/** `before`: the call fails without an effect. `after`: it takes effect, and the answer is lost. */
 export type Fault = 'none' | 'before' | 'after';
 
 const group = { groupId: 'group', topic: 'orders' };
@@ -26,9 +26,11 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
   for (const table of tables)
     await sql.unsafe(`drop table if exists kept_${table}; create table kept_${table} as table ${table}`);
   let log: string[][] = Array.from({ length: partitions }, () => []);
-  /** Counts how often the topic was made anew; a partition is known to be of this topic once it was claimed since. */
+  /** How often the topic was recreated. */
   let era = 0;
+  /** Of each partition the era of its stored offset: the one in which it was claimed last. */
   const claimedIn = Array(partitions).fill(0) as number[];
+  let keptClaimedIn = claimedIn;
   let setBacks = 0;
   const committed = new Map<number, bigint>();
   const letters = new Set<string>();
@@ -53,17 +55,17 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
         });
       });
 
-  /** Those of the messages before `offset` that are neither stored nor have a letter. */
+  /** The messages before `offset` that are neither stored nor have a dead letter. */
   const lostBefore = async (partition: number, offset: bigint): Promise<string[]> => {
-    const lost: string[] = [];
-    const before = log[partition]?.slice(0, Number(offset)) ?? [];
-    if (offset > BigInt(before.length)) lost.push(`${offset} is past the end of ${partition}`);
-    for (const [at, value] of before.entries()) {
+    const before = (log[partition]?.slice(0, Number(offset)) ?? []).map((value, at) => {
       const parsed = parseOrder(Buffer.from(value));
-      const isStored = 'order' in parsed && (await store.find(parsed.order.order_uid)) === value;
-      if (!isStored && !letters.has(`${era}/${partition}/${at}`)) lost.push(`${partition}/${at}`);
-    }
-    return lost;
+      return { value, at, uid: 'order' in parsed ? parsed.order.order_uid : '' };
+    });
+    const stored = await store.findAll(before.map(({ uid }) => uid));
+    const lost = before
+      .filter(({ value, at, uid }) => stored.get(uid) !== value && !letters.has(`${era}/${partition}/${at}`))
+      .map(({ at }) => `${partition}/${at}`);
+    return offset > BigInt(before.length) ? [`${offset} is past the end of ${partition}`, ...lost] : lost;
   };
 
   const createMember = () => {
@@ -93,7 +95,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       kafka: kafkaState,
     });
     const commit = async (due: { partition: number; offset: string }[]) => {
-      // Kafka knows who is no member any more, and what topic is no more.
+      // Kafka refuses former members, and topics that are deleted.
       if (isStopped || began !== era) throw new Error('refused');
       for (const { partition, offset } of due) {
         if (seen === setBacks && claimedIn[partition] === era)
@@ -125,7 +127,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
       postgres,
       kafkaState,
-      began: () => {},
+      started: () => {},
       log: silent,
     });
     const member = {
@@ -152,7 +154,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
           member.hasFailed = true;
         }
       },
-      /** Fetches from its position, or from another offset as a client that is wrong. */
+      /** Fetches from the member's position, or from another offset as a client with a bug would. */
       deliver(partition: number, count: number, wrongFrom?: number) {
         const position = positions.get(partition);
         if (!queues || isStopped || position === undefined || began !== era || busy.has(partition)) return;
@@ -209,11 +211,16 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       await Bun.sleep(0);
     },
     async keep() {
+      keptClaimedIn = [...claimedIn];
       for (const table of tables)
         await sql.unsafe(`delete from kept_${table}; insert into kept_${table} table ${table}`);
     },
-    /** The database is as it was when it was last kept. */
+    /**
+     * Sets the database back to when it was last kept, unless that is from before the topic was recreated: offsets alone do not
+     * tell the old topic from the new one.
+     */
     async setBack() {
+      if (keptClaimedIn.some((kept) => kept !== era)) return;
       setBacks++;
       await sql.begin(async (tx) => {
         await tx.unsafe(`truncate ${tables.join()} cascade`);
@@ -223,13 +230,13 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     },
     rewind: (partition: number, offset: number) =>
       offsets.rewind(group, [{ partition, offset: BigInt(offset) }]),
-    /** The topic is deleted and made anew, with these messages. */
+    /** Deletes the topic and creates it again, with these messages. */
     recreate(values: string[][]) {
       era++;
       log = values;
       committed.clear();
     },
-    /** What is before a stored offset and neither stored nor a dead letter. */
+    /** The messages before the stored offsets that are neither stored nor have a dead letter. */
     async lost(): Promise<string[]> {
       const found: string[] = [];
       for (const [partition, { nextOffset }] of await offsets.read(group))

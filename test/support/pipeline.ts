@@ -1,16 +1,11 @@
 /** The way of a message in the tests: a topic, a group and a database of their own, and consumers between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
-import type { Batch } from '../../src/ingest/batch.ts';
-import { createCommitState } from '../../src/ingest/commit-state.ts';
-import { createConsumer } from '../../src/ingest/consumer.ts';
-import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import type { Fence } from '../../src/ingest/fence.ts';
-import { createIngest, type Outcome } from '../../src/ingest/ingest.ts';
-import { createPositions } from '../../src/ingest/positions.ts';
+import type { Ingest, Outcome } from '../../src/ingest/ingest.ts';
+import { createPipeline } from '../../src/ingest/pipeline.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
-import { createServiceState } from '../../src/observability/service-state.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { brokers, silent, testDatabase, topicName, until } from './kafka-and-postgres.ts';
@@ -45,8 +40,7 @@ export const readTopic = async (topic: string, addresses?: string[]): Promise<Le
   return found.sort((a, b) => a.partition - b.partition).flatMap(({ letters }) => letters);
 };
 
-type Process = (batch: Batch, signal: AbortSignal) => Promise<Outcome>;
-type Around = (process: Process) => (batch: Batch, signal: AbortSignal) => Promise<unknown>;
+type Around = (ingest: Ingest) => Ingest;
 
 export const openPipeline = async ({
   partitions = 1,
@@ -115,78 +109,48 @@ export const openPipeline = async ({
       const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
       await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
     },
-    /** A member of the group, from now on. `around` may delay or spoil what it does with a batch. */
-    join(around: Around = (process) => process) {
+    /** Starts a member of the group. `around` may delay ingest, or let it fail. */
+    join(around: Around = (ingest) => ingest) {
       const outcomes: Outcome[] = [];
       const fences: Fence['reason'][] = [];
       const starts: ({ partition: number } & StartOffset)[] = [];
       let assigned: number[] = [];
-      const kafkaState = createServiceState('Kafka', silent);
-      const deadLetters = createDeadLetters({
+      const member = createPipeline({
         kafka,
-        topic: deadLetterTopic,
-        raiseLimit: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, silent),
-      });
-      const postgres = createServiceState('PostgreSQL', silent);
-      const ingest = createIngest({
-        group,
-        store,
-        offsets,
-        deadLetters,
-        postgres,
-        kafka: kafkaState,
-      });
-      const process = around(async (batch, signal) => {
-        const outcome = await ingest(batch, signal);
-        outcomes.push(outcome);
-        return outcome;
-      });
-      const commits = createCommitState(silent, () => {});
-      const consumer = createConsumer({
-        kafka,
-        group,
-        positions: createPositions({
-          kafka,
-          group,
-          offsets,
-          postgres,
-          kafkaState,
-          began: (partition, start) => starts.push({ partition, ...start }),
-          log: silent,
-        }),
-        readOffsets: () => offsets.read(group),
-        prepare: async () => {
-          await ensureTopics(kafka, topics, silent);
-          await deadLetters.connect();
-        },
-        process: async (batch, signal) => void (await process(batch, signal)),
-        state: kafkaState,
-        commits,
-        log: silent,
-        progress: {
-          fetched() {},
-          committed() {},
-          assigned(now) {
-            assigned = now;
+        sql: database.sql,
+        settings: { ...topics, groupId: group.groupId },
+        observer: {
+          processed() {},
+          progress: {
+            fetched() {},
+            committed() {},
+            polled() {},
+            assigned(now) {
+              assigned = now;
+            },
+            started: (partition, start) => starts.push({ partition, ...start }),
+            fenced: (reason) => fences.push(reason),
           },
-          fenced: (reason) => fences.push(reason),
         },
+        stateChanged() {},
+        log: silent,
+        wrapIngest: (ingest) =>
+          around(async (batch, signal) => {
+            const outcome = await ingest(batch, signal);
+            outcomes.push(outcome);
+            return outcome;
+          }),
       });
-      consumer.start();
-      const member = {
+      members.push(member);
+      return {
         outcomes,
         fences,
-        /** Where each assignment of a partition began. */
+        /** The start offset of each assignment of a partition. */
         starts,
         assigned: () => assigned,
-        reason: kafkaState.reason,
-        async stop() {
-          await consumer.stop();
-          await deadLetters.disconnect();
-        },
+        reason: () => member.state().kafka,
+        stop: member.stop,
       };
-      members.push(member);
-      return member;
     },
     async [Symbol.asyncDispose]() {
       for (const member of members) await member.stop();

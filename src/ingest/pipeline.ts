@@ -1,0 +1,193 @@
+import type { Kafka } from 'kafkajs';
+import type { Sql } from 'postgres';
+import { waitAtMost } from '../async/retry.ts';
+import type { Message } from '../kafka/message.ts';
+import { limitBatches } from '../kafka/record-batches.ts';
+import { ensureTopics } from '../kafka/topics.ts';
+import type { Log } from '../observability/log.ts';
+import { createServiceState } from '../observability/service-state.ts';
+import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
+import { createOffsets } from '../postgres/offsets.ts';
+import { createStore } from '../postgres/store.ts';
+import { traceStore } from '../postgres/traced-store.ts';
+import type { Batch } from './batch.ts';
+import { createCommitState } from './commit-state.ts';
+import { createConsumer } from './consumer.ts';
+import { createDeadLetters } from './dead-letter.ts';
+import { createIngest, type Ingest, type Outcome } from './ingest.ts';
+import { type KnownOffsets, pollEndOffsets } from './lag.ts';
+import type { MemberOptions } from './member.ts';
+import { createNotice } from './notice.ts';
+import { createPositions } from './positions.ts';
+import type { StartOffset } from './start-offset.ts';
+import { traceDeadLetters, traceIngest } from './traced-messages.ts';
+
+/** How long the state mentions records that Kafka deleted before they were read. */
+const deletedNoticeMs = 3_600_000;
+const disconnectTimeoutMs = 2_000;
+
+export type PipelineSettings = {
+  topic: string;
+  deadLetterTopic: string;
+  groupId: string;
+  /** Of topics that have to be created. */
+  partitions: number;
+  /** The decompressed size of a batch, in bytes; null or unset: 16 times what the topic accepts. */
+  maxBatchBytes?: number | null;
+};
+
+/** What is wrong, in one line each; undefined while nothing is. */
+export type PipelineState = {
+  /** Orders are not read. */
+  kafka: string | undefined;
+  /** Orders are read and stored all the same. */
+  kafkaDegraded: string | undefined;
+  postgres: string | undefined;
+  /** Records were deleted unread. */
+  offsets: string | undefined;
+};
+
+/** Called as things happen; for metrics. */
+export type Observer = {
+  processed(batch: Batch, outcome: Outcome, seconds: number): void;
+  progress: MemberOptions['progress'] & {
+    /** Reading of a partition begins; `end` is the offset after its last message. */
+    started(partition: number, start: StartOffset, end: bigint): void;
+    polled(partition: number, offsets: KnownOffsets): void;
+  };
+};
+
+type Options = {
+  kafka: Kafka;
+  sql: Sql;
+  settings: PipelineSettings;
+  observer: Observer;
+  stateChanged: () => void;
+  log: Log;
+  tracing?: Tracing | undefined;
+  /** For tests, which delay batches or let them fail. */
+  wrapIngest?: (ingest: Ingest) => Ingest;
+};
+
+/** All that a message passes from the topic to PostgreSQL or to the dead-letter topic. The clients remain the caller's to close. */
+export const createPipeline = ({
+  kafka,
+  sql,
+  settings,
+  observer: { processed, progress },
+  stateChanged,
+  log,
+  tracing,
+  wrapIngest = (ingest) => ingest,
+}: Options) => {
+  const { topic, deadLetterTopic, groupId, partitions } = settings;
+  const group = { groupId, topic };
+  const topics = { topic, deadLetterTopic, partitions };
+  const traced = tracedBy(tracing);
+
+  const kafkaState = createServiceState('Kafka', log, {
+    changed: stateChanged,
+    initialReason: 'not reached yet',
+  });
+  const postgres = createServiceState('PostgreSQL', log, { changed: stateChanged });
+  const commits = createCommitState(log, stateChanged);
+  const deleted = createNotice(deletedNoticeMs, stateChanged);
+
+  const offsets = createOffsets(sql);
+  const deadLetters = createDeadLetters({
+    kafka,
+    topic: deadLetterTopic,
+    raiseLimit: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, log),
+  });
+  const ingest = wrapIngest(
+    traced(
+      traceIngest(group),
+      createIngest({
+        group,
+        store: traced(traceStore, createStore(sql)),
+        offsets,
+        deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
+        postgres,
+        kafka: kafkaState,
+      }),
+    ),
+  );
+
+  let processing = 0;
+  const process = async (batch: Batch, signal: AbortSignal) => {
+    const begun = performance.now();
+    processing++;
+    const outcome = await ingest(batch, signal).finally(() => processing--);
+    processed(batch, outcome, (performance.now() - begun) / 1000);
+    reportUnreadable(batch.messages, log);
+  };
+
+  const consumer = createConsumer({
+    kafka,
+    group,
+    prepare: async () => {
+      const topicBytes = await ensureTopics(kafka, topics, log);
+      limitBatches(settings.maxBatchBytes ?? null, topicBytes);
+      await deadLetters.connect();
+    },
+    positions: createPositions({
+      kafka,
+      group,
+      offsets,
+      postgres,
+      kafkaState,
+      started(partition, start, end) {
+        progress.started(partition, start, end);
+        if (start.deleted > 0n)
+          deleted.raise(
+            `Kafka has deleted ${start.deleted} records of partition ${partition} before they were read`,
+          );
+      },
+      log,
+    }),
+    readOffsets: () => offsets.read(group),
+    process,
+    kafkaState,
+    commits,
+    log,
+    progress,
+  });
+  const polling = pollEndOffsets({ kafka, group, polled: progress.polled, log });
+  consumer.start();
+
+  return {
+    state: (): PipelineState => ({
+      kafka: kafkaState.reason(),
+      kafkaDegraded: commits.reason(),
+      postgres: postgres.reason(),
+      offsets: deleted.text(),
+    }),
+    /** Partitions that wait for PostgreSQL. */
+    pausedPartitions: () => (postgres.reason() ? processing : 0),
+    /** For how long no offset could be committed, in s; 0 while they can. */
+    commitsFailingSeconds: commits.failingSeconds,
+    /** Stores and commits what is in flight, as far as a few seconds allow. */
+    async stop() {
+      polling.stop();
+      deleted.stop();
+      await consumer.stop();
+      await waitAtMost(
+        disconnectTimeoutMs,
+        deadLetters.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
+      );
+    },
+  };
+};
+
+/** Logs one line a batch, as it may hold a thousand unreadable record batches. */
+const reportUnreadable = (messages: readonly Message[], log: Log) => {
+  const unreadable = messages.filter((message) => message.unreadable);
+  const [first] = unreadable;
+  if (!first) return;
+  const fields = {
+    partition: first.partition,
+    batches: unreadable.length,
+    reason: first.unreadable?.reason,
+  };
+  log.warn(fields, 'record batches that cannot be read became dead letters without values');
+};
