@@ -1,17 +1,32 @@
 /**
- * `bun run test`: the tests that need nothing but this repository, several files at once. All files share the services that
- * this process starts; KAFKA_BROKERS and DATABASE_URL name others. Arguments go to `bun test`, paths begin with `./`.
+ * `bun run test`: the tests that need nothing but this repository, several files at once. All files share the Kafka and
+ * PostgreSQL that this process starts, or those that KAFKA_BROKERS and DATABASE_URL name. Arguments go to `bun test`; paths,
+ * where only some files are wanted, begin with `./`.
  */
+import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createEmbeddedServices } from './support/embedded-services.ts';
 
-/** More wait for one another than gain: most tests of the consumer and of the program use the processor throughout. */
+/** Two processors are busy with three files, as a test often waits. */
 const workers = 3;
-/** They need services, engines or tools of their own, and have commands of their own. */
+/** These need services, engines or tools of their own, and have commands of their own. */
 const others = 'test/{contract,deploy,faults,kubernetes}/**';
+
+/** In memory where there is room: dozens of PostgreSQL clusters are made and removed, and a disk takes minutes for them. */
+const parentOfTemporary = async () => {
+  const inMemory = '/dev/shm';
+  const roomNeeded = 2 * 1024 ** 3;
+  const { bavail, bsize } = await statfs(inMemory).catch(() => ({ bavail: 0, bsize: 0 }));
+  return bavail * bsize >= roomNeeded ? inMemory : tmpdir();
+};
+const temporary = await mkdtemp(join(await parentOfTemporary(), 'order-lookup-tests-'));
+// As open as /tmp: where this is root, PostgreSQL runs as another user.
+await chmod(temporary, 0o1777);
+process.env.TMPDIR = temporary;
 
 const options = process.argv.slice(2);
 const hasPaths = options.some((option) => option.startsWith('./'));
-
 const { KAFKA_BROKERS, DATABASE_URL } = process.env;
 const services = createEmbeddedServices();
 const [brokers, databaseUrl] = await Promise.all([
@@ -21,7 +36,7 @@ const [brokers, databaseUrl] = await Promise.all([
 const tests = Bun.spawn(
   [
     ...[process.execPath, 'test', '--timeout', '30000', '--path-ignore-patterns', others],
-    // The files of a worker share their modules, as they do without --parallel; to load them again for each takes longer.
+    // The files of a worker share their modules, as they do without --parallel: to load them again for each takes longer.
     ...[`--parallel=${workers}`, '--no-isolate', ...options, ...(hasPaths ? [] : ['./test', './packages'])],
   ],
   {
@@ -33,4 +48,5 @@ const stop = (signal: NodeJS.Signals) => tests.kill(signal);
 process.on('SIGINT', stop).on('SIGTERM', stop);
 await tests.exited;
 await services.stop();
+await rm(temporary, { recursive: true, force: true });
 process.exit(tests.exitCode ?? 1);
