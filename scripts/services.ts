@@ -1,4 +1,4 @@
-/** Command line: real Kafka, PostgreSQL and Redis in the background, without containers. */
+/** `bun run services`: runs Kafka, PostgreSQL and Redis in the background, without containers. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,9 +12,9 @@ const USAGE = `Usage: bun run services up|down|status [--cluster] [--instance NA
   up       start Apache Kafka, PostgreSQL and Redis on free ports of 127.0.0.1
            (--cluster: three brokers, a primary and a standby of PostgreSQL, Redis with a replica and three Sentinels)
   down     stop them and remove their data (--keep: leave the data for the next up)
-  status   show which of them run
+  status   show which of them run; exit status 1 unless all do
 
-  --instance NAME   a set of its own, in .services/NAME (also: SERVICES_INSTANCE)
+  --instance NAME   a separate set of services, in .services/NAME (also: SERVICES_INSTANCE)
 `;
 
 const NAMES = ['kafka', 'postgres', 'redis'] as const;
@@ -32,13 +32,13 @@ const instanceDir = (instance: string | undefined): string => {
   return join(ROOT, instance);
 };
 
-/** The folders of the services of this instance, and what they are. */
+/** The services of this instance: their folders and titles. */
 const titlesOf = (dir: string) => (existsSync(join(dir, 'kafka-1')) ? clusterTitles : TITLES);
 
 const running = (dir: string) =>
   Object.keys(titlesOf(dir)).map((name) => [name, findRunning(join(dir, name))] as const);
 
-/** The env file has it. */
+/** For the terminal: the env file has the password. */
 const withoutPassword = (url: string) => url.replace(/:[^:@/]+@/, ':…@');
 
 const show = (dir: string) => {
@@ -92,21 +92,23 @@ const down = async (dir: string, keep: boolean) => {
   if (dir !== ROOT && !keep) rmSync(dir, { recursive: true, force: true });
 };
 
-const status = (dir: string) => {
+/** Returns the exit status. */
+const status = (dir: string): number => {
   show(dir);
-  if (!running(dir).every(([, found]) => found)) process.exitCode = 1;
-  else if (!existsSync(join(dir, 'env'))) console.log('The env file is missing: run up once more.');
+  if (!running(dir).every(([, found]) => found)) return 1;
+  if (!existsSync(join(dir, 'env'))) console.log('The env file is missing: run up once more.');
+  return 0;
 };
 
-/** Runs the command while no other `up` or `down` of this instance is under way. */
-const alone = async (dir: string, command: (dir: string) => Promise<void>) => {
+/** Runs the command under the lock of the instance. */
+const withLock = async (dir: string, command: (dir: string) => Promise<void>) => {
   mkdirSync(dir, { recursive: true });
   const lock = takeLock(join(dir, 'lock'));
-  if (!lock) throw new Error(`another up or down is under way in ${relative(process.cwd(), dir)}`);
+  if (!lock) throw new Error(`another up or down is running in ${relative(process.cwd(), dir)}`);
   await command(dir).finally(lock.release);
 };
 
-const main = async () => {
+const main = async (): Promise<number> => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -117,16 +119,20 @@ const main = async () => {
     },
   });
   const dir = instanceDir(values.instance ?? process.env.SERVICES_INSTANCE);
+  const [command] = positionals;
   if (values.help) console.log(USAGE);
-  else if (positionals.length !== 1) throw new Error(`one command is expected\n\n${USAGE}`);
-  else if (positionals[0] === 'up') await alone(dir, () => up(dir, values.cluster));
-  else if (positionals[0] === 'down') await alone(dir, () => down(dir, values.keep));
-  else if (positionals[0] === 'status') status(dir);
-  else throw new Error(`unknown command: ${positionals[0]}\n\n${USAGE}`);
+  else if (positionals.length !== 1)
+    throw new Error('one command is expected: up, down or status (see --help)');
+  else if (command === 'up') await withLock(dir, () => up(dir, values.cluster));
+  else if (command === 'down') await withLock(dir, () => down(dir, values.keep));
+  else if (command === 'status') return status(dir);
+  else throw new Error(`unknown command: ${command}; these are: up, down, status (see --help)`);
+  return 0;
 };
 
+// Not `exitWith`: a message may include lines of a service's log.
 try {
-  await main();
+  process.exitCode = await main();
 } catch (error) {
   console.error(`services: ${(error as Error).message}`);
   process.exitCode = 1;

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-/** Arguments of a command: options from a table, like the settings of `config.ts`, so that errors and help follow from it. */
+/** Arguments of a command, read by a table of options as settings are, so that errors and help follow from the table. */
 
 export type Option<T> = {
   /** The value's name in the help. */
@@ -14,43 +14,22 @@ export type Option<T> = {
 
 export const define = <T>(option: Option<T>) => option;
 
-const decimal = (text: string, fits: (value: number) => boolean) => {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  return fits(value) ? value : undefined;
-};
-
-export const number = (allowed: string, fits: (value: number) => boolean) => ({
-  allowed,
-  read: (text: string) => decimal(text, fits),
-});
-
-export const integer = (minimum: number) =>
-  number(
-    `an integer from ${minimum} to ${Number.MAX_SAFE_INTEGER}`,
-    (value) => Number.isSafeInteger(value) && value >= minimum,
-  );
-
-export const oneOf = <const Values extends readonly string[]>(...values: Values) => ({
-  allowed: values.join(', '),
-  read: (text: string): Values[number] | undefined => values.find((value) => value === text),
-});
-
-/** Options that have a value, and those without, each with its description. */
+/** Options with a value, and flags without one by their description. */
 export type Table = { options: Record<string, Option<unknown>>; flags: Record<string, string> };
 
 type Value<O> = O extends Option<infer T> ? T : never;
 export type Given<T extends Table> = { [Name in keyof T['options']]?: Value<T['options'][Name]> } & {
-  [Name in keyof T['flags']]?: true;
+  [Name in Exclude<keyof T['flags'], 'help'>]?: true;
 };
 
 /**
- * The arguments as options, and in `rest` those that are none; or `help`, if that is asked for anywhere. Throws an Error
- * of one line for the first that is not allowed; `places` is how many arguments may be no option.
+ * Options, and positional arguments in `rest`; or `help` if `--help` or `-h` is among them. Throws an Error of one line for the
+ * first argument that is not allowed, such as more than `maxPositionals` positional ones.
  */
 export const readArguments = <T extends Table>(
   args: string[],
   table: T,
-  places = 0,
+  maxPositionals = 0,
 ): { given: Given<T>; rest: string[] } | 'help' => {
   const { options, flags } = table;
   const entries = (names: object, type: 'string' | 'boolean') =>
@@ -67,7 +46,7 @@ export const readArguments = <T extends Table>(
   const given: Record<string, unknown> = {};
   const rest: string[] = [];
   for (const token of tokens) {
-    if (token.kind === 'positional' && rest.length < places) {
+    if (token.kind === 'positional' && rest.length < maxPositionals) {
       rest.push(token.value);
       continue;
     }
@@ -90,7 +69,7 @@ export const readArguments = <T extends Table>(
   return { given: given as Given<T>, rest };
 };
 
-/** The options, one line each, as the help shows them. */
+/** The options for the help, one per line. */
 export const optionLines = ({ options, flags }: Table): string => {
   const rows = [
     ...Object.entries(options).map(
@@ -99,5 +78,5 @@ export const optionLines = ({ options, flags }: Table): string => {
     ...Object.entries(flags).map(([name, description]) => [`--${name}`, description] as const),
   ];
   const width = Math.max(...rows.map(([option]) => option.length));
-  return rows.map(([option, meaning]) => `  ${option.padEnd(width)}  ${meaning}`).join('\n');
+  return rows.map(([option, description]) => `  ${option.padEnd(width)}  ${description}`).join('\n');
 };

@@ -3,7 +3,7 @@ import { parseDatabaseUrl } from '../postgres/url.ts';
 
 /** The kinds of values: `allowed` says in words what is allowed, `read` parses it and returns undefined for anything else. */
 
-export const integer = (minimum: number, maximum: number) => ({
+export const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => ({
   allowed: `an integer from ${minimum} to ${maximum}`,
   read: (text: string) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -41,7 +41,7 @@ export const token = {
   read: (value: string) => (value.length >= tokenLength && /^[\w.~+/-]+=*$/.test(value) ? value : undefined),
 };
 
-/** Names as they stand in a `Host` header, without a port, in lower case. */
+/** Names of a `Host` header, in lower case. */
 export const hostNames = {
   allowed: 'host names without ports, separated by commas; *.example.org: every name below it',
   read: (value: string) => {
@@ -51,7 +51,7 @@ export const hostNames = {
   },
 };
 
-/** The name of a topic or group, by Kafka's own rule for topics. */
+/** The name of a topic or group, by Kafka's rule for topics. */
 export const kafkaName = {
   allowed: '1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-", but not "." or ".."',
   read: (value: string) => (/^(?!\.{1,2}$)[\w.-]{1,249}$/.test(value) ? value : undefined),

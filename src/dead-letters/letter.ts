@@ -1,30 +1,30 @@
 import type { IHeaders } from 'kafkajs';
 import { header, textOf, unreadableBatch } from '../kafka/headers.ts';
-import type { Stored } from './reader.ts';
+import type { StoredMessage } from './kafkajs-cluster.ts';
 
-/** A dead letter. What it tells of itself is undefined where it does not: somebody else wrote it. */
+/** A dead letter. Fields from headers are undefined if another program wrote it without them. */
 export type Letter = {
   partition: number;
   offset: string;
-  /** When the message was sent, in ms since 1970, which its letter keeps; -1 if nobody said. */
+  /** When the original message was sent, in ms since 1970; -1 if it has no timestamp. */
   time: number;
-  /** The same as it came, which may be no time that there is. */
+  /** The timestamp as Kafka returned it, which may not be a valid time. */
   timestamp: string;
   key: Buffer | null;
   value: Buffer | null;
   headers: IHeaders;
-  /** Where the message was that could not be stored. */
+  /** Where the original message was. */
   from: { topic: string; partition: string; offset: string } | undefined;
   stage: string | undefined;
   error: string | undefined;
   reason: string | undefined;
-  /** How many times the message had been sent again before it became this letter. */
+  /** How often the message had been redriven before it became this letter. */
   redrives: number;
-  /** Whether this letter was sent again. */
+  /** Whether this letter has been redriven. */
   isRedriven: boolean;
 };
 
-export const toLetter = (partition: number, message: Stored): Omit<Letter, 'isRedriven'> => {
+export const toLetter = (partition: number, message: StoredMessage): Omit<Letter, 'isRedriven'> => {
   const { offset, timestamp, key, value, headers, unreadable } = message;
   const text = (name: string) => textOf(headers, name);
   const topic = text(header.topic);
@@ -47,12 +47,22 @@ export const toLetter = (partition: number, message: Stored): Omit<Letter, 'isRe
   };
 };
 
-/** The header may be anybody's. */
+/** 0 if the header is missing or is not a count, as any producer can set it. */
 const redrivesOf = (headers: IHeaders) => {
   const count = textOf(headers, header.redrives) ?? '';
   return /^\d{1,9}$/.test(count) ? Number(count) : 0;
 };
 
-/** A letter's name for people and commands: `3/17`. */
+/** `PARTITION/OFFSET`, as in `3/17`. */
 export const addressOf = ({ partition, offset }: Pick<Letter, 'partition' | 'offset'>) =>
   `${partition}/${offset}`;
+
+/** `ValidationError: order_uid is missing` */
+export const reasonText = ({ error, reason }: Pick<Letter, 'error' | 'reason'>): string =>
+  [error, reason].filter((part) => part !== undefined).join(': ');
+
+/** `2026-01-31T08:00:00.000Z`; undefined if the message has no timestamp or an invalid one. */
+export const sentAt = ({ time }: Pick<Letter, 'time'>): string | undefined => {
+  const date = new Date(time);
+  return time < 0 || Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+};

@@ -1,48 +1,49 @@
 import { type Filter, matches } from './filter.ts';
+import type { StoredMessage } from './kafkajs-cluster.ts';
 import { type Letter, toLetter } from './letter.ts';
 import { markOf, readMarks } from './marks.ts';
-import type { Reader, Stored, Stretch } from './reader.ts';
+import type { OffsetRange, Reader } from './reader.ts';
 
-/** The letters that are in a topic now: how many messages there are, and reading them. */
+/** The letters in a topic at the time it was opened. */
 export type Letters = Awaited<ReturnType<typeof openLetters>>;
 
 type Options = {
   reader: Reader;
   topic: string;
-  /** Is told how many messages were read, of `total`, counting both passes. */
+  /** Called with the number of messages read so far, of `total`, over both passes. */
   onRead?: (read: number, total: number) => void;
-  /** Once it is aborted, reading rejects with its reason at the next batch. */
+  /** When it is aborted, reading rejects with its reason at the next batch. */
   signal?: AbortSignal;
 };
 
 /**
- * Opens the dead-letter topic as it is now; what comes later is not seen. All of it is read twice: marks come after the
- * letters that they are about, and letters are too many to be kept until then.
+ * Opens the dead-letter topic as it is now; later messages are not seen. Reading takes two passes over the topic: marks come after
+ * the letters that they mark, and there may be too many letters to keep them in memory until then.
  */
 export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: Options) => {
-  const stretches = await reader.stretches(topic);
-  const total = (stretches ?? []).reduce((sum, { from, to }) => sum + Number(to - from), 0);
+  const ranges = await reader.offsetRanges(topic);
+  const total = (ranges ?? []).reduce((sum, { from, to }) => sum + Number(to - from), 0);
   let read = 0;
 
-  async function* messages(stretch: Stretch): AsyncGenerator<Stored[]> {
+  async function* messages(range: OffsetRange): AsyncGenerator<StoredMessage[]> {
     const before = read;
-    for await (const batch of reader.read(topic, stretch)) {
+    for await (const batch of reader.read(topic, range)) {
       signal?.throwIfAborted();
       yield batch;
       read += batch.length;
       onRead(read, 2 * total);
     }
-    // Gaps count as well.
-    read = before + Number(stretch.to - stretch.from);
+    // Missing offsets count as read.
+    read = before + Number(range.to - range.from);
   }
 
   const marks = new Set<string>();
-  const findMarks = async (stretch: Stretch) => {
-    for await (const batch of messages(stretch))
+  const findMarks = async (range: OffsetRange) => {
+    for await (const batch of messages(range))
       for (const message of batch) for (const mark of readMarks(message) ?? []) marks.add(mark);
   };
 
-  const toLetters = (partition: number, batch: Stored[]): Letter[] =>
+  const toLetters = (partition: number, batch: StoredMessage[]): Letter[] =>
     batch.flatMap((message) => {
       if (readMarks(message)) return [];
       const letter = toLetter(partition, message);
@@ -51,21 +52,21 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
 
   return {
     topic,
-    exists: stretches !== undefined,
-    /** Those that match, by the fetch, partition after partition; in a batch all are of one partition. */
+    exists: ranges !== undefined,
+    /** Matching letters, partition by partition; the letters of a batch are of one partition. */
     async *matching(filter: Filter): AsyncGenerator<Letter[]> {
-      for (const stretch of stretches ?? []) await findMarks(stretch);
-      for (const stretch of stretches ?? [])
-        for await (const batch of messages(stretch)) {
-          const found = toLetters(stretch.partition, batch).filter((letter) => matches(letter, filter));
+      for (const range of ranges ?? []) await findMarks(range);
+      for (const range of ranges ?? [])
+        for await (const batch of messages(range)) {
+          const found = toLetters(range.partition, batch).filter((letter) => matches(letter, filter));
           if (found.length > 0) yield found;
         }
     },
-    /** The letter at this place, or undefined if there is none. */
+    /** The letter at this offset, or undefined if there is none. */
     async at(partition: number, offset: bigint): Promise<Letter | undefined> {
-      const stretch = stretches?.find((one) => one.partition === partition);
-      if (!stretch || offset < stretch.from || offset >= stretch.to) return undefined;
-      await findMarks({ ...stretch, from: offset });
+      const range = ranges?.find((one) => one.partition === partition);
+      if (!range || offset < range.from || offset >= range.to) return undefined;
+      await findMarks({ ...range, from: offset });
       for await (const batch of reader.read(topic, { partition, from: offset, to: offset + 1n }))
         return toLetters(partition, batch)[0];
       return undefined;

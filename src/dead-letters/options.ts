@@ -1,43 +1,41 @@
-import { define, type Given, integer, optionLines, readArguments, type Table } from '../cli/arguments.ts';
+import { define, type Given, optionLines, readArguments, type Table } from '../cli/arguments.ts';
+import { integer, kafkaName } from '../config/values.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
 
-const topicName = (description: string) =>
-  define({
-    value: 'TOPIC',
-    allowed: 'the name of a topic',
-    description,
-    read: (text) => (/^[\w.-]{1,249}$/.test(text) ? text : undefined),
-  });
 const limit = (description: string) => define({ value: 'N', ...integer(1), description });
-const json = (what: string) => `${what} as JSON, one object a line`;
-const help = 'show this';
+const json = (what: string) => `${what} as JSON, one object per line`;
+const help = 'show this help';
 
 const tables = {
   list: {
     options: {
       ...filterOptions,
-      limit: limit('show the newest N; 50 unless given, all with --json'),
+      limit: limit('show the newest N; default 50, with --json all'),
     },
-    flags: { all: 'also letters that were sent again', json: json('the whole letters'), help },
+    flags: { all: 'include letters that were sent again', json: json('the complete letters'), help },
   },
   show: { options: {}, flags: { json: json('the letter'), help } },
   redrive: {
     options: {
       ...filterOptions,
-      from: topicName('letters that came from this topic, in place of KAFKA_TOPIC'),
+      from: define({
+        value: 'TOPIC',
+        ...kafkaName,
+        description: 'source topic of the letters to accept, instead of KAFKA_TOPIC',
+      }),
       fix: define<Fix>({
         value: 'PATCH',
         allowed: 'a JSON Patch',
-        description: 'change the values by this JSON Patch (RFC 6902), inline or the path of a file',
+        description: 'apply this JSON Patch (RFC 6902) to the values; inline, or the path of a file',
         read: readFix,
       }),
-      limit: limit('send N at the most'),
+      limit: limit('send at most N'),
     },
     flags: {
-      'dry-run': 'send nothing, say what would be sent',
-      unchecked: 'also send what is still no order',
-      json: json('what became of each letter'),
+      'dry-run': 'only list what would be sent',
+      unchecked: 'also send values that are not valid orders',
+      json: json('the outcome of each letter'),
       help,
     },
   },
@@ -48,26 +46,26 @@ export type Command =
   | { name: 'show'; given: Given<(typeof tables)['show']>; partition: number; offset: bigint }
   | { name: 'redrive'; given: Given<(typeof tables)['redrive']> };
 
-/** The command line as a command, or the help that it asks for. Throws an Error of one line for what is not allowed. */
-export const readCommand = ([name, ...args]: string[]): Command | { name: 'help'; text: string } => {
-  if (name === undefined || name === '--help' || name === '-h') return { name: 'help', text: overview };
+/** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
+export const readCommand = ([name, ...args]: string[]): Command | { help: string } => {
+  if (name === undefined || name === '--help' || name === '-h') return { help: overview };
   if (name === 'list' || name === 'redrive') {
     const read = readArguments(args, tables[name]);
-    if (read === 'help') return { name: 'help', text: helps[name] };
+    if (read === 'help') return { help: helps[name] };
     return { name, given: read.given } as Command;
   }
   if (name === 'show') {
     const read = readArguments(args, tables.show, 1);
-    if (read === 'help') return { name: 'help', text: helps.show };
+    if (read === 'help') return { help: helps.show };
     const [address = ''] = read.rest;
     const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(address) ?? [];
     if (partition === undefined || offset === undefined)
       throw new Error(
-        `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; it takes one, as list prints it: PARTITION/OFFSET, such as 3/17`,
+        `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; it takes one as list prints it: PARTITION/OFFSET, such as 3/17`,
       );
     return { name, given: read.given, partition: Number(partition), offset: BigInt(offset) };
   }
-  throw new Error(`${JSON.stringify(name)} is no command; these are: list, show, redrive`);
+  throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, redrive`);
 };
 
 const environment =
@@ -75,42 +73,42 @@ const environment =
 
 const overview = `Usage: bun run dead-letters COMMAND [options]
 
-What could not be stored waits in the dead-letter topic. Nothing is ever taken out of it.
+Messages that could not be stored are in the dead-letter topic. No command deletes from it.
 
-  list                   which letters wait, and why
-  show PARTITION/OFFSET  one letter, whole
-  redrive                send their messages again, as they were or with a fix
+  list                   list dead letters and their reasons
+  show PARTITION/OFFSET  show one letter
+  redrive                send the messages again, unchanged or with a fix
 
-COMMAND --help tells the options.
+For the options of a command: COMMAND --help.
 
 ${environment}`;
 
 const helps = {
   list: `Usage: bun run dead-letters list [options]
 
-Lists the letters that wait, newest first, and counts them by reason. A letter's time is that of its message: when the
-message was sent, not when it failed. Those that were sent again are left out.
+Lists dead letters, newest first, and counts them by reason. The time of a letter is when its message was sent, not when it
+failed. Letters that were sent again are omitted.
 
 ${optionLines(tables.list)}
 
 ${environment}`,
   show: `Usage: bun run dead-letters show PARTITION/OFFSET [options]
 
-Shows one letter: where from and why, key, headers and value. Characters that a terminal obeys are shown as escapes.
+Shows one letter: origin, reason, key, headers and value. Control characters are shown as escapes.
 
 ${optionLines(tables.show)}
 
 ${environment}`,
   redrive: `Usage: bun run dead-letters redrive [options]
 
-Sends the messages of the letters that wait to KAFKA_TOPIC again: key, value, headers and time as they first came, and the
-headers __redrive.count and __redrive.letter. Each letter is sent once: a mark in the dead-letter topic remembers it.
-Ctrl-C stops after the batch in flight. It is safe to interrupt in any way and to repeat: what was in flight may be sent
-a second time, which changes nothing in the store. Values that are no orders are left where they are, and told.
+Sends the messages of dead letters to KAFKA_TOPIC again, with their original key, value, headers and timestamp, and the
+headers __redrive.count and __redrive.letter. Each letter is sent once: a mark in the dead-letter topic records it.
+Ctrl-C stops after the batch in flight. The command may be interrupted and repeated at any time: messages that were in
+flight may be sent a second time, which changes nothing in the store. Values that are not valid orders are skipped and listed.
 
 ${optionLines(tables.redrive)}
 
-Ends with status 0 if all were sent, 1 if some were left or Kafka is away.
+Exit status: 0 if all were sent, 1 if some were skipped or Kafka is unavailable.
 
   bun run dead-letters redrive --reason currency --dry-run \\
     --fix '[{"op":"replace","path":"/payment/currency","value":"RUB"}]'

@@ -8,59 +8,62 @@ import { applyFix, type Fix } from './fix.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { toMarks } from './marks.ts';
 
-/** What became of a letter: its message was sent again, or was not, for this reason. */
+/** The result for a letter: redriven, or skipped for this reason. */
 export type Outcome = { letter: Letter; reason?: string };
 
-type Refused = { letter: Letter; reason: string };
+type Skipped = { letter: Letter; reason: string };
 
-/** A letter and the message that it becomes. */
+/** A letter and the message to send. */
 type Ready = { letter: Letter; key: Buffer | null; value: Buffer | null };
 
 type Options = {
-  /** The topic that letters must have come from, and that their messages are sent to. */
+  /** The topic to send to, and the source topic of the letters unless `from` is set. */
   topic: string;
-  /** Letters that came from here are taken as well. */
+  /** The source topic to accept instead of `topic`. */
   from: string | undefined;
   fix: Fix | undefined;
-  /** Sends what is no order, too. */
+  /** Also send values that are not valid orders. */
   unchecked: boolean;
-  /** Sends so many at the most. */
+  /** Maximum number of letters to send. */
   limit: number;
-  /** Takes letters to where nothing can lose them, marks included. Those that it cannot send it returns, with reasons. */
+  /** Resolves when messages and marks are acknowledged, with the letters that could not be sent and the reasons. */
   send: (ready: Ready[]) => Promise<Map<Letter, string>>;
-  /** Is told of each letter once nothing more happens to it. */
+  /** Called after each batch with the outcome of its letters. */
   report: (outcomes: Outcome[]) => Promise<void>;
 };
 
 /**
- * Sends the messages of letters again: key, value, headers and time as they first came, without the headers that made
- * letters of them. Each batch is sent, then marked, then reported, then the next is read; see `marks.ts` for what that
- * makes of an end in between. Letters that are marked are left out.
+ * Sends the messages of letters again, with their original key, value, headers and timestamp, but without the headers of the dead
+ * letter. Each batch is sent, marked and reported before the next is read; `marks.ts` explains what an interruption does.
+ * Letters with a mark are ignored.
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
   { topic, from, fix, unchecked, limit, send, report }: Options,
 ): Promise<void> => {
-  const prepare = (letter: Letter): Ready | Refused => {
+  const prepare = (letter: Letter): Ready | Skipped => {
     if (letter.from && letter.from.topic !== (from ?? topic))
-      return { letter, reason: `it came from the topic ${letter.from.topic}: --from ${letter.from.topic}` };
+      return {
+        letter,
+        reason: `it came from the topic ${letter.from.topic}: use --from ${letter.from.topic}`,
+      };
     if (letter.error === unreadableBatch)
-      return { letter, reason: 'it holds no message: its batch could not be read' };
+      return { letter, reason: 'it holds no message: its batch could not be decoded' };
     const { key, value } = letter;
     const patched = fix ? applyFix(value, fix) : { fixed: value };
     if ('reason' in patched) return { letter, reason: patched.reason };
     const parsed = parseOrder(patched.fixed);
     if ('order' in parsed) {
-      // The key of an order is its uid; only a fix can have changed that.
-      const ownKey = fix ? Buffer.from(parsed.order.order_uid) : key;
-      return { letter, key: ownKey, value: patched.fixed };
+      // A fix may have changed the uid, which is the key.
+      const orderKey = fix ? Buffer.from(parsed.order.order_uid) : key;
+      return { letter, key: orderKey, value: patched.fixed };
     }
     if (unchecked) return { letter, key, value: patched.fixed };
-    return { letter, reason: `it is ${fix ? 'still ' : ''}no order: ${parsed.reason}` };
+    return { letter, reason: `it is ${fix ? 'still ' : ''}not a valid order: ${parsed.reason}` };
   };
 
-  /** Whatever is in a letter is no reason to leave the others. */
-  const prepareWhateverItIs = (letter: Letter): Ready | Refused => {
+  /** A letter with unexpected content must not stop the redrive of the others. */
+  const prepareSafely = (letter: Letter): Ready | Skipped => {
     try {
       return prepare(letter);
     } catch (error) {
@@ -68,28 +71,28 @@ export const redrive = async (
     }
   };
 
-  let left = limit;
+  let remaining = limit;
   for await (const batch of letters) {
     const ready: Ready[] = [];
     const outcomes: Outcome[] = [];
     for (const letter of batch) {
-      if (letter.isRedriven || ready.length >= left) continue;
-      const prepared = prepareWhateverItIs(letter);
+      if (letter.isRedriven || ready.length >= remaining) continue;
+      const prepared = prepareSafely(letter);
       if ('reason' in prepared) outcomes.push(prepared);
       else ready.push(prepared);
     }
-    const refused = ready.length > 0 ? await send(ready) : new Map<Letter, string>();
+    const unsendable = ready.length > 0 ? await send(ready) : new Map<Letter, string>();
     for (const { letter } of ready) {
-      const reason = refused.get(letter);
+      const reason = unsendable.get(letter);
       outcomes.push(reason === undefined ? { letter } : { letter, reason });
-      if (reason === undefined) left -= 1;
+      if (reason === undefined) remaining -= 1;
     }
     await report(outcomes);
-    if (left <= 0) return;
+    if (remaining <= 0) return;
   }
 };
 
-/** What sends a redrive's messages, and marks their letters. Must be connected first. */
+/** Sends the messages of a redrive and marks their letters. Call `connect` first. */
 export const createRedriver = ({
   kafka,
   topic,
@@ -101,13 +104,13 @@ export const createRedriver = ({
   deadLetterTopic: string;
   retryKafka: RetryKafka;
 }) => {
-  let refused = new Map<Letter, string>();
+  let unsendable = new Map<Letter, string>();
   const orders = createSender<Ready>({
     kafka,
     topic,
     toMessage,
     async onTooLarge({ letter }, bytes) {
-      refused.set(letter, `its message of about ${bytes} bytes is too large for the topic ${topic}`);
+      unsendable.set(letter, `its message of about ${bytes} bytes is too large for the topic ${topic}`);
       return false;
     },
   });
@@ -117,19 +120,19 @@ export const createRedriver = ({
     toMessage: (message) => message,
     async onTooLarge(_, bytes) {
       throw new Error(
-        `the topic ${deadLetterTopic} takes no message of ${bytes} bytes: raise its max.message.bytes`,
+        `the topic ${deadLetterTopic} accepts no message of ${bytes} bytes: raise its max.message.bytes`,
       );
     },
   });
 
-  /** kafkajs may be unable to write a message down at all: that one is refused, and the others go. */
+  /** kafkajs may fail to encode a message. Then each is sent alone, so that only that one is skipped. */
   const sendOrders = async (ready: readonly Ready[]): Promise<void> => {
     try {
       await retryKafka(() => orders.send(ready));
     } catch (error) {
       const [first] = ready;
-      if (!first || !isFaultOfMessage(error)) throw error;
-      if (ready.length === 1) refused.set(first.letter, `its message cannot be sent: ${errorText(error)}`);
+      if (!first || !isEncodingError(error)) throw error;
+      if (ready.length === 1) unsendable.set(first.letter, `its message cannot be sent: ${errorText(error)}`);
       else for (const one of ready) await sendOrders([one]);
     }
   };
@@ -137,28 +140,28 @@ export const createRedriver = ({
   return {
     connect: () => retryKafka(() => Promise.all([orders.connect(), marks.connect()])),
     disconnect: () => Promise.all([orders.disconnect(), marks.disconnect()]),
-    /** Sends and marks; all letters are of one partition. Resolves with those that were not sent, and why. */
+    /** Sends and marks letters of one partition. Resolves with those that could not be sent, and the reasons. */
     async send(ready: readonly Ready[]): Promise<Map<Letter, string>> {
-      refused = new Map();
+      unsendable = new Map();
       await sendOrders(ready);
-      const sent = ready.flatMap(({ letter }) => (refused.has(letter) ? [] : [letter]));
+      const sent = ready.flatMap(({ letter }) => (unsendable.has(letter) ? [] : [letter]));
       const messages = toMarks(sent);
       await retryKafka(() => marks.send(messages));
-      return refused;
+      return unsendable;
     },
   };
 };
 
-const isFaultOfMessage = (error: unknown): boolean =>
+const isEncodingError = (error: unknown): boolean =>
   error instanceof TypeError ||
   error instanceof RangeError ||
   error instanceof SyntaxError ||
-  (error instanceof Error && error.cause !== undefined && isFaultOfMessage(error.cause));
+  (error instanceof Error && error.cause !== undefined && isEncodingError(error.cause));
 
 const toMessage = ({ letter, key, value }: Ready): Message => {
-  const own = Object.entries(letter.headers).filter(([name]) => !name.startsWith(reasonPrefix));
+  const original = Object.entries(letter.headers).filter(([name]) => !name.startsWith(reasonPrefix));
   const headers = {
-    ...Object.fromEntries(own),
+    ...Object.fromEntries(original),
     [header.redrives]: String(letter.redrives + 1),
     [header.letter]: addressOf(letter),
   };
@@ -167,7 +170,7 @@ const toMessage = ({ letter, key, value }: Ready): Message => {
     value,
     headers: headers as IHeaders,
     timestamp: letter.timestamp,
-    // Where it was, so that it stays in one partition with others of its key, whichever way their sender divides.
+    // The original partition, so that messages of a key stay together whatever partitioner their producer uses.
     ...(letter.from &&
       /^\d{1,9}$/.test(letter.from.partition) && { partition: Number(letter.from.partition) }),
   };

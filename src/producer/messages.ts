@@ -3,13 +3,13 @@ import type { Order } from '../order/order.ts';
 import { createBadMessageMaker } from './bad-message.ts';
 import { createOrderMaker } from './fake-order.ts';
 
-/** What goes to Kafka; `bad` says that it is no order, on purpose. */
+/** `bad`: deliberately not a valid order. */
 export type Message = { key: string | null; value: Buffer | null; bad: boolean };
 
-/** Orders of a given seed are of this time, so that they are the same on any day. */
-const timeOfSeeded = Date.UTC(2026, 0, 1, 12);
+/** The date of seeded orders, so that a seed gives the same orders on any day. */
+const seededTime = Date.UTC(2026, 0, 1, 12);
 
-/** Fake orders without end; of every 1 / `invalid` messages one is bad. */
+/** An endless stream of fake orders, of which the share `invalid` is bad. */
 export function* madeMessages({
   seed,
   invalid = 0,
@@ -17,7 +17,7 @@ export function* madeMessages({
   seed?: number | undefined;
   invalid?: number | undefined;
 }): Generator<Message> {
-  const makeOrder = createOrderMaker({ seed, ...(seed !== undefined && { now: () => timeOfSeeded }) });
+  const makeOrder = createOrderMaker({ seed, ...(seed !== undefined && { now: () => seededTime }) });
   const makeBad = createBadMessageMaker();
   let known: Order | undefined;
   for (let n = 1; ; n++) {
@@ -31,17 +31,17 @@ export function* madeMessages({
   }
 }
 
-/** In bytes; more than Kafka takes in one message. */
-const longestMessage = 64 * 2 ** 20;
+/** More than Kafka accepts. */
+const maxMessageBytes = 64 * 2 ** 20;
 const newline = 0x0a;
 
 /**
- * The lines of a file, or the whole of it if it is one JSON document; bytes untouched, blank lines left out.
- * Throws if a line is longer than 64 MiB.
+ * The lines of a file, or the whole file if it is one JSON document; bytes unchanged, blank lines omitted. Throws if a line is
+ * longer than 64 MiB.
  */
 export async function* fileMessages(path: string): AsyncGenerator<Message> {
   const file = Bun.file(path);
-  if (file.size <= longestMessage) {
+  if (file.size <= maxMessageBytes) {
     const whole = withoutLineEnds(Buffer.from(await file.arrayBuffer()));
     const document = parse(whole);
     if (document !== undefined) return yield { key: uidOf(document), value: whole, bad: false };
@@ -61,7 +61,8 @@ async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer>
       start = end + 1;
     }
     rest = bytes.subarray(start);
-    if (rest.length > longestMessage) throw new Error('a line is longer than 64 MiB: no message can be');
+    if (rest.length > maxMessageBytes)
+      throw new Error('a line is longer than 64 MiB, the limit of a message');
   }
   yield rest;
 }
@@ -87,15 +88,15 @@ const uidOf = (document: unknown) => {
   return typeof uid === 'string' ? uid : null;
 };
 
-/** The first `count` of them, or all. */
+/** The first `count` messages, or all. */
 export async function* limited(
   messages: AsyncIterable<Message> | Iterable<Message>,
   count = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Message> {
-  let left = count;
+  let remaining = count;
   for await (const message of messages) {
     yield message;
-    left -= 1;
-    if (left === 0) return;
+    remaining -= 1;
+    if (remaining === 0) return;
   }
 }

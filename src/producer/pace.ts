@@ -1,16 +1,16 @@
 import { sleep } from '../async/retry.ts';
 import type { Message } from './messages.ts';
 
-/** Limits of one batch. Kafka takes a megabyte for a partition unless told otherwise, whatever the messages' keys. */
-const messagesAtMost = 1000;
-const bytesAtMost = 800_000;
+/** Limits of a batch. Kafka's default max.message.bytes is 1 MB, and all messages may be for one partition. */
+const maxMessages = 1000;
+const maxBytes = 800_000;
 
-/** Time between batches when a limit holds them back, in ms: often enough to look smooth, seldom enough to cost little. */
-const tick = 20;
+/** Shortest wait for the rate limit: short enough for a smooth stream, long enough to cost little. */
+const minWaitMs = 20;
 
 /**
- * Sends messages in batches, `rate` a second (0: no limit), until they run out or `signal` is aborted. One batch is in
- * flight at a time, while the next is made. Resolves when the last is acknowledged; rejects with the error of `send`.
+ * Sends messages in batches, `rate` per second (0: no limit), until they run out or `signal` is aborted. One batch is in flight
+ * while the next is generated. Resolves when the last is acknowledged; rejects with the error of `send`.
  */
 export const sendPaced = async ({
   messages,
@@ -27,19 +27,19 @@ export const sendPaced = async ({
   const allow = createAllowance(rate);
   let inFlight = Promise.resolve();
   while (!signal.aborted && (await queue.hasMore())) {
-    const allowed = await allow(signal);
-    const batch = await queue.take(allowed.messages);
+    const allowance = await allow(signal);
+    const batch = await queue.take(allowance.messages);
     await inFlight;
     if (signal.aborted) return;
-    allowed.used(batch.length);
+    allowance.used(batch.length);
     inFlight = send(batch);
-    // Its error is thrown where it is awaited; until then it must not count as unhandled.
+    // It is awaited in the next round; until then a rejection must not count as unhandled.
     inFlight.catch(() => {});
   }
   await inFlight;
 };
 
-/** A token bucket: it holds half a second's messages, so that a stall is not followed by a flood. */
+/** A token bucket of half a second, so that a stall is not followed by a burst. */
 const createAllowance = (rate: number) => {
   const capacity = Math.max(1, rate / 2);
   let tokens = 1;
@@ -48,13 +48,13 @@ const createAllowance = (rate: number) => {
     const used = (count: number) => {
       tokens -= count;
     };
-    if (rate === 0) return { messages: messagesAtMost, used };
+    if (rate === 0) return { messages: maxMessages, used };
     while (!signal.aborted) {
       const now = performance.now();
       tokens = Math.min(capacity, tokens + ((now - at) / 1000) * rate);
       at = now;
       if (tokens >= 1) break;
-      await sleep(Math.max(tick, ((1 - tokens) / rate) * 1000), signal);
+      await sleep(Math.max(minWaitMs, ((1 - tokens) / rate) * 1000), signal);
     }
     return { messages: Math.floor(tokens), used };
   };
@@ -70,14 +70,14 @@ const createQueue = (messages: AsyncIterable<Message> | Iterable<Message>) => {
   };
   return {
     hasMore,
-    /** Up to so many messages, fewer if they are long; none when they have run out. */
-    async take(atMost: number): Promise<Message[]> {
+    /** At most `limit` messages, fewer if they are long, none when they have run out. */
+    async take(limit: number): Promise<Message[]> {
       const batch: Message[] = [];
       let bytes = 0;
-      while (batch.length < Math.min(atMost, messagesAtMost) && (await hasMore())) {
+      while (batch.length < Math.min(limit, maxMessages) && (await hasMore())) {
         const message = next as Message;
         bytes += message.value?.length ?? 0;
-        if (batch.length > 0 && bytes > bytesAtMost) break;
+        if (batch.length > 0 && bytes > maxBytes) break;
         batch.push(message);
         next = undefined;
       }

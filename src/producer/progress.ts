@@ -1,30 +1,29 @@
 import type { Message } from './messages.ts';
 
-/** How often the line on a terminal is renewed, and how often a line is written elsewhere, in ms. */
-const onTerminal = 500;
-const elsewhere = 10_000;
-/** The rate shown is that of the last so many ms: more than pass between two lines. */
-const rateWindow = 10_500;
-/** Kafka may take so long, in ms, before it is said to be away. */
-const patience = 2_000;
+/** Time between two updates. */
+const terminalIntervalMs = 500;
+const pipeIntervalMs = 10_000;
+/** The rate shown is of this period, a little longer than the longest interval. */
+const rateWindowMs = 10_500;
+/** Silence of Kafka after which it is reported as unavailable. */
+const reportAfterMs = 2_000;
 
 /**
- * Says on standard output how the sending goes: one line that is renewed on a terminal, a line now and then elsewhere.
- * `noun` is what is sent, one of it; `away` and `notYet` are said once each time Kafka does not answer, later on or at the start;
- * `quiet` leaves all else out.
+ * Progress on standard output: on a terminal one line that is overwritten, elsewhere a line every 10 s. `noun` names what is sent,
+ * in the singular. `notYet` (before the start) or `unavailable` is printed at each outage of Kafka; with `quiet` nothing else is.
  */
 export const createProgress = ({
   noun,
   notYet,
-  away,
+  unavailable,
   quiet,
 }: {
   noun: string;
   notYet: string;
-  away: string;
+  unavailable: string;
   quiet: boolean;
 }) => {
-  const terminal = process.stdout.isTTY === true;
+  const isTerminal = process.stdout.isTTY === true;
   let sent = 0;
   let bad = 0;
   let inFlight = 0;
@@ -32,30 +31,30 @@ export const createProgress = ({
   let timer: Timer | undefined;
   let samples: { at: number; sent: number }[] = [];
 
-  const say = (line: string) => console.log(terminal ? `\r\x1b[K${line}` : line);
-  const many = (count: number) => `${count} ${noun}${count === 1 ? '' : 's'}`;
-  const counted = () => `${many(sent)}${bad > 0 ? ` (${bad} of them bad on purpose)` : ''}`;
+  const say = (line: string) => console.log(isTerminal ? `\r\x1b[K${line}` : line);
+  const countOf = (count: number) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+  const sentSoFar = () => `${countOf(sent)}${bad > 0 ? ` (${bad} of them deliberately invalid)` : ''}`;
   const rateOf = (count: number, ms: number) => `${ms > 0 ? ((count * 1000) / ms).toFixed(1) : '0.0'}/s`;
 
   const show = () => {
     const now = performance.now();
-    samples = [...samples.filter(({ at }) => at >= now - rateWindow), { at: now, sent }];
+    samples = [...samples.filter(({ at }) => at >= now - rateWindowMs), { at: now, sent }];
     const first = samples[0] as { at: number; sent: number };
-    const line = `${counted()}, ${rateOf(sent - first.sent, now - first.at)}`;
-    if (terminal) process.stdout.write(`\r\x1b[K${line}`);
+    const line = `${sentSoFar()}, ${rateOf(sent - first.sent, now - first.at)}`;
+    if (isTerminal) process.stdout.write(`\r\x1b[K${line}`);
     else say(`sent ${line}`);
   };
 
-  /** Waits for Kafka, and says so if that takes long. */
-  const patiently = async <T>(work: Promise<T>): Promise<T> => {
-    let late = false;
+  /** Awaits `work` and reports an outage if it takes long. */
+  const waitForKafka = async <T>(work: Promise<T>): Promise<T> => {
+    let isReported = false;
     const timer = setTimeout(() => {
-      late = true;
-      say(startedAt === undefined ? notYet : away);
-    }, patience);
+      isReported = true;
+      say(startedAt === undefined ? notYet : unavailable);
+    }, reportAfterMs);
     try {
       const result = await work;
-      if (late) say('Kafka answers.');
+      if (isReported) say('Kafka answers.');
       return result;
     } finally {
       clearTimeout(timer);
@@ -63,30 +62,30 @@ export const createProgress = ({
   };
 
   return {
-    patiently,
-    /** Kafka is there: the time counts from now. */
+    waitForKafka,
+    /** Starts the clock, once connected. */
     start() {
       startedAt = performance.now();
       samples = [{ at: startedAt, sent: 0 }];
-      if (!quiet) timer = setInterval(show, terminal ? onTerminal : elsewhere);
+      if (!quiet) timer = setInterval(show, isTerminal ? terminalIntervalMs : pipeIntervalMs);
     },
-    /** Counts the messages of a batch once `work`, its sending, is done. */
+    /** Counts a batch once `work`, its sending, is acknowledged. */
     async track(batch: Message[], work: Promise<unknown>) {
       inFlight = batch.length;
-      await patiently(work);
+      await waitForKafka(work);
       inFlight = 0;
       sent += batch.length;
       bad += batch.filter((message) => message.bad).length;
     },
     stopping() {
       if (inFlight > 0)
-        say(`Waiting for Kafka to acknowledge ${many(inFlight)}. Ctrl-C again gives them up.`);
+        say(`Waiting for Kafka to acknowledge ${countOf(inFlight)}. Ctrl-C again gives them up.`);
     },
     finish() {
       clearInterval(timer);
       if (quiet) return;
       const took = startedAt === undefined ? 0 : performance.now() - startedAt;
-      say(`sent ${counted()} in ${(took / 1000).toFixed(1)} s, ${rateOf(sent, took)}`);
+      say(`sent ${sentSoFar()} in ${(took / 1000).toFixed(1)} s, ${rateOf(sent, took)}`);
     },
   };
 };

@@ -1,8 +1,8 @@
 import { define, optionLines, readArguments, type Table } from '../cli/arguments.ts';
-import { time } from '../dead-letters/filter.ts';
+import { time } from '../cli/time.ts';
 
-/** A place in a topic: its beginning or end, the first message from an instant on (in ms), or an offset for some partitions. */
-export type Place =
+/** A position in a topic: its start or end, the first message at or after a time (in ms), or offsets of some partitions. */
+export type Position =
   | { kind: 'earliest' }
   | { kind: 'latest' }
   | { kind: 'time'; at: number }
@@ -10,16 +10,17 @@ export type Place =
 
 export type Command = {
   direction: 'back' | 'forward';
-  place: Place;
+  position: Position;
   isDry: boolean;
   isConfirmed: boolean;
-  waits: boolean;
+  /** Wait until everything that is read again is stored. */
+  shouldWait: boolean;
 };
 
-const allowed = (end: string) =>
-  `${end}, ${time.allowed}, or offsets as PARTITION/OFFSET, such as 3/17 or 0/200,3/17`;
+const allowed = (limit: string) =>
+  `${limit}, ${time.allowed}, or offsets as PARTITION/OFFSET, such as 3/17 or 0/200,3/17`;
 
-const readOffsets = (text: string): Place | undefined => {
+const readOffsets = (text: string): Position | undefined => {
   const offsets = new Map<number, bigint>();
   for (const part of text.split(',')) {
     const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(part) ?? [];
@@ -29,9 +30,9 @@ const readOffsets = (text: string): Place | undefined => {
   return { kind: 'offsets', offsets };
 };
 
-const readPlace =
+const readPosition =
   (end: 'earliest' | 'latest') =>
-  (text: string): Place | undefined => {
+  (text: string): Position | undefined => {
     if (text === end) return { kind: end };
     const at = time.read(text);
     return at === undefined ? readOffsets(text) : { kind: 'time', at };
@@ -39,57 +40,57 @@ const readPlace =
 
 const table = {
   options: {
-    from: define<Place>({
-      value: 'WHERE',
+    from: define<Position>({
+      value: 'POSITION',
       allowed: allowed('earliest'),
-      description: 'read again from there on',
-      read: readPlace('earliest'),
+      description: 'read again from POSITION',
+      read: readPosition('earliest'),
     }),
-    'skip-to': define<Place>({
-      value: 'WHERE',
+    'skip-to': define<Position>({
+      value: 'POSITION',
       allowed: allowed('latest'),
-      description: 'leave out what is before and not stored yet; needs --yes',
-      read: readPlace('latest'),
+      description: 'skip what is before POSITION and not stored yet; needs --yes',
+      read: readPosition('latest'),
     }),
   },
   flags: {
-    'dry-run': 'move nothing, say what would be moved',
-    yes: 'leave messages out, for good',
-    wait: 'show how far the consumers are, until all that is read again is stored',
-    help: 'show this',
+    'dry-run': 'move nothing, print what would be moved',
+    yes: 'confirm that messages are skipped for good',
+    wait: 'show progress until everything that is read again is stored',
+    help: 'show this help',
   },
 } satisfies Table;
 
-const help = `Usage: bun run replay --from WHERE [options]
-       bun run replay --skip-to WHERE --yes [options]
+const help = `Usage: bun run replay --from POSITION [options]
+       bun run replay --skip-to POSITION --yes [options]
 
-Moves the stored offsets of the consumer group. WHERE is "earliest" (of --skip-to: "latest"), a time (2h ago, or RFC 3339), or
+Moves the stored offsets of the consumer group. POSITION is "earliest" (of --skip-to: "latest"), a time (2h ago, or RFC 3339), or
 offsets of some partitions: 0/200,3/17.
 
-Consumers may run meanwhile: within seconds they begin again at the stored offsets. What is stored already stays as it is, and a
-message that has a dead letter gets no second one. Only what Kafka still has can be read again.
+Consumers may keep running: within seconds they resume at the stored offsets. Stored orders do not change, and a message
+that has a dead letter gets no second one. Only messages that Kafka still has can be read again.
 
 ${optionLines(table)}
 
-Ends with status 0 if it is done, 1 if something is away or to be confirmed, 2 if the command line or the environment is wrong.
+Exit status: 0 if done, 1 if a service is unavailable or --yes is missing, 2 if an argument or the environment is wrong.
 
 From the environment: DATABASE_URL, KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_GROUP_ID (order-consumers),
 KAFKA_SSL, KAFKA_SASL_*.`;
 
-/** The command line as a command, or the help that it asks for. Throws an Error of one line for what is not allowed. */
+/** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
 export const readCommand = (args: string[]): Command | { help: string } => {
   if (args.length === 0) return { help };
   const read = readArguments(args, table);
   if (read === 'help') return { help };
   const { from, 'skip-to': skipTo, ...flags } = read.given;
-  const place = from ?? skipTo;
-  if (place === undefined || (from && skipTo))
-    throw new Error('replay takes one of --from WHERE and --skip-to WHERE');
+  const position = from ?? skipTo;
+  if (position === undefined || (from && skipTo))
+    throw new Error('replay takes one of --from POSITION and --skip-to POSITION');
   return {
     direction: from ? 'back' : 'forward',
-    place,
+    position,
     isDry: flags['dry-run'] === true,
     isConfirmed: flags.yes === true,
-    waits: flags.wait === true,
+    shouldWait: flags.wait === true,
   };
 };

@@ -1,6 +1,6 @@
-import type { Command, Place } from './options.ts';
+import type { Command, Position } from './options.ts';
 
-/** A partition: its log, the stored offset, and the offset of the first message from the place's instant on, if it is one. */
+/** Offsets of a partition. `atTime` is that of the first message at or after the position's time, if it is one. */
 export type Partition = {
   partition: number;
   low: bigint;
@@ -9,25 +9,25 @@ export type Partition = {
   atTime?: bigint | undefined;
 };
 
-/** The stored offset of a partition, and where it is moved to. */
+/** A change of a partition's stored offset. */
 export type Move = { partition: number; from: bigint; to: bigint };
 
-const offsetOf = (place: Place, { partition, low, high, atTime }: Partition): bigint | undefined => {
-  if (place.kind === 'earliest') return low;
-  if (place.kind === 'latest') return high;
-  return place.kind === 'time' ? atTime : place.offsets.get(partition);
+const offsetOf = (position: Position, { partition, low, high, atTime }: Partition): bigint | undefined => {
+  if (position.kind === 'earliest') return low;
+  if (position.kind === 'latest') return high;
+  return position.kind === 'time' ? atTime : position.offsets.get(partition);
 };
 
 /**
- * What has to be moved; no partition is moved the other way. Throws an Error of one line for an offset that the topic does not have.
+ * The moves of a command, in its direction only. Throws an Error of one line for an offset outside of a partition.
  */
 export const planMoves = (
-  { direction, place }: Pick<Command, 'direction' | 'place'>,
+  { direction, position }: Pick<Command, 'direction' | 'position'>,
   topic: string,
   partitions: readonly Partition[],
 ): Move[] => {
-  if (place.kind === 'offsets')
-    for (const [partition, offset] of place.offsets) {
+  if (position.kind === 'offsets')
+    for (const [partition, offset] of position.offsets) {
       const found = partitions.find((one) => one.partition === partition);
       if (!found)
         throw new Error(`${topic} has no partition ${partition}; it has 0 to ${partitions.length - 1}`);
@@ -37,7 +37,7 @@ export const planMoves = (
         );
     }
   return partitions.flatMap((one) => {
-    const to = offsetOf(place, one);
+    const to = offsetOf(position, one);
     const { partition, stored, low } = one;
     if (to === undefined) return [];
     if (direction === 'back')
@@ -47,6 +47,6 @@ export const planMoves = (
   });
 };
 
-/** How many offsets lie between. */
+/** Offsets moved in total. */
 export const distance = (moves: readonly Move[]): bigint =>
   moves.reduce((sum, { from, to }) => sum + (to > from ? to - from : from - to), 0n);

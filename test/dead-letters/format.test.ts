@@ -1,13 +1,14 @@
 import { expect, test } from 'bun:test';
 import { type Filter, matches } from '../../src/dead-letters/filter.ts';
 import { applyFix, readFix } from '../../src/dead-letters/fix.ts';
-import { letterToJson, prettyJson } from '../../src/dead-letters/format/json.ts';
+import { letterToJson } from '../../src/dead-letters/format/json.ts';
+import { list } from '../../src/dead-letters/format/list.ts';
+import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
 import { safeBytes, safeLine, safeText } from '../../src/dead-letters/format/safe-text.ts';
+import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
-import { list } from '../../src/dead-letters/list.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
 import { type Outcome, redrive } from '../../src/dead-letters/redrive.ts';
-import { letterToText } from '../../src/dead-letters/show.ts';
 import { buildOrder } from '../support/build-order.ts';
 
 const letterOf = (more: Partial<Letter> = {}): Letter => ({
@@ -27,31 +28,31 @@ const letterOf = (more: Partial<Letter> = {}): Letter => ({
   ...more,
 });
 
-const wicked = '\u001b[2J\u0007\u009b31m\r\u202e\u200b\u2028\u007f';
+const hostile = '\u001b[2J\u0007\u009b31m\r\u202e\u200b\u2028\u007f';
 
-/** Whether a terminal would do something with it. */
-const isWicked = (text: string) => /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
+/** Whether it has control or invisible characters. */
+const isUnsafe = (text: string) => /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
 
-test('no character that a terminal obeys, or that hides, passes raw', () => {
-  expect(safeLine(`a\n\t${wicked}ж`)).toBe(
+test('control characters and invisible characters are escaped', () => {
+  expect(safeLine(`a\n\t${hostile}ж`)).toBe(
     'a\\u000a\\u0009\\u001b[2J\\u0007\\u009b31m\\u000d\\u202e\\u200b\\u2028\\u007fж',
   );
   expect(safeText('a\n\tb\r')).toBe('a\n\tb\\u000d');
   expect(safeBytes(Buffer.from([0xff, 0x1b, 0x41, 0x80]))).toBe('\\xff\\x1bA\\x80');
   const letter = letterOf({
-    key: Buffer.from(wicked),
-    value: Buffer.from(`${wicked}{`),
-    reason: wicked,
-    stage: wicked,
-    from: { topic: wicked, partition: wicked, offset: wicked },
-    headers: { [wicked]: Buffer.from(wicked), two: [Buffer.from([0x9b]), Buffer.from(wicked)] },
+    key: Buffer.from(hostile),
+    value: Buffer.from(`${hostile}{`),
+    reason: hostile,
+    stage: hostile,
+    from: { topic: hostile, partition: hostile, offset: hostile },
+    headers: { [hostile]: Buffer.from(hostile), two: [Buffer.from([0x9b]), Buffer.from(hostile)] },
   });
-  expect(isWicked(letterToText(letter, 'dlq'))).toBe(false);
-  expect(isWicked(letterToJson(letter))).toBe(false);
-  expect(JSON.parse(letterToJson(letter))).toMatchObject({ value: `${wicked}{`, reason: wicked });
+  expect(isUnsafe(letterToText(letter, 'dlq'))).toBe(false);
+  expect(isUnsafe(letterToJson(letter))).toBe(false);
+  expect(JSON.parse(letterToJson(letter))).toMatchObject({ value: `${hostile}{`, reason: hostile });
 });
 
-test('bytes that are no text are base64 in JSON, and nothing stays null', () => {
+test('bytes that are not UTF-8 are base64 in JSON, and null stays null', () => {
   const letter = letterOf({ key: null, value: Buffer.from([0xff]), headers: { none: null as never } });
   expect(JSON.parse(letterToJson(letter))).toMatchObject({
     letter: '3/17',
@@ -61,7 +62,7 @@ test('bytes that are no text are base64 in JSON, and nothing stays null', () => 
   });
 });
 
-test('a value is shown with its lines broken, and its numbers and texts as they came', () => {
+test('a value is indented, and its numbers and strings are unchanged', () => {
   const text = '{"a":[],"n":12345678901234567890,"a":[1,{"b":"{,\\"}"}],"c":{}}';
   const pretty = prettyJson(text) ?? '';
   expect(pretty.split('\n')).toContain('  "n": 12345678901234567890,');
@@ -70,7 +71,7 @@ test('a value is shown with its lines broken, and its numbers and texts as they 
   expect((prettyJson('['.repeat(5000) + ']'.repeat(5000)) ?? '').length).toBeLessThan(2_000_000);
 });
 
-test('each filter keeps what it names', () => {
+test('each filter selects what it names', () => {
   const is = (filter: Filter, more: Partial<Letter> = {}) => matches(letterOf(more), filter);
   expect([is({}), is({ stage: 'validate' }), is({ stage: 'parse' })]).toEqual([true, true, false]);
   expect([is({ reason: 'TRACK_' }), is({ reason: 'validationE' }), is({ reason: 'city' })]).toEqual([
@@ -91,13 +92,13 @@ test('each filter keeps what it names', () => {
 
 const givenOf = (...args: string[]) => (readCommand(['list', ...args]) as { given: Filter }).given;
 
-test('a time is so long ago, or RFC 3339', () => {
+test('a time is relative to now, or RFC 3339', () => {
   expect(Math.abs((givenOf('--since', '2h').since ?? 0) - (Date.now() - 7_200_000))).toBeLessThan(1_000);
   expect(givenOf('--until', '2026-01-31T10:00:00+02:00').until).toBe(Date.UTC(2026, 0, 31, 8));
 });
 
 test.each([
-  [['lost'], '"lost" is no command'],
+  [['lost'], '"lost" is not a command'],
   [['list', '--colour'], '"--colour" is not an option; these are: --stage,'],
   [['list', 'more'], '"more" is not an option'],
   [['list', '--stage', 'later'], '--stage holds "later"; allowed: parse, validate, store'],
@@ -113,31 +114,31 @@ test.each([
   [['redrive', '--fix', '[]'], '--fix is not a JSON Patch'],
   [['redrive', '--fix', '[{"op":"remove","path":"/a"},{"op":"replac","path":"/a"}]'], 'in place 2'],
   [['redrive', '--fix', '[{"op":"add","path":"a","value":1}]'], 'in place 1'],
-])('%p is refused in one line', (args, message) => {
+])('%p is rejected with one line', (args, message) => {
   const read = () => readCommand(args);
   expect(read).toThrow(message);
   expect(read).not.toThrow('\n');
 });
 
-test('each command has its help, which tells all its options', () => {
+test('each command has a help with all its options', () => {
   for (const name of ['list', 'show', 'redrive']) {
     const command = readCommand([name, '--help']);
-    expect(command).toMatchObject({ name: 'help', text: expect.stringContaining(`dead-letters ${name}`) });
+    expect(command).toMatchObject({ help: expect.stringContaining(`dead-letters ${name}`) });
   }
-  expect(readCommand(['redrive', '-h'])).toMatchObject({ text: expect.stringContaining('--dry-run') });
+  expect(readCommand(['redrive', '-h'])).toMatchObject({ help: expect.stringContaining('--dry-run') });
   expect(readCommand([])).toEqual(readCommand(['--help']));
 });
 
-test('a fix changes what it names, or says why it cannot', () => {
+test('a fix changes the value, or returns why it cannot', () => {
   const fix = (patch: object[], value: string | null) => {
     const result = applyFix(value === null ? null : Buffer.from(value), readFix(JSON.stringify(patch)));
     return 'fixed' in result ? String(result.fixed) : result.reason;
   };
   const replace = { op: 'replace', path: '/a/b', value: 2 };
   expect(fix([replace, { op: 'remove', path: '/c' }], '{"a":{"b":1},"c":0}')).toBe('{"a":{"b":2}}');
-  expect(fix([replace], '{"a":{}}')).toBe('the patch does not fit: replace /a/b: there is no such place');
+  expect(fix([replace], '{"a":{}}')).toBe('the patch does not fit: replace /a/b: the path does not exist');
   expect(fix([{ op: 'test', path: '/a', value: 1 }, replace], '{"a":{"b":1}}')).toContain(
-    'test /a: another value is there',
+    'test /a: the value differs',
   );
   for (const value of ['{', null]) expect(fix([replace], value)).toContain('is not JSON');
 });
@@ -152,7 +153,7 @@ const listed = async (letters: Letter[], options: Partial<Parameters<typeof list
   return lines;
 };
 
-test('the newest letters come first, all are counted by their reasons, and those sent again are left out', async () => {
+test('the newest letters come first, all are counted by reason, and redriven ones are omitted', async () => {
   const letters = [
     ...Array.from({ length: 2_500 }, (_, n) =>
       letterOf({ offset: String(n), time: (n * 7919) % 2_500, reason: `items.${n}.name must be x, is ${n}` }),
@@ -178,7 +179,7 @@ test('the newest letters come first, all are counted by their reasons, and those
 
 const redriven = async (letters: Letter[], options: Partial<Parameters<typeof redrive>[1]> = {}) => {
   const sent: { key: Buffer | null; value: Buffer | null }[] = [];
-  const told: Outcome[] = [];
+  const reported: Outcome[] = [];
   async function* batches() {
     for (let at = 0; at < letters.length; at += 3) yield letters.slice(at, at + 3);
   }
@@ -192,10 +193,10 @@ const redriven = async (letters: Letter[], options: Partial<Parameters<typeof re
       sent.push(...ready);
       return new Map();
     },
-    report: async (outcomes) => void told.push(...outcomes),
+    report: async (outcomes) => void reported.push(...outcomes),
     ...options,
   });
-  const outcomes = told.map(({ letter, reason }) => `${letter.offset} ${reason ?? 'sent'}`);
+  const outcomes = reported.map(({ letter, reason }) => `${letter.offset} ${reason ?? 'sent'}`);
   return { keys: sent.map(({ key }) => String(key)), outcomes };
 };
 
@@ -206,28 +207,28 @@ const ofOrder = (offset: string, more: Partial<Letter> = {}) =>
     ...more,
   });
 
-test('a limit counts what is sent, not what is left, and what was sent before is passed over', async () => {
+test('a limit counts sent letters, not skipped ones, and redriven letters are ignored', async () => {
   const letters = [
     letterOf({ offset: '0' }),
     ofOrder('1', { isRedriven: true }),
     ...['2', '3', '4', '5'].map((n) => ofOrder(n)),
   ];
   expect((await redriven(letters, { limit: 2 })).outcomes).toEqual([
-    '0 it is no order: track_number is missing',
+    '0 it is not a valid order: track_number is missing',
     '2 sent',
     '3 sent',
   ]);
   expect((await redriven(letters)).outcomes).toHaveLength(5);
 });
 
-test('a key stays as it came, unless a fix may have changed the uid', async () => {
+test('a key is unchanged, unless a fix may have changed the uid', async () => {
   const letters = [ofOrder('1', { key: Buffer.from('another') }), ofOrder('2', { key: null })];
   expect((await redriven(letters)).keys).toEqual(['another', 'null']);
   const fix = readFix('[{"op":"test","path":"/locale","value":"ru"}]');
   expect((await redriven(letters, { fix })).keys).toEqual(['uid-of-1-x', 'uid-of-2-x']);
 });
 
-test('a letter whose message Kafka refuses is left, and the others count as sent', async () => {
+test('a letter whose message Kafka refuses is skipped, and the others count as sent', async () => {
   const letters = ['1', '2', '3'].map((n) => ofOrder(n));
   const send = async () => new Map([[letters[1] as Letter, 'too large']]);
   expect((await redriven(letters, { send })).outcomes).toEqual(['1 sent', '2 too large', '3 sent']);

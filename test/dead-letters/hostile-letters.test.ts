@@ -1,10 +1,11 @@
 import { heapStats } from 'bun:jsc';
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { applyFix, readFix } from '../../src/dead-letters/fix.ts';
-import { letterToJson, prettyJson } from '../../src/dead-letters/format/json.ts';
+import { letterToJson } from '../../src/dead-letters/format/json.ts';
+import { list } from '../../src/dead-letters/format/list.ts';
+import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
+import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
-import { list } from '../../src/dead-letters/list.ts';
-import { letterToText } from '../../src/dead-letters/show.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import { parseOrder } from '../../src/order/order.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -88,19 +89,19 @@ for (const [name, value] of Object.entries(values))
     expect(process.cpuUsage(begun).user / 1_000).toBeLessThan(10_000);
   });
 
-test('JSON is broken into lines whatever it holds, and only as far as is asked for', () => {
+test('any JSON is indented, up to the requested length', () => {
   const text = JSON.stringify({ long: 'x"\\'.repeat(1_500_000), more: [1, [], {}] });
   expect(prettyJson(text)).toBe(JSON.stringify(JSON.parse(text), null, 2));
   expect((prettyJson(nested(100_000), 1_000) ?? '').length).toBeLessThan(1_200);
 });
 
-test('a key, a reason or a header of 1 MB, and 100,000 headers, are cut and said to be', async () => {
+test('a key, a reason or a header of 1 MB, and 100,000 headers, are cut with a note', async () => {
   const large = Buffer.from('ж'.repeat(500_000));
   const headers = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`h${n}`, large]));
   const text = letterToText(letterOf('{}', { key: large, reason: String(large), headers }), String(large));
   expect(text.length).toBeLessThan(250_000);
-  expect(text).toContain('\nHeaders   99900 more, which --json shows\n');
-  expect(text).toMatch(/\nKey {7}ж+… \(cut after 2000 characters, --json shows all\)\n/);
+  expect(text).toContain('\nHeaders   99900 more, see --json\n');
+  expect(text).toMatch(/\nKey {7}ж+… \(cut after 2000 characters, see --json\)\n/);
   const lines: string[] = [];
   Bun.gc(true);
   const before = heapStats().heapSize;
@@ -117,7 +118,7 @@ test('a key, a reason or a header of 1 MB, and 100,000 headers, are cut and said
   expect(held).toBeLessThan(150_000_000);
 });
 
-test('a patch that doubles the value again and again is refused', () => {
+test('a patch that keeps doubling the value is rejected', () => {
   const patch = [
     { op: 'add', path: '/a', value: ['x'.repeat(1_000)] },
     ...Array.from({ length: 40 }, () => ({ op: 'copy', from: '/a', path: '/a/-' })),
@@ -127,7 +128,7 @@ test('a patch that doubles the value again and again is refused', () => {
   });
 });
 
-test('a patch changes nothing but the value, whatever its paths are called', () => {
+test('a patch changes nothing but the value, whatever its paths', () => {
   for (const path of [
     '/__proto__/polluted',
     '/constructor/prototype/polluted',
@@ -139,7 +140,7 @@ test('a patch changes nothing but the value, whatever its paths are called', () 
   expect(Object.getPrototypeOf({})).toBe(Object.prototype);
 });
 
-test('hostile letters between good ones are named and left, and the good ones are sent', async () => {
+test('hostile letters between good ones are listed and skipped, and the good ones are sent', async () => {
   await using pipeline = await openPipeline();
   const letters = createDeadLetters({
     kafka: pipeline.kafka,
@@ -181,10 +182,10 @@ test('hostile letters between good ones are named and left, and the good ones ar
   const patch = JSON.stringify([{ op: 'replace', path: '/locale', value: 'en' }]);
   const { output, errors, status } = await run('redrive', '--fix', patch);
   // Two of the strange ones are orders, once they are patched.
-  const left = messages.length - good.length - 2;
-  expect(errors).toEndWith(`${messages.length - left} sent to ${pipeline.topic}, ${left} left\n`);
-  expect(output.split('\n')).toHaveLength(left + 1);
-  expect(output).toContain('left: the value is nested more than 1000 levels deep');
+  const skipped = messages.length - good.length - 2;
+  expect(errors).toEndWith(`${messages.length - skipped} sent to ${pipeline.topic}, ${skipped} skipped\n`);
+  expect(output.split('\n')).toHaveLength(skipped + 1);
+  expect(output).toContain('skipped: the value is nested more than 1000 levels deep');
   expect(status).toBe(1);
   pipeline.join();
   await until(async () => (await pipeline.store.findAll(good.map((one) => one.order_uid))).size === 3);

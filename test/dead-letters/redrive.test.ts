@@ -1,4 +1,4 @@
-/** The command on Kafka: what is read, what is sent again, and what is left of an interruption. */
+/** The command on Kafka: reading, redriving, and interruptions. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { openLetters } from '../../src/dead-letters/letters.ts';
@@ -31,7 +31,7 @@ const run = async (topics: Topics, ...args: string[]) => (await start(topics, ar
 
 let away: ReturnType<typeof startProgram>;
 beforeAll(async () => {
-  // It waits for a while: meanwhile the other tests run.
+  // It runs until its timeout, while the other tests run.
   away = await start({ topic: 'a', deadLetterTopic: 'b' }, ['list'], ['127.0.0.1:1']);
 });
 afterAll(() => away[Symbol.asyncDispose]());
@@ -44,7 +44,7 @@ const messageOf = (order: { order_uid: string } & Record<string, unknown>) => ({
   value: JSON.stringify(order),
 });
 
-/** A topic of orders and one of dead letters, and what puts letters there. */
+/** A topic of orders and one of dead letters, with a producer of letters. */
 const openTopics = async (partitions = 1, addresses?: string[]) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
@@ -75,7 +75,7 @@ const openTopics = async (partitions = 1, addresses?: string[]) => {
         })),
       );
     },
-    /** How many messages there are to orders. */
+    /** The number of messages in the topic of orders. */
     sent: async () => (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0),
     async [Symbol.asyncDispose]() {
       await Promise.all([letters.disconnect(), admin.disconnect()]);
@@ -83,13 +83,13 @@ const openTopics = async (partitions = 1, addresses?: string[]) => {
   };
 };
 
-/** The letters of a topic, by the functions. */
+/** Reads the letters of a topic without the command. */
 const readLetters = async (topic: string) => {
   const reader = createReader(await kafkaClient(), retryKafkaFor(20_000, 'test'));
   await reader.connect();
   const letters = await openLetters({ reader, topic });
   const found = (await Array.fromAsync(letters.matching({}))).flat();
-  // Each is found by its place, too, also in the middle of a batch.
+  // A letter in the middle of a batch is found by its offset.
   const middle = found[found.length >> 1];
   if (middle) expect(await letters.at(middle.partition, BigInt(middle.offset))).toEqual(middle);
   await reader.close();
@@ -117,7 +117,7 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
   const dry = await run(pipeline, 'redrive', '--fix', patch, '--dry-run');
   expect(dry).toMatchObject({ status: 0, output: '0/0  would be sent\n' });
   const redriven = await run(pipeline, 'redrive', '--fix', patch);
-  expect(redriven).toMatchObject({ status: 0, errors: `1 sent to ${pipeline.topic}, 0 left\n` });
+  expect(redriven).toMatchObject({ status: 0, errors: `1 sent to ${pipeline.topic}, 0 skipped\n` });
   const stored = await until(() => pipeline.store.find(order.order_uid));
   expect(JSON.parse(stored)).toMatchObject({ customer_id: order.customer_id, locale: 'en' });
 
@@ -129,13 +129,13 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
     ['__redrive.letter', '0/0'],
   ]);
   const again = await run(pipeline, 'redrive', '--fix', patch);
-  expect(again).toMatchObject({ status: 0, errors: `0 sent to ${pipeline.topic}, 0 left\n` });
+  expect(again).toMatchObject({ status: 0, errors: `0 sent to ${pipeline.topic}, 0 skipped\n` });
 });
 
-test('what is no order is left and told, and what fails again is a letter that says so', async () => {
+test('an invalid order is skipped and listed, and a message that fails again becomes a letter with its redrives', async () => {
   await using pipeline = await openPipeline();
   const order = buildOrder({ order_uid: 'another-uid' });
-  // What the mark of the second letter would be, if anybody could make one.
+  // A forged mark of the second letter.
   const forged = {
     value: JSON.stringify([`0/1/${pipeline.topic}/0/2`]),
     headers: { '__redrive.marks': '1' },
@@ -149,8 +149,8 @@ test('what is no order is left and told, and what fails again is a letter that s
   expect(json(redriven.output)).toEqual([
     {
       letter: '0/0',
-      outcome: 'left',
-      reason: 'it is no order: the message must be a JSON object, is a list',
+      outcome: 'skipped',
+      reason: 'it is not a valid order: the message must be a JSON object, is a list',
     },
     { letter: '0/1', outcome: 'sent' },
   ]);
@@ -158,7 +158,7 @@ test('what is no order is left and told, and what fails again is a letter that s
   const listed = json((await run(pipeline, 'list', '--json')).output);
   expect(listed).toMatchObject([
     { letter: '0/0', stage: 'validate', redrives: 0, redriven: false, value: forged.value },
-    // Its number depends on who is quicker, the consumer or the mark.
+    // The consumer and the mark race for the offset.
     {
       letter: expect.stringMatching(/^0\/[23]$/),
       stage: 'store',
@@ -168,12 +168,12 @@ test('what is no order is left and told, and what fails again is a letter that s
     },
   ]);
 
-  // As it is, a letter again; and those of another topic are nobody's to send here.
+  // Unchanged, it becomes a letter again. Letters of another topic are skipped.
   expect((await run(pipeline, 'redrive', '--unchecked', '--stage', 'validate')).status).toBe(0);
   await pipeline.drained();
   const other = await run({ ...pipeline, topic: 'elsewhere' }, 'redrive', '--dry-run', '--unchecked');
   expect(other.status).toBe(1);
-  expect(other.output).toContain(`it came from the topic ${pipeline.topic}: --from ${pipeline.topic}`);
+  expect(other.output).toContain(`it came from the topic ${pipeline.topic}: use --from ${pipeline.topic}`);
   const from = await run(
     { ...pipeline, topic: 'elsewhere' },
     'redrive',
@@ -182,13 +182,13 @@ test('what is no order is left and told, and what fails again is a letter that s
     pipeline.topic,
   );
   expect(from.output).toMatch(/^0\/[23] {2}would be sent$/m);
-  expect(from.output).toMatch(/^0\/[45] {2}left: it is no order/m);
+  expect(from.output).toMatch(/^0\/[45] {2}skipped: it is not a valid order/m);
 });
 
-test('stopped, killed and repeated, a redrive sends every letter, none a third time, and then none', async () => {
+test('a redrive that is stopped, killed and repeated sends every letter, none more than twice, and finally none', async () => {
   await using topics = await openTopics(3);
   const count = 60;
-  // What does not compress, so that it takes several fetches.
+  // Incompressible, so that it takes several fetches.
   const padding = () => Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))).toString('base64');
   const orders = Array.from({ length: count }, (_, n) => ({
     ...buildOrder({ order_uid: `letter-${n}-uid` }),
@@ -228,7 +228,7 @@ test('stopped, killed and repeated, a redrive sends every letter, none a third t
   expect(used.map(({ partition }) => partition)).toEqual([2]);
 });
 
-test('killed between message and mark, a letter is sent a second time, and never a third', async () => {
+test('a letter whose redrive was killed between message and mark is sent a second time, and never a third', async () => {
   await using broker = await testBroker();
   await using topics = await openTopics(1, [broker.brokers]);
   await topics.bury([JSON.stringify(buildOrder())]);
@@ -239,12 +239,12 @@ test('killed between message and mark, a letter is sent a second time, and never
   await killed.stop('SIGKILL');
   for (const sent of [1, 0]) {
     const repeated = await (await start(topics, ['redrive'], [broker.brokers])).ended();
-    expect(repeated).toMatchObject({ status: 0, errors: `${sent} sent to ${topics.topic}, 0 left\n` });
+    expect(repeated).toMatchObject({ status: 0, errors: `${sent} sent to ${topics.topic}, 0 skipped\n` });
   }
   expect(await topics.sent()).toBe(2);
 });
 
-test('a topic that is missing has no letters, an empty one neither', async () => {
+test('a missing topic and an empty topic have no letters', async () => {
   expect(await readLetters(topicName())).toMatchObject({ exists: false, letters: [] });
   await using topics = await openTopics(3);
   expect(await readLetters(topics.deadLetterTopic)).toMatchObject({ exists: true, letters: [] });
@@ -253,7 +253,7 @@ test('a topic that is missing has no letters, an empty one neither', async () =>
   expect(missing.errors).toContain('There is no topic');
 });
 
-test('letters of every partition and size are read, whoever wrote them, and up to the end there was', async () => {
+test('letters of every partition, size and producer are read, up to the end at the start', async () => {
   await using topics = await openTopics(3);
   const large = Buffer.from(crypto.getRandomValues(new Uint8Array(900_000)))
     .toString('hex')
@@ -276,7 +276,7 @@ test('letters of every partition and size are read, whoever wrote them, and up t
   expect(letters.find(({ value }) => String(value) === 'foreign')).toMatchObject({ stage: undefined });
 });
 
-onRealKafka('deleted letters and the ends of transactions are passed over', async () => {
+onRealKafka('deleted letters and control records are ignored', async () => {
   await using topics = await openTopics();
   const producer = topics.kafka.producer({
     transactionalId: topicName(),
@@ -300,7 +300,7 @@ onRealKafka('deleted letters and the ends of transactions are passed over', asyn
   expect((await readLetters(topics.deadLetterTopic)).values).toEqual(['second', 'third']);
 });
 
-test('the command ends with one line: at Kafka that is away, at bad arguments, and at a pipe that is closed', async () => {
+test('the command ends with one line when Kafka is unavailable or an argument is wrong, and quietly when its pipe is closed', async () => {
   await using topics = await openTopics();
   await topics.bury(Array.from({ length: 500 }, () => 'x'.repeat(1_000)));
   const environment = {

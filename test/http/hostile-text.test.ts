@@ -3,8 +3,7 @@
  * as it can arrive. The event loop stands still meanwhile, so none may take 5 ms.
  */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { integer as argument } from '../../src/cli/arguments.ts';
-import { hostNames, kafkaName, share, token } from '../../src/config/values.ts';
+import { hostNames, integer, kafkaName, share, token } from '../../src/config/values.ts';
 import { filterOptions, matches } from '../../src/dead-letters/filter.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
 import { isLoopback, parseAddress } from '../../src/http/address.ts';
@@ -222,7 +221,7 @@ describe('a text of a message, an error or a command line keeps nobody waiting',
     ['an instant with decimals', (text) => toInstant(`2026-01-01T00:00:00.${text}`)],
     ['a reason', (text) => reasonOf(Object.assign(new Error(text), { code: text, name: 'ReplyError' }))],
     ['an error on one line', (text) => errorText(new Error(text))],
-    ['an option that is a number', (text) => argument(1).read(text)],
+    ['an option with a number', (text) => integer(1).read(text)],
     ['--since', (text) => filterOptions.since.read(text)],
     [
       '--reason',

@@ -158,7 +158,7 @@ test('the way down names the database and its orders, and is refused without a t
   const refused = await command({ DATABASE_URL: url }, '0');
   expect(refused).toMatchObject({ code: 1, output: '' });
   expect(refused.errors).toStartWith(`Not migrated: database "${name}" on ${new URL(url).host}: undoes `);
-  expect(refused.errors).toEndWith('deletes 2 orders; there is no terminal to ask at, so it wants --yes\n');
+  expect(refused.errors).toEndWith('deletes 2 orders; without a terminal it requires --yes\n');
   expect(refused.errors).not.toContain(new URL(url).password || 'pa55');
 
   const consumer = openDatabase({ url, connections: 1, name: 'consumer-2' });

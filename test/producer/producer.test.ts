@@ -131,7 +131,7 @@ const someSent = async (topic: string, at = brokers) => {
 const bytesOf = (messages: Stored[]) =>
   messages.map(({ partition, key, value }) => [partition, key, value?.toString('latin1')]);
 const accepted = ({ value }: Stored) => 'order' in parseOrder(value);
-const summary = /sent (\d+) \w+( \((\d+) of them bad on purpose\))? in ([\d.]+) s, ([\d.]+)\/s\n$/;
+const summary = /sent (\d+) \w+( \((\d+) of them deliberately invalid\))? in ([\d.]+) s, ([\d.]+)\/s\n$/;
 const summed = (output: string) => {
   const [, sent, , bad = '0', seconds] = summary.exec(output) ?? [];
   return { sent: Number(sent), bad: Number(bad), seconds: Number(seconds) };
@@ -309,6 +309,17 @@ test('what is in flight at Ctrl-C is waited for, and a second Ctrl-C gives it up
   expect((await producer.end()).code).toBe(130);
 });
 
+test('a broker that hangs is given up after its request timeout, and the message is sent again, once', async () => {
+  const broker = await embedded();
+  const topic = newTopic();
+  broker.faults.delay('Produce', 60_000);
+  const producer = start(topic, ['--count', '1'], { KAFKA_BROKERS: broker.brokers });
+  const at = performance.now();
+  expect((await producer.end()).code).toBe(0);
+  expect(performance.now() - at).toBeLessThan(20_000);
+  expect(await read(topic, broker.brokers)).toHaveLength(1);
+});
+
 test('an answer that is lost doubles nothing', async () => {
   const broker = await embedded();
   const topic = newTopic();
@@ -445,7 +456,7 @@ for (const [args, line] of [
   [['--file', '.'], '--file holds "."; allowed: the path of a file'],
   [
     ['--file', 'package.json', '--seed', '1'],
-    '--seed has no effect with --file, whose lines are sent as they are; give one of them',
+    '--seed has no effect with --file, whose lines are sent unchanged; give one of them',
   ],
   [
     ['--speed', '3'],

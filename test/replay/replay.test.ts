@@ -41,7 +41,7 @@ const environmentOf = async ({ topic, group, database }: Pipeline) => ({
 const isStored = async ({ store }: Pipeline, orders: Order[]) =>
   (await store.findAll(orders.map((order) => order.order_uid))).size === orders.length;
 
-test('what was deleted comes back under a running member, and a dead letter does not come twice', async () => {
+test('deleted orders are stored again by a running member, and a dead letter is not repeated', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const good = ordersOf(40);
   const member = pipeline.join();
@@ -68,7 +68,7 @@ test('what was deleted comes back under a running member, and a dead letter does
   expect(member.fences).toContain('claim');
 });
 
-test('only what was sent from an instant on is read again', async () => {
+test('only messages sent at or after a time are read again', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const good = ordersOf(20);
   const hour = 3_600_000;
@@ -90,7 +90,7 @@ test('only what was sent from an instant on is read again', async () => {
   await until(() => again.outcomes.reduce((sum, { duplicates }) => sum + duplicates, 0) === 6);
 });
 
-test('what an operator leaves out has to be confirmed, and is not read even if Kafka has an older offset', async () => {
+test('skipping has to be confirmed, and skipped messages are not read even if Kafka has an older offset', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const good = ordersOf(20);
   const first = pipeline.join();
@@ -102,7 +102,7 @@ test('what an operator leaves out has to be confirmed, and is not read even if K
   const refused = await command(environment, '--skip-to', '0/8,1/2');
   expect(refused).toMatchObject({ code: 1, errors: '' });
   expect(refused.output).toMatch(
-    /partition 0: from 2 forward to 8\nNothing is moved: this leaves out 6 offsets.*--yes/,
+    /partition 0: from 2 forward to 8\nNothing is moved: this skips 6 offsets.*--yes/,
   );
   expect(await command(environment, '--skip-to', '0/8,1/2', '--yes')).toMatchObject({ code: 0 });
 
@@ -153,14 +153,14 @@ test.each([
   [['--from', 'latest'], '--from holds "latest"; allowed: earliest, a time ago'],
   [['--skip-to', 'earliest'], '--skip-to holds "earliest"; allowed: latest, a time ago'],
   [['--from', '0/1,0/2'], '--from holds "0/1,0/2"'],
-  [['--from', 'earliest', '--skip-to', 'latest'], 'one of --from WHERE and --skip-to WHERE'],
-  [['--dry-run'], 'one of --from WHERE and --skip-to WHERE'],
+  [['--from', 'earliest', '--skip-to', 'latest'], 'one of --from POSITION and --skip-to POSITION'],
+  [['--dry-run'], 'one of --from POSITION and --skip-to POSITION'],
   [['--to', 'x'], '"--to" is not an option'],
-])('%p is refused', (args, message) => {
+])('%p is rejected', (args, message) => {
   expect(() => movesOf(...(args as string[]))).toThrow(message as string);
 });
 
-test('each error of the command is one line that names what is wrong', async () => {
+test('each error of the command is one line that names the cause', async () => {
   await using database = await testDatabase({ migrated: false });
   const KAFKA_BROKERS = (await brokers()).join();
   const DATABASE_URL = database.url;

@@ -1,9 +1,9 @@
 /**
- * Text for a terminal, from bytes that anybody sent: what would move the cursor, change colours, reverse the direction of
- * writing or pass unseen is shown as an escape.
+ * Text for a terminal from untrusted bytes: characters that move the cursor, change colours, reverse the writing direction or are
+ * invisible become escapes.
  */
 
-/** Controls but line feed and tab, format characters, separators of lines, and halves of characters. */
+/** Control characters except line feed and tab, format characters, line separators, and lone surrogates. */
 const unsafe = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
 
 const escaped = (character: string) => {
@@ -11,13 +11,13 @@ const escaped = (character: string) => {
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
 };
 
-/** Several lines at the most. As JSON escapes the same way, JSON stays JSON of the same meaning. */
+/** Keeps line breaks and tabs. The escapes are those of JSON, so JSON keeps its meaning. */
 export const safeText = (text: string): string => text.replace(unsafe, escaped);
 
-/** One line. */
+/** As `safeText`, on one line. */
 export const safeLine = (text: string): string => safeText(text).replace(/[\n\t]/g, escaped);
 
-/** At most `length` bytes of the beginning, without a part of a character. */
+/** At most the first `length` bytes, without splitting a character. */
 export const startOf = (bytes: Buffer, length: number): Buffer => {
   let end = Math.min(length, bytes.length);
   for (let back = 0; back < 3 && end < bytes.length && ((bytes[end] as number) & 0xc0) === 0x80; back++)
@@ -25,13 +25,13 @@ export const startOf = (bytes: Buffer, length: number): Buffer => {
   return bytes.subarray(0, end);
 };
 
-/** At most `length` characters, with a sign where the rest was. */
+/** At most `length` characters, the last one an ellipsis if text was cut. */
 export const shortened = (text: string, length: number): string =>
   text.length > length ? `${text.slice(0, length - 1)}…` : text;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Bytes as text if they are UTF-8, otherwise undefined. */
+/** Decodes UTF-8; undefined if the bytes are not UTF-8. */
 export const textOfBytes = (bytes: Buffer): string | undefined => {
   try {
     return utf8.decode(bytes);
@@ -40,7 +40,7 @@ export const textOfBytes = (bytes: Buffer): string | undefined => {
   }
 };
 
-/** Bytes that are not UTF-8, or may not be: each that is not of ASCII's printable ones as `\xff`. */
+/** Safe text of UTF-8; of other bytes, with all but printable ASCII as `\xff`. */
 export const safeBytes = (bytes: Buffer): string => {
   const text = textOfBytes(bytes);
   if (text !== undefined) return safeText(text);

@@ -1,49 +1,48 @@
-import { reasonText } from './filter.ts';
-import { letterToJson, timeOf } from './format/json.ts';
-import { safeBytes, safeLine, shortened, startOf } from './format/safe-text.ts';
-import { addressOf, type Letter } from './letter.ts';
+import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
+import { letterToJson } from './json.ts';
+import { safeBytes, safeLine, shortened, startOf } from './safe-text.ts';
 
 type Write = (line: string) => Promise<void>;
 type Options = { all: boolean; json: boolean; limit: number | undefined };
 
-/** Shown in the table unless told otherwise; all are counted. */
-const rowsShown = 50;
-/** Reasons that the summary tells, the most frequent first. */
-const reasonsShown = 10;
-/** Of each reason, in characters. */
-const reasonShown = 300;
-/** Kinds of reasons that are told apart. */
-const kindsAtMost = 1_000;
+/** Rows of the table unless `limit` is set. */
+const defaultRows = 50;
+/** The most frequent reasons that the summary lists. */
+const maxSummaryReasons = 10;
+/** In characters. */
+const maxReasonLength = 300;
+/** Distinct reasons that are counted. */
+const maxKinds = 1_000;
 
-/** What a summary counts as one: which item it was, and what was found there, differs from letter to letter. */
+/** Groups letters for the summary: the reason without the item's index and the value found, which differ from letter to letter. */
 const kindOf = (letter: Letter) => {
-  const reason = shortened(reasonText(letter), reasonShown)
+  const reason = shortened(reasonText(letter), maxReasonLength)
     .replace(/\.\d+\./g, '.*.')
     .replace(/, (is|has) [^,]*$/, '');
   return `${shortened(letter.stage ?? '-', 20).padEnd(8)}  ${reason}`;
 };
 
-/** What is kept before the older is let go, in characters. */
-const keptAtMost = 33_554_432;
+/** Characters buffered before older items are dropped. */
+const maxBuffered = 33_554_432;
 
-/** The last `limit` of what is added, by time, newest first. `length`: what an item takes, in characters. */
+/** Keeps the `limit` newest items. `length` is the size of an item in characters. */
 const createNewest = <T>(limit: number, length: (item: T) => number) => {
-  let kept: { time: number; item: T }[] = [];
-  let added = 0;
-  const sorted = () => kept.sort((one, other) => other.time - one.time).slice(0, limit);
+  let buffer: { time: number; item: T }[] = [];
+  let buffered = 0;
+  const sorted = () => buffer.sort((one, other) => other.time - one.time).slice(0, limit);
   return {
     add(time: number, item: T) {
-      kept.push({ time, item });
-      added += length(item);
-      if (kept.length < 2 * limit + 1_000 && added < keptAtMost) return;
-      kept = sorted();
-      added = 0;
+      buffer.push({ time, item });
+      buffered += length(item);
+      if (buffer.length < 2 * limit + 1_000 && buffered < maxBuffered) return;
+      buffer = sorted();
+      buffered = 0;
     },
     items: () => sorted().map(({ item }) => item),
   };
 };
 
-/** As JSON: one letter a line, in the order of the topic; with `limit` the newest, these first. */
+/** One letter per line as JSON, in the order of the topic; with `limit` the newest ones, newest first. */
 const listJson = async (letters: AsyncIterable<Letter[]>, { all, limit }: Options, write: Write) => {
   const newest = limit === undefined ? undefined : createNewest<string>(limit, (line) => line.length);
   for await (const batch of letters)
@@ -60,19 +59,19 @@ const head: Row = ['LETTER', 'SENT (UTC)', 'STAGE', 'KEY', 'REASON'];
 
 const toRow = (letter: Letter): Row => [
   addressOf(letter),
-  timeOf(letter.time)?.slice(0, 19).replace('T', ' ') ?? '-',
+  sentAt(letter)?.slice(0, 19).replace('T', ' ') ?? '-',
   safeLine(shortened(letter.stage ?? '-', 20)),
   letter.key === null ? '-' : shortened(safeLine(safeBytes(startOf(letter.key, 204))), 50),
   [
     letter.isRedriven ? '(sent again) ' : '',
     letter.redrives > 0 ? `(after ${times(letter.redrives)}) ` : '',
-    shortened(safeLine(shortened(reasonText(letter) || '-', reasonShown)), reasonShown),
+    shortened(safeLine(shortened(reasonText(letter) || '-', maxReasonLength)), maxReasonLength),
   ].join(''),
 ];
 
 const times = (count: number) => (count === 1 ? '1 redrive' : `${count} redrives`);
 
-/** Columns as wide as their widest cell; `width` is that of the terminal, if it is one. */
+/** Aligns the columns. `width` is the terminal's, undefined if there is none. */
 const toTable = (rows: Row[], width: number | undefined): string[] => {
   const columns = head.map((_, at) => Math.max(...rows.map((row) => Bun.stringWidth(row[at] ?? ''))));
   return rows.map((row) => {
@@ -84,10 +83,10 @@ const toTable = (rows: Row[], width: number | undefined): string[] => {
   });
 };
 
-/** As a table of the newest and a summary of all. */
+/** A table of the newest letters and a summary of all. */
 const listTable = async (
   letters: AsyncIterable<Letter[]>,
-  { all, limit = rowsShown }: Options,
+  { all, limit = defaultRows }: Options,
   topic: string,
   write: Write,
 ) => {
@@ -102,7 +101,7 @@ const listTable = async (
       count += 1;
       newest.add(letter.time, toRow(letter));
       const kind = kindOf(letter);
-      const counted = kinds.has(kind) || kinds.size < kindsAtMost ? kind : 'others';
+      const counted = kinds.has(kind) || kinds.size < maxKinds ? kind : 'others';
       kinds.set(counted, (kinds.get(counted) ?? 0) + 1);
     }
 
@@ -119,12 +118,12 @@ const listTable = async (
     `${count} ${count === 1 ? 'letter' : 'letters'} in ${topic}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
   );
   const byCount = [...kinds].sort((one, other) => other[1] - one[1]);
-  for (const [kind, number] of byCount.slice(0, reasonsShown))
+  for (const [kind, number] of byCount.slice(0, maxSummaryReasons))
     await write(`${String(number).padStart(7)}  ${safeLine(kind)}`);
-  const others = byCount.slice(reasonsShown).reduce((sum, [, number]) => sum + number, 0);
+  const others = byCount.slice(maxSummaryReasons).reduce((sum, [, number]) => sum + number, 0);
   if (others > 0) await write(`${String(others).padStart(7)}  of other reasons`);
 };
 
-/** Writes the letters, without those that were sent again unless `all` is asked for. */
+/** Writes the letters; redriven ones only with `all`. */
 export const list = (letters: AsyncIterable<Letter[]>, options: Options, topic: string, write: Write) =>
   options.json ? listJson(letters, options, write) : listTable(letters, options, topic, write);

@@ -1,0 +1,150 @@
+import type { Kafka } from 'kafkajs';
+import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
+import { openKafka } from '../cli/kafka.ts';
+import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
+import type { Config } from '../config/settings.ts';
+import { limitBatches } from '../kafka/record-batches.ts';
+import type { RetryKafka } from '../kafka/retry.ts';
+import { letterToJson } from './format/json.ts';
+import { list } from './format/list.ts';
+import { safeLine, shortened } from './format/safe-text.ts';
+import { letterToText } from './format/show.ts';
+import { addressOf, type Letter } from './letter.ts';
+import { type Letters, openLetters } from './letters.ts';
+import type { Command } from './options.ts';
+import { createReader, type Reader } from './reader.ts';
+import { createRedriver, type Outcome, redrive } from './redrive.ts';
+
+type CommandNamed<Name> = Extract<Command, { name: Name }>;
+type Context = {
+  kafka: Kafka;
+  retryKafka: RetryKafka;
+  config: Config;
+  reader: Reader;
+  letters: Letters;
+  output: Output;
+  progress: Progress;
+};
+
+const maxReasonLength = 1_000;
+
+const listLetters = async ({ given }: CommandNamed<'list'>, { letters, output, progress }: Context) => {
+  const { all = false, json = false, limit } = given;
+  const write = (line: string) => {
+    progress.clear();
+    return output.write(line);
+  };
+  await list(letters.matching(given), { all, json, limit }, letters.topic, write);
+  return 0;
+};
+
+const showLetter = async (
+  { given, partition, offset }: CommandNamed<'show'>,
+  { letters, output }: Context,
+) => {
+  const letter = await letters.at(partition, offset);
+  if (!letter) throw new Error(`there is no letter ${partition}/${offset} in ${letters.topic}`);
+  await output.write(given.json ? letterToJson(letter) : letterToText(letter, letters.topic));
+  return 0;
+};
+
+/** Writes one line per letter, except for letters that were sent if people read it, and counts the outcomes. */
+const createReport = ({ json, isDry, topic }: { json: boolean; isDry: boolean; topic: string }) => {
+  let sent = 0;
+  let skipped = 0;
+  return {
+    summary: () => `${sent} ${isDry ? 'would be sent' : 'sent'} to ${topic}, ${skipped} skipped`,
+    status: () => (skipped > 0 ? 1 : 0),
+    add({ letter, reason }: Outcome): string | undefined {
+      if (reason === undefined) sent += 1;
+      else skipped += 1;
+      const address = addressOf(letter);
+      const shownReason = reason && shortened(safeLine(reason), maxReasonLength);
+      if (json) {
+        const outcome = reason !== undefined ? 'skipped' : isDry ? 'ready' : 'sent';
+        return JSON.stringify({ letter: address, outcome, reason: shownReason });
+      }
+      if (reason !== undefined) return `${address}  skipped: ${shownReason}`;
+      return isDry ? `${address}  would be sent` : undefined;
+    },
+  };
+};
+
+const redriveLetters = async (
+  { given }: CommandNamed<'redrive'>,
+  { kafka, retryKafka, config, reader, letters, output, progress }: Context,
+) => {
+  const { topic, deadLetterTopic } = config;
+  const isDry = given['dry-run'] === true;
+  if (!letters.exists) return 0;
+  if (!isDry && !(await reader.offsetRanges(topic)))
+    throw new Error(`there is no topic ${topic}: check KAFKA_TOPIC`);
+  const redriver = createRedriver({ kafka, topic, deadLetterTopic, retryKafka });
+  const report = createReport({ json: given.json === true, isDry, topic });
+
+  if (!isDry) await redriver.connect();
+  try {
+    await redrive(letters.matching(given), {
+      topic,
+      from: given.from,
+      fix: given.fix,
+      unchecked: given.unchecked === true,
+      limit: given.limit ?? Number.POSITIVE_INFINITY,
+      send: isDry ? async () => new Map<Letter, string>() : redriver.send,
+      async report(outcomes) {
+        progress.clear();
+        for (const outcome of outcomes) {
+          const line = report.add(outcome);
+          if (line !== undefined) await output.write(line);
+        }
+        await output.flush();
+        progress.show(report.summary());
+      },
+    });
+  } finally {
+    progress.say(report.summary());
+  }
+  return report.status();
+};
+
+const runWith = (command: Command, context: Context): Promise<number> => {
+  if (command.name === 'list') return listLetters(command, context);
+  if (command.name === 'show') return showLetter(command, context);
+  return redriveLetters(command, context);
+};
+
+/** Runs a command and resolves with the status of the process. */
+export const execute = async (command: Command, config: Config): Promise<number> => {
+  const { kafka, retryKafka } = openKafka(config, 'order-dead-letters');
+  limitBatches(config.maxBatchBytes);
+  const output = createOutput();
+  const progress = createProgress();
+  // Only a redrive needs to stop between two batches; the others end at once.
+  const stop =
+    command.name === 'redrive'
+      ? stopOnSignals(() => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.'))
+      : undefined;
+
+  try {
+    const reader = createReader(kafka, retryKafka);
+    await reader.connect();
+    const letters = await openLetters({
+      reader,
+      topic: config.deadLetterTopic,
+      onRead: (read, total) => progress.show(`${Math.floor((read / total) * 100)} % read`),
+      ...(stop && { signal: stop }),
+    });
+    if (!letters.exists) progress.say(`There is no topic ${letters.topic}: no message has failed so far.`);
+    const status = await runWith(command, { kafka, retryKafka, config, reader, letters, output, progress });
+    await output.flush();
+    return status;
+  } catch (error) {
+    // The reader of the output is gone, as with `| head`: that completes a list, but it cuts a redrive short.
+    if ((error as { code?: unknown }).code === 'EPIPE') return command.name === 'redrive' ? 1 : 0;
+    if (!stop?.aborted || error !== stop.reason) throw error;
+    progress.say('Interrupted: the next redrive sends the rest.');
+    return interruptedStatus;
+  } finally {
+    progress.clear();
+  }
+};

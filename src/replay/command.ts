@@ -1,0 +1,48 @@
+import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
+import { openKafka } from '../cli/kafka.ts';
+import { createProgress } from '../cli/output.ts';
+import type { Config } from '../config/settings.ts';
+import { createOffsets } from '../postgres/offsets.ts';
+import { openDatabase } from '../postgres/pool.ts';
+import type { Command } from './options.ts';
+import { replay } from './replay.ts';
+
+/** Runs the command and resolves with the status of the process. */
+export const execute = async (command: Command, config: Config): Promise<number> => {
+  if (config.databaseUrl === null) {
+    console.error('Set DATABASE_URL: the stored offsets are in PostgreSQL.');
+    return 2;
+  }
+  const { kafka, retryKafka } = openKafka(config, 'order-replay');
+  const admin = kafka.admin();
+  const sql = openDatabase({
+    url: config.databaseUrl,
+    connections: 1,
+    name: 'replay',
+    silenceTimeoutSeconds: 30,
+  });
+  const progress = createProgress();
+  const signal = stopOnSignals(() => progress.say('Stopped waiting; the consumers continue.'));
+  try {
+    await retryKafka(() => admin.connect());
+    const isDone = await replay(command, {
+      admin,
+      retryKafka,
+      offsets: createOffsets(sql),
+      group: { groupId: config.groupId, topic: config.topic },
+      write: (line) => console.log(line),
+      progress: progress.show,
+      signal,
+    });
+    if (signal.aborted) return interruptedStatus;
+    return isDone ? 0 : 1;
+  } catch (error) {
+    const isUndefinedTable = (error as { code?: unknown }).code === '42P01';
+    throw isUndefinedTable
+      ? new Error('The database has no stored offsets yet: run `bun run migrate`.')
+      : error;
+  } finally {
+    progress.clear();
+    await sql.end({ timeout: 1 });
+  }
+};
