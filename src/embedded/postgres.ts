@@ -1,5 +1,14 @@
 /** A real PostgreSQL that lives and ends with this process. */
-import { accessSync, constants, existsSync, lchownSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Log } from '../observability/log.ts';
 import { ensureDataDir } from './data-dir.ts';
@@ -91,6 +100,8 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
     const programs = await findPrograms(runner, { asRoot: user !== undefined, spare: dataDir });
     if (user) log.info(`PostgreSQL must not run as root: user ${user.uid} runs ${programs.postgres}`);
     await endLeftOver(data, log);
+    // Its password is that of a data directory that was moved away.
+    if (!existsSync(data)) rmSync(urlFile, { force: true });
     await ensureCluster(home, runner, programs, log);
     let password = lastPassword(urlFile);
     if (!password) {

@@ -11,6 +11,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -174,6 +175,15 @@ describe('embedded PostgreSQL', () => {
     rmSync(join(dataDir, 'postgres.url'));
     const second = await start(dataDir);
     expect(new URL(second.url).password).not.toBe(new URL(first.url).password);
+    expect(await query(second.url, 'select 1 as n')).toEqual([{ n: 1 }]);
+  }, 60_000);
+
+  test('after the data was moved away, an empty one starts with a new password', async () => {
+    const dataDir = newDir();
+    const first = await start(dataDir);
+    await first.stop();
+    renameSync(dataOf(dataDir), join(dataDir, 'moved'));
+    const second = await start(dataDir);
     expect(await query(second.url, 'select 1 as n')).toEqual([{ n: 1 }]);
   }, 60_000);
 
