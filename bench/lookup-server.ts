@@ -9,13 +9,12 @@ import { createApp } from '../src/http/app.ts';
 import { createHostCheck } from '../src/http/host.ts';
 import { createRateLimit } from '../src/http/rate-limit.ts';
 import { createRequestCounts } from '../src/http/request-counts.ts';
+import { createOrderRoute } from '../src/http/routes/order.ts';
 import { createLookup } from '../src/lookup/lookup.ts';
-import type { MemoryCache } from '../src/lookup/memory-cache.ts';
-import { createMemoryCache } from '../src/lookup/memory-cache.ts';
+import { createMemoryCache, type MemoryCache } from '../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../src/lookup/redis-cache.ts';
 import { createLog } from '../src/observability/log.ts';
 import { encodeOrder } from '../src/order/encoded-order.ts';
-import { createPage } from '../src/page/handler.tsx';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { createStore } from '../src/postgres/store.ts';
 
@@ -25,11 +24,11 @@ const log = createLog('silent', 'bench');
 const store = createStore(openDatabase({ url: BENCH_DATABASE, connections: 10, name: 'bench' }));
 const uids = await store.newest(1000);
 
-/** Holds nothing, so that the next tier answers every lookup. */
-const off: MemoryCache = { get: () => undefined, put() {}, size: () => 0, evictions: () => 0 };
+/** Always empty, so that the next tier answers every lookup. */
+const emptyCache: MemoryCache = { get: () => undefined, put() {}, size: () => 0, evictions: () => 0 };
 
 const ours = async () => {
-  const memory = tier === 'memory' ? createMemoryCache(1000) : off;
+  const memory = tier === 'memory' ? createMemoryCache(1000) : emptyCache;
   const redis = tier === 'redis' ? createRedisCache({ url: REDIS_URL, limit: 1000, log }) : undefined;
   if (redis) while (redis.isBypassed()) await Bun.sleep(10);
   for (const uid of uids) {
@@ -38,12 +37,14 @@ const ours = async () => {
     await redis?.put(uid, document);
   }
   const lookup = createLookup({ memory, redis, store });
-  const health = () => Promise.reject(new Error('not asked'));
-  const requests = createRequestCounts();
-  const rateLimit = side === 'ours-limited' ? createRateLimit(1e9) : undefined;
-  const checkHost = createHostCheck({ names: null, loopbackOnly: false });
-  const rest = { metrics: undefined, feed: undefined, checkHost, rateLimit, trustedProxies: 0, log };
-  const app = createApp({ lookup, page: createPage({ lookup, liveFeed: false }), health, requests, ...rest });
+  const app = createApp({
+    routes: [createOrderRoute(lookup)],
+    requests: createRequestCounts(),
+    rateLimit: side === 'ours-limited' ? createRateLimit(1e9) : undefined,
+    checkHost: createHostCheck({ names: null, loopbackOnly: false }),
+    trustedProxies: 0,
+    log,
+  });
   const addressOf = (request: Request): string | undefined => server.requestIP(request)?.address;
   return (request: Request) => app.fetch(request, addressOf);
 };
@@ -55,7 +56,7 @@ const [cacheStatus, serverTiming] =
     : tier === 'redis'
       ? ['memory; fwd=miss, redis; hit', 'memory;dur=0.001, redis;dur=0.123']
       : ['memory; fwd=miss', 'memory;dur=0.001, postgres;dur=1.234'];
-/** The head of an answer of ours, with values that are always the same. */
+/** The head of our answers, with constant values. */
 const whole = {
   ...headers,
   'cache-control': 'private',

@@ -14,10 +14,14 @@ import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createHostCheck } from './http/host.ts';
 import { createMetrics } from './http/metrics.ts';
-import { createMetricsRoute } from './http/metrics-route.ts';
-import { createOperationsApp, operationRoutes } from './http/operations.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import { createRequestCounts } from './http/request-counts.ts';
+import { createEventsRoute } from './http/routes/events.ts';
+import { createHealthzRoute } from './http/routes/healthz.ts';
+import { createMetricsRoute } from './http/routes/metrics.ts';
+import { createOrderRoute } from './http/routes/order.ts';
+import { createReadyzRoute } from './http/routes/readyz.ts';
+import { createSwaggerRoute } from './http/routes/swagger.ts';
 import { listen } from './http/server.ts';
 import { traceApp } from './http/traced-app.ts';
 import { type ConsumerThread, startConsumerThread } from './ingest/thread.ts';
@@ -134,33 +138,40 @@ const start = async (run: Run) => {
     lookups: answers ? { lookup, requests, memory, redis, standby, feed, warmUp } : undefined,
   });
   open.defer(metrics.stop);
-  const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
   const { basePath, metricsPort, trustedProxies } = config;
+  const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
+  const operations = [
+    createHealthzRoute(),
+    createReadyzRoute(health),
+    ...(metricsPort === null ? [metricsRoute] : []),
+  ];
   const checkHost = createHostCheck({
     names: config.allowedHosts,
     loopbackOnly: services.embedded.length > 0 && isLoopback(config.host),
   });
-  const operations = { health, metrics: metricsPort === null ? metricsRoute : undefined };
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
-  const front = { checkHost, trustedProxies, log };
   const app = answers
     ? underBasePath(
         basePath,
         traced(
           traceApp,
           createApp({
-            lookup,
-            page: createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
-            ...operations,
+            routes: [
+              createOrderRoute(lookup),
+              createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+              ...(feed ? [createEventsRoute(feed)] : []),
+              createSwaggerRoute({ basePath }),
+              ...operations,
+            ],
             requests,
-            feed,
             rateLimit,
-            basePath,
-            ...front,
+            checkHost,
+            trustedProxies,
+            log,
           }),
         ),
       )
-    : createOperationsApp(operationRoutes(operations), front);
+    : createApp({ routes: operations, checkHost, trustedProxies, log });
   const server = listen(app, config);
   open.defer(server.stop);
   open.defer(() => feed?.close());
@@ -168,9 +179,9 @@ const start = async (run: Run) => {
   if (metricsPort !== null) {
     const host = config.metricsHost ?? config.host;
     const address = { port: metricsPort, host, variable: 'METRICS_PORT' };
-    // Reached without the proxies: what they would say of a client, the client itself says.
-    const metricsFront = { ...front, trustedProxies: 0 };
-    const own = listen(createOperationsApp({ '/metrics': metricsRoute }, metricsFront), address);
+    // No proxy is in front of this port, so any X-Forwarded-For would be the client's own.
+    const metricsApp = createApp({ routes: [metricsRoute], checkHost, trustedProxies: 0, log });
+    const own = listen(metricsApp, address);
     open.defer(own.stop);
     log.info({ url: own.url }, 'metrics are served');
   }

@@ -1,27 +1,29 @@
 import type { AddressOf } from './client.ts';
+import { pathOf, queryOf } from './request-url.ts';
 
 type Handler = { fetch: (request: Request, addressOf?: AddressOf) => Response | Promise<Response> };
 
 /**
- * Puts an app below a path, such as `/lookup`, for a proxy that passes the path on as it came. Only this and the OpenAPI
- * document know the path: what the app answers is relative to it. The root is answered too, for probes, and for a proxy that
- * takes the path off.
+ * Puts an app below a path, such as `/lookup`, for a proxy that passes the path on unchanged. Only this and the OpenAPI document
+ * know the path: links in the app's answers are relative. The app is also reachable at the root, for probes, and for a proxy that
+ * removes the path.
  */
 export const underBasePath = (basePath: string, app: Handler): Handler => {
   if (basePath === '') return app;
   return {
     fetch(request, addressOf) {
-      const { url } = request;
-      const start = url.indexOf('/', 'https://'.length);
-      const end = start + basePath.length;
-      if (start === -1 || !url.startsWith(basePath, start)) return app.fetch(request, addressOf);
-      const rest = url.slice(end);
-      // Without the slash, what is relative would be outside.
-      if (rest === '' || rest.startsWith('?'))
-        return new Response(null, { status: 308, headers: { location: `${basePath}/${rest}` } });
-      if (!rest.startsWith('/')) return app.fetch(request, addressOf);
-      // The header names the host. The server knows the address by the request that it made itself.
-      return app.fetch(new Request(`http://localhost${rest}`, request), () => addressOf?.(request));
+      const path = pathOf(request.url);
+      const below = path.slice(basePath.length);
+      // Without the slash, relative links would lead outside.
+      if (path === basePath)
+        return new Response(null, {
+          status: 308,
+          headers: { location: `${basePath}/${queryOf(request.url)}` },
+        });
+      if (!path.startsWith(basePath) || !below.startsWith('/')) return app.fetch(request, addressOf);
+      // The host is in the header. The server knows the address only of the request that it made itself.
+      const inner = new Request(`http://localhost${below}${queryOf(request.url)}`, request);
+      return app.fetch(inner, () => addressOf?.(request));
     },
   };
 };

@@ -1,93 +1,96 @@
 import type { Summary } from '../order/summary.ts';
 
-/** A person can follow so many orders a second; of more, a sample is shown. In ms between two. */
-const pace = 200;
-/** What a new reader is shown at once. */
-const kept = 10;
-/** Below the time after which the server and proxies close a connection that is silent, in ms. */
-const heartbeatEvery = 15_000;
-const readersAtMost = 500;
-/** A client is perhaps an office behind one address. */
-export const readersOfClient = 20;
-/** So that no connection lasts for ever, whether somebody reads it or not: a browser connects again by itself. In ms. */
-const lifetime = 600_000;
+/** At most one event in this time: a person cannot read more, so of a faster stream a sample is sent. */
+const eventIntervalMs = 200;
+/** Events that a new subscriber gets at once. */
+const historyLength = 10;
+/** Shorter than the idle time after which the server and proxies close a connection. */
+const heartbeatIntervalMs = 15_000;
+const maxSubscribers = 500;
+/** A client may be an office behind one address. */
+export const clientSubscribers = 20;
+/** A stream is closed after this, so that a connection that nobody reads does not last for ever; a browser reconnects. */
+const maxStreamMs = 600_000;
+/** Chunks that a subscriber may fall behind. */
+const maxBacklog = 100;
+
+type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /** The newest orders as server-sent events. */
-export const createFeed = ({ lastsFor = lifetime } = {}) => {
-  type Reader = { client: string; timer: ReturnType<typeof setTimeout> };
-  const readers = new Map<ReadableStreamDefaultController<Uint8Array>, Reader>();
-  const readersBy = new Map<string, number>();
+export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
+  type Subscriber = { client: string; timer: ReturnType<typeof setTimeout> };
+  const subscribers = new Map<Controller, Subscriber>();
+  const countByClient = new Map<string, number>();
   const utf8 = new TextEncoder();
-  let recent: Summary[] = [];
-  let waiting: Summary | undefined;
+  let history: Summary[] = [];
+  let pending: Summary | undefined;
   let sentAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
 
   const send = (text: string) => {
     const bytes = utf8.encode(text);
-    for (const reader of readers.keys()) {
-      // A reader that does not read is let go rather than waited for: its browser connects again.
-      if ((reader.desiredSize ?? 0) < -100) drop(reader);
-      else reader.enqueue(bytes);
+    for (const subscriber of subscribers.keys()) {
+      // One that falls behind is dropped; its browser reconnects.
+      if ((subscriber.desiredSize ?? 0) < -maxBacklog) drop(subscriber);
+      else subscriber.enqueue(bytes);
     }
   };
-  const forget = (reader: ReadableStreamDefaultController<Uint8Array>) => {
-    const known = readers.get(reader);
-    if (!known) return;
-    const { client, timer } = known;
-    clearTimeout(timer);
-    readers.delete(reader);
-    const others = (readersBy.get(client) ?? 1) - 1;
-    if (others === 0) readersBy.delete(client);
-    else readersBy.set(client, others);
+  const remove = (controller: Controller) => {
+    const subscriber = subscribers.get(controller);
+    if (!subscriber) return;
+    clearTimeout(subscriber.timer);
+    subscribers.delete(controller);
+    const others = (countByClient.get(subscriber.client) ?? 1) - 1;
+    if (others === 0) countByClient.delete(subscriber.client);
+    else countByClient.set(subscriber.client, others);
   };
-  const drop = (reader: ReadableStreamDefaultController<Uint8Array>) => {
-    forget(reader);
-    reader.close();
+  const drop = (controller: Controller) => {
+    remove(controller);
+    controller.close();
   };
   const flush = () => {
     timer = undefined;
-    if (!waiting) return;
+    if (!pending) return;
     sentAt = Date.now();
-    recent = [...recent.slice(1 - kept), waiting];
-    send(toEvent(waiting));
-    waiting = undefined;
+    history = [...history.slice(1 - historyLength), pending];
+    send(toEvent(pending));
+    pending = undefined;
   };
-  const heartbeat = setInterval(() => send(': alive\n\n'), heartbeatEvery);
+  const heartbeat = setInterval(() => send(': heartbeat\n\n'), heartbeatIntervalMs);
 
-  const hasRoomFor = (client: string) => (readersBy.get(client) ?? 0) < readersOfClient;
+  const hasRoomFor = (client: string) => (countByClient.get(client) ?? 0) < clientSubscribers;
 
   return {
     publish(summaries: readonly Summary[]) {
       if (isClosed) return;
-      waiting = summaries.at(-1) ?? waiting;
-      timer ??= setTimeout(flush, Math.max(0, sentAt + pace - Date.now()));
+      pending = summaries.at(-1) ?? pending;
+      timer ??= setTimeout(flush, Math.max(0, sentAt + eventIntervalMs - Date.now()));
     },
-    /** Whether the client has not too many readers already. */
+    /** Whether the client is below its limit of subscribers. */
     hasRoomFor,
-    /** A stream for one more reader, or undefined when there are too many, of this client or in all, or after the end. */
+    /** A stream for one more subscriber; undefined when a limit is reached, of the client or in total, and after `close`. */
     open(client = ''): ReadableStream<Uint8Array> | undefined {
-      if (isClosed || readers.size >= readersAtMost || !hasRoomFor(client)) return undefined;
-      let own: ReadableStreamDefaultController<Uint8Array>;
+      if (isClosed || subscribers.size >= maxSubscribers || !hasRoomFor(client)) return undefined;
+      let own: Controller;
       return new ReadableStream({
         start(controller) {
           own = controller;
-          readers.set(controller, { client, timer: setTimeout(drop, lastsFor, controller) });
-          readersBy.set(client, (readersBy.get(client) ?? 0) + 1);
-          controller.enqueue(utf8.encode(`: the newest orders\n\n${recent.map(toEvent).join('')}`));
+          subscribers.set(controller, { client, timer: setTimeout(drop, streamMs, controller) });
+          countByClient.set(client, (countByClient.get(client) ?? 0) + 1);
+          controller.enqueue(utf8.encode(`: the newest orders\n\n${history.map(toEvent).join('')}`));
         },
         cancel() {
-          forget(own);
+          remove(own);
         },
       });
     },
-    readers: () => readers.size,
+    subscribers: () => subscribers.size,
     close() {
       isClosed = true;
       clearInterval(heartbeat);
       clearTimeout(timer);
-      for (const reader of readers.keys()) drop(reader);
+      for (const subscriber of subscribers.keys()) drop(subscriber);
     },
   };
 };

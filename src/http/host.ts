@@ -1,25 +1,26 @@
 import { isLoopback, parseAddress } from './address.ts';
+import { problemResponse } from './contract.ts';
 import { toProblem } from './problem.ts';
 
-/** A name of DNS has at most 253 characters, and a port five. */
-const longest = 260;
+/** A DNS name has at most 253 characters, and a port five. */
+const maxLength = 260;
 /**
- * `Host` as RFC 9112, 3.2 has it, but for the comma, which no name has: Bun joins two headers of one name by `, `, and two
- * of this one are not allowed.
+ * `Host` by RFC 9112, 3.2, but without the comma, which no name has: Bun joins repeated headers by `, `, and this one may not be
+ * repeated.
  */
 const syntax = /^(?:\[[\da-f:.]*\]|(?:[\w.~!$&'()*+;=-]|%[\da-f]{2})*)(?::\d*)?$/i;
 
 type Allowed = {
-  /** Beside IP addresses and this machine's own names; null: any. */
+  /** Names that are allowed, beside IP addresses and this machine's own names; null: any. */
   names: readonly string[] | null;
-  /** Without names given, this machine's own names and addresses are all that there are. */
+  /** Without `names`, only this machine's own names and addresses are allowed. */
   loopbackOnly: boolean;
 };
 
 /**
- * Refuses a request whose `Host` is malformed (400), or another server's (421): a page of a host whose name an attacker has
- * pointed here would have our answers as its own (DNS rebinding). An IP address is nobody's to point. A request without a
- * host comes from no browser. Whoever watches over us names the host as they like, and learns nothing but our state.
+ * Refuses a request whose `Host` is malformed (400) or not allowed (421). Against DNS rebinding: a page of a host whose name an
+ * attacker has pointed at this server could read its answers. An IP address cannot be pointed elsewhere, and a request without a
+ * host comes from no browser. Probes may use any name, as they read nothing but the state.
  */
 export const createHostCheck = ({ names, loopbackOnly }: Allowed) => {
   const isAllowed = (name: string) => {
@@ -27,14 +28,14 @@ export const createHostCheck = ({ names, loopbackOnly }: Allowed) => {
     if (names === null) return !loopbackOnly;
     return parseAddress(name) !== undefined || names.some((allowed) => isNamed(name, allowed));
   };
-  /** The last that was allowed, which is nearly always the next one too. */
-  let known: string | undefined;
+  /** The last one allowed, which is nearly always the next one too. */
+  let lastAllowed: string | undefined;
 
   return (request: Request, isProbe: boolean): Response | undefined => {
     const host = request.headers.get('host');
-    if (host === null || host === known) return undefined;
-    if (host.length > longest || !syntax.test(host)) return toProblem(request, malformed);
-    if (isAllowed(nameOf(host))) known = host;
+    if (host === null || host === lastAllowed) return undefined;
+    if (host.length > maxLength || !syntax.test(host)) return toProblem(request, malformed);
+    if (isAllowed(nameOf(host))) lastAllowed = host;
     else if (!isProbe) return toProblem(request, misdirected);
     return undefined;
   };
@@ -42,7 +43,7 @@ export const createHostCheck = ({ names, loopbackOnly }: Allowed) => {
 
 export type HostCheck = ReturnType<typeof createHostCheck>;
 
-/** Without port and the root's dot, in lower case. */
+/** Without the port and a final dot, in lower case. */
 const nameOf = (host: string) => {
   const end = host.lastIndexOf(':');
   const name = end > host.lastIndexOf(']') ? host.slice(0, end) : host;
@@ -55,11 +56,17 @@ const isNamed = (name: string, allowed: string) =>
 const malformed = {
   status: 400,
   title: 'Malformed host',
-  detail: 'A request has one Host header, which names a host and perhaps a port.',
+  detail: 'A request has one Host header: a host, and optionally a port.',
 };
 
 const misdirected = {
   status: 421,
   title: 'Misdirected request',
-  detail: 'This server is not called by the name in Host. To allow that name, add it to ALLOWED_HOSTS.',
+  detail: 'This server does not answer for the name in Host. To allow that name, add it to ALLOWED_HOSTS.',
 };
+
+export const malformedHostResponse = problemResponse('The `Host` header is malformed', malformed);
+export const misdirectedResponse = problemResponse(
+  'The name in the `Host` header is not allowed (`ALLOWED_HOSTS`)',
+  misdirected,
+);

@@ -22,8 +22,8 @@ type Sources = {
 };
 
 /**
- * All that Prometheus reads, of this thread and of the consumers'. Nothing is summed up here: what is a thread's own says
- * whose in its label `thread`, so that a thread that starts again at 0 does not look as if all had.
+ * All metrics, of this thread and of the consumer threads. They are not summed here: a metric of one thread has the label `thread`,
+ * so that one that restarts at 0 does not look as if all had.
  */
 export const createMetrics = ({ sql, connections, health, consumers, lookups }: Sources) => {
   const registry = new Registry();
@@ -35,7 +35,7 @@ export const createMetrics = ({ sql, connections, health, consumers, lookups }: 
     readings.gauge({
       name: 'orders_feed_subscribers',
       help: 'Subscribers of the live list',
-      read: () => lookups.feed?.readers() ?? 0,
+      read: () => lookups.feed?.subscribers() ?? 0,
     });
   }
 

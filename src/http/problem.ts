@@ -1,7 +1,7 @@
 import { requestId } from './request-id.ts';
-import { dataHeaders } from './security-headers.ts';
+import { noStoreHeaders } from './security-headers.ts';
 
-/** An error as RFC 9457 has it. `detail` is a sentence for a person; nothing of a query, a stack or the input is in it. */
+/** An error in the terms of RFC 9457. `detail` is a sentence for a person, without any query, stack or input. */
 export type Problem = { status: number; title: string; detail: string };
 
 export const toProblem = (
@@ -14,9 +14,8 @@ export const toProblem = (
     {
       status,
       headers: {
-        ...dataHeaders,
+        ...noStoreHeaders,
         'content-type': 'application/problem+json',
-        'cache-control': 'no-store',
         'x-request-id': requestId(request),
         ...headers,
       },
@@ -29,9 +28,9 @@ export const ProblemSchema = {
   required: ['type', 'title', 'status', 'detail', 'requestId'],
   properties: {
     type: { type: 'string' },
-    title: { type: 'string', description: 'What kind of error' },
+    title: { type: 'string', description: 'The kind of error' },
     status: { type: 'integer', description: 'The HTTP status' },
     detail: { type: 'string', description: 'A sentence for a person' },
-    requestId: { type: 'string', description: 'The `X-Request-Id` of the answer, as it is in the log' },
+    requestId: { type: 'string', description: 'The `X-Request-Id` of the response, as in the log' },
   },
 } as const;

@@ -1,8 +1,8 @@
 type Sources = { script?: string[]; style?: string[]; img?: string[] };
 
 /**
- * The headers that every answer carries. Nothing is loaded from another host, nothing inline runs, nothing may frame
- * us. A route that needs more names it, such as the hash of a script it cannot do without.
+ * Of every HTML page: nothing is loaded from another host, nothing inline runs, no other page may frame it. A route that needs more
+ * lists it, such as the hash of a script.
  */
 export const securityHeaders = ({ script = [], style = [], img = [] }: Sources = {}) => ({
   'content-security-policy': [
@@ -24,10 +24,13 @@ export const securityHeaders = ({ script = [], style = [], img = [] }: Sources =
 });
 
 /**
- * For an answer that is data and no page: a browser that is led to it shows it in no frame, runs nothing of it, and does not
- * take it for anything else. No more than that, as each header costs a lookup a few percent of its time.
+ * Of every answer that is data: a browser that opens it shows it in no frame, runs nothing of it, and does not guess another type.
+ * No more than that, as each header costs a lookup a few percent of its time.
  */
 export const dataHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
 };
+
+/** Of data that is true only now. */
+export const noStoreHeaders = { ...dataHeaders, 'cache-control': 'no-store' };

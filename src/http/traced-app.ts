@@ -1,24 +1,22 @@
 import type { TraceHeaders, Tracing } from '../observability/tracing/tracing.ts';
 import type { App } from './app.ts';
-import { createRouteNames, noRoute } from './route-names.ts';
+import { noRoute } from './request-url.ts';
 
-/** What orchestrators and Prometheus ask every few seconds would be most of all traces. */
+/** Polled every few seconds, these would be most of all traces. */
 const untraced = ['/healthz', '/readyz', '/metrics'];
 
-/** Headers of an answer that its span has, too. */
-const told = ['cache-status', 'x-request-id'];
+/** Response headers that become attributes of the span. */
+const tracedHeaders = ['cache-status', 'x-request-id'];
 
 /**
- * A span for each request, a part of the trace that it came with. Its address is told by its route alone, as addresses
- * hold the numbers of orders. Requests for one order that come together share one query, which is in the first one's trace.
+ * A span for each request, a child of the client's span where it sent one. The span has the route, not the path, which contains the
+ * number of the order. Lookups that share a query have it in the trace of the first of them.
  */
 export const traceApp = (tracing: Tracing, app: App): App => {
-  const nameOf = createRouteNames(new Set(app.routes.map(({ path }) => path)));
-
   const fetch: App['fetch'] = (...args) => {
     const [request] = args;
     const { method } = request;
-    const route = nameOf(request.url);
+    const route = app.routeOf(request.url);
     if (untraced.includes(route)) return app.fetch(...args);
 
     const name = route === noRoute ? method : `${method} ${route}`;
@@ -27,10 +25,10 @@ export const traceApp = (tracing: Tracing, app: App): App => {
       'url.scheme': 'http',
       ...(route !== noRoute && { 'http.route': route }),
     };
-    return tracing.span({ name, kind: 'server', attributes, from: cameWith(request) }, (span) => {
-      const tell = (response: Response) => {
+    return tracing.span({ name, kind: 'server', attributes, from: traceHeaders(request) }, (span) => {
+      const addResponse = (response: Response) => {
         span.set({ 'http.response.status_code': response.status });
-        for (const header of told) {
+        for (const header of tracedHeaders) {
           const value = response.headers.get(header);
           if (value !== null) span.set({ [`http.response.header.${header}`]: [value] });
         }
@@ -38,14 +36,14 @@ export const traceApp = (tracing: Tracing, app: App): App => {
         return response;
       };
       const answer = app.fetch(...args);
-      return answer instanceof Promise ? answer.then(tell) : tell(answer);
+      return answer instanceof Promise ? answer.then(addResponse) : addResponse(answer);
     });
   };
 
   return { ...app, fetch };
 };
 
-const cameWith = ({ headers }: Request): TraceHeaders[] => {
+const traceHeaders = ({ headers }: Request): TraceHeaders[] => {
   const [traceparent, tracestate] = [headers.get('traceparent'), headers.get('tracestate')];
   return traceparent === null ? [] : [{ traceparent, ...(tracestate !== null && { tracestate }) }];
 };

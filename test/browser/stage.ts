@@ -7,15 +7,18 @@ import {
   type Page,
   type Request,
 } from 'playwright-core';
+import { createApp } from '../../src/http/app.ts';
 import { underBasePath } from '../../src/http/base-path.ts';
-import { createDocs } from '../../src/http/docs.ts';
 import { createFeed } from '../../src/http/feed.ts';
-import { createOrderRoute } from '../../src/http/order-route.ts';
+import { createHostCheck } from '../../src/http/host.ts';
+import { createOrderRoute } from '../../src/http/routes/order.ts';
+import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import type { Answer, Lookup } from '../../src/lookup/lookup.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
 import { encodeOrder } from '../../src/order/encoded-order.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createPage } from '../../src/page/handler.tsx';
+import { silent } from '../support/database.ts';
 
 const flags = [
   '--no-sandbox',
@@ -80,14 +83,19 @@ export const serve = (
 ) => {
   const world = createWorld(orders);
   const lookup = own ?? world.lookup;
-  const order = createOrderRoute(lookup);
   let feed = createFeed();
   const open = () => new Response(feed.open(), { headers: { 'content-type': 'text/event-stream' } });
-  const app = new Elysia()
-    .use(createPage({ lookup, liveFeed }))
-    .get('/order/:uid', ({ request }) => order(request, request.url.split('/').at(-1) ?? ''))
-    .get('/events', events ?? open);
-  if (docs) app.use(createDocs({ basePath }));
+  const app = createApp({
+    routes: [
+      createPage({ lookup, liveFeed }),
+      createOrderRoute(lookup),
+      new Elysia().get('/events', events ?? open),
+      ...(docs ? [createSwaggerRoute({ basePath })] : []),
+    ],
+    checkHost: createHostCheck({ names: null, loopbackOnly: false }),
+    trustedProxies: 0,
+    log: silent,
+  });
   const { fetch } = underBasePath(basePath, app);
   const listen = (port: number) =>
     Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: (request) => fetch(request) });

@@ -235,7 +235,7 @@ describe('any route', () => {
     } as Lookup;
     const { get, logged } = openApp({
       lookup,
-      metrics: () => Promise.reject(new Error(secret)),
+      readMetrics: () => Promise.reject(new Error(secret)),
       health: () => Promise.reject(secret),
     });
     for (const url of [path, '/metrics', '/readyz'])

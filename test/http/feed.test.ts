@@ -38,7 +38,7 @@ const read = (stream: ReadableStream<Uint8Array> | undefined) => {
   return { state, uids };
 };
 
-test('a reader gets something at once, and each order as an event of one line', async () => {
+test('a subscriber gets a comment at once, and each order as an event of one line', async () => {
   const feed = open();
   const { state, uids } = read(feed.open());
   await until(() => state.text.startsWith(': '));
@@ -49,7 +49,7 @@ test('a reader gets something at once, and each order as an event of one line', 
   expect(state.text.split('\n\n')).toHaveLength(3);
 });
 
-test('of many orders at once a sample is shown, the last of them for sure', async () => {
+test('of many orders at once a sample is sent, the last of them always', async () => {
   const feed = open();
   const { uids } = read(feed.open());
   const begun = Date.now();
@@ -63,7 +63,7 @@ test('of many orders at once a sample is shown, the last of them for sure', asyn
   expect(uids().length).toBeGreaterThanOrEqual(3);
 });
 
-test('a late reader is shown the last ten, in order', async () => {
+test('a new subscriber gets the last ten orders, in order', async () => {
   const feed = open();
   const first = read(feed.open());
   for (let number = 1; number <= 12; number++) {
@@ -75,18 +75,18 @@ test('a late reader is shown the last ten, in order', async () => {
   expect(late.uids()).toEqual(Array.from({ length: 10 }, (_, index) => `order-${index + 3}`));
 });
 
-test('there are 500 readers at most, and a place is free when one has gone', async () => {
+test('there are at most 500 subscribers, and one that leaves makes room', async () => {
   const feed = open();
   const streams = Array.from({ length: 500 }, (_, number) => feed.open(`client ${number % 25}`));
   expect(streams.every(Boolean)).toBe(true);
   expect(feed.hasRoomFor('another')).toBe(true);
   expect(feed.open('another')).toBeUndefined();
   await streams[0]?.cancel();
-  expect(feed.readers()).toBe(499);
+  expect(feed.subscribers()).toBe(499);
   expect(feed.open()).toBeDefined();
 });
 
-test('a client has 20 readers at most, others have theirs, and a place is free when one has gone', async () => {
+test('a client has at most 20 subscribers, apart from others, and one that leaves makes room', async () => {
   const feed = open();
   const { get, app } = openApp({ feed });
   const ask = (address: string, method = 'GET') =>
@@ -97,7 +97,7 @@ test('a client has 20 readers at most, others have theirs, and a place is free w
   expect([refused.status, refused.headers.get('content-type')]).toEqual([429, 'application/problem+json']);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect((await ask('10.0.0.1', 'HEAD')).status).toBe(200);
-  expect(feed.readers()).toBe(20);
+  expect(feed.subscribers()).toBe(20);
   expect((await ask('10.0.0.2')).status).toBe(200);
   expect((await get('/healthz')).status).toBe(200);
   await streams[0]?.body?.cancel();
@@ -105,11 +105,11 @@ test('a client has 20 readers at most, others have theirs, and a place is free w
   expect((await ask('10.0.0.1')).status).toBe(429);
 });
 
-test('a reader that does not read is let go, and the others are not', async () => {
+test('a subscriber that falls behind is dropped, and the others are not', async () => {
   const feed = open();
   feed.open();
   const { uids } = read(feed.open());
-  // Two hundred milliseconds for each: the clock is turned instead.
+  // The clock is moved on, instead of waiting 200 ms for each.
   const now = Date.now;
   try {
     for (let number = 0; number < 110; number++) {
@@ -120,38 +120,38 @@ test('a reader that does not read is let go, and the others are not', async () =
   } finally {
     Date.now = now;
   }
-  expect(feed.readers()).toBe(1);
+  expect(feed.subscribers()).toBe(1);
 });
 
-test('no reader stays for ever: its stream ends, and it may come again', async () => {
-  const feed = createFeed({ lastsFor: 50 });
+test('a stream is closed after its time, and its subscriber may reconnect', async () => {
+  const feed = createFeed({ streamMs: 50 });
   feeds.push(feed);
   const { state } = read(feed.open());
   await until(() => state.ended);
-  expect(feed.readers()).toBe(0);
+  expect(feed.subscribers()).toBe(0);
   expect(feed.open()).toBeDefined();
 });
 
-test('the end ends every stream, and nobody comes after it', async () => {
+test('close ends every stream, and none can be opened after it', async () => {
   const feed = createFeed();
   const { state } = read(feed.open());
   feed.publish([summaryOf(1)]);
   feed.close();
   await until(() => state.ended);
-  expect(feed.readers()).toBe(0);
+  expect(feed.subscribers()).toBe(0);
   expect(feed.open()).toBeUndefined();
   feed.publish([summaryOf(2)]);
   feed.close();
 });
 
-test('over HTTP, a reader that goes away frees its place', async () => {
+test('over HTTP, a client that disconnects makes room', async () => {
   const feed = open();
   const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response(feed.open()) });
   const leaving = new AbortController();
   const response = await fetch(server.url, { signal: leaving.signal });
-  expect(feed.readers()).toBe(1);
+  expect(feed.subscribers()).toBe(1);
   leaving.abort();
-  await until(() => feed.readers() === 0);
+  await until(() => feed.subscribers() === 0);
   await response.body?.cancel().catch(() => {});
   await server.stop(true);
 });

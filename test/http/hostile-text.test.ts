@@ -7,14 +7,15 @@ import { hostNames, integer, kafkaName, share, token } from '../../src/config/va
 import { filterOptions, matches } from '../../src/dead-letters/filter.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
 import { isLoopback, parseAddress } from '../../src/http/address.ts';
+import { createApp } from '../../src/http/app.ts';
 import { acceptsGzip } from '../../src/http/asset.ts';
 import { createClientOf } from '../../src/http/client.ts';
 import { createFailure } from '../../src/http/failure.ts';
 import { isSecure } from '../../src/http/forwarded.ts';
 import { createHostCheck } from '../../src/http/host.ts';
-import { createMetricsRoute } from '../../src/http/metrics-route.ts';
 import { requestIdFrom } from '../../src/http/request-id.ts';
-import { createRouteNames } from '../../src/http/route-names.ts';
+import { createRouteOf, orderPath } from '../../src/http/request-url.ts';
+import { createMetricsRoute } from '../../src/http/routes/metrics.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { errorText } from '../../src/observability/error-text.ts';
 import { toInstant } from '../../src/order/instant.ts';
@@ -107,10 +108,17 @@ describe('a text of a request keeps nobody waiting', () => {
   const asked = (headers: Record<string, string>) => new Request('http://localhost/', { headers });
   const ask = openApp();
   const none = () => undefined;
-  const metrics = createMetricsRoute({ read: async () => '', token: 'a-token-of-16-characters' });
   const checkHost = createHostCheck({ names: ['a.example', '*.b.example'], loopbackOnly: true });
+  const metrics = createApp({
+    routes: [createMetricsRoute({ read: async () => '', token: 'a-token-of-16-characters' })],
+    checkHost,
+    trustedProxies: 0,
+    log: silent,
+  });
+  const readMetrics = (authorization: string, client: string) =>
+    metrics.fetch(new Request('http://localhost/metrics', { headers: { authorization } }), () => client);
   const find = createFind(unavailable);
-  const routeOf = createRouteNames(new Set(['/']));
+  const routeOf = createRouteOf(new Set(['/', orderPath]));
   const fromHeader: [string, (text: string) => unknown][] = [
     ['Accept-Language', (text) => preferredLanguage(text)],
     ['Accept-Encoding', (text) => acceptsGzip(asked({ 'accept-encoding': text }))],
@@ -119,7 +127,7 @@ describe('a text of a request keeps nobody waiting', () => {
     ['X-Forwarded-For', (text) => createClientOf(3)(asked({ 'x-forwarded-for': text }), none)],
     ['X-Forwarded-Proto', (text) => isSecure(asked({ 'x-forwarded-proto': text }), 3)],
     ['Host', (text) => checkHost(asked({ host: text }), false)],
-    ['Authorization', (text) => metrics(asked({ authorization: `Bearer ${text}` }), () => text.slice(0, 5))],
+    ['Authorization', (text) => readMetrics(`Bearer ${text}`, text.slice(0, 5))],
     ['If-None-Match', (text) => ask.get(path, { headers: { 'if-none-match': text } })],
     [
       'HX-Current-URL',

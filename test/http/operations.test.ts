@@ -1,7 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { createApp } from '../../src/http/app.ts';
 import { createHostCheck } from '../../src/http/host.ts';
-import { createMetricsRoute } from '../../src/http/metrics-route.ts';
-import { createOperationsApp, operationRoutes } from '../../src/http/operations.ts';
+import { createHealthzRoute } from '../../src/http/routes/healthz.ts';
+import { createMetricsRoute } from '../../src/http/routes/metrics.ts';
+import { createReadyzRoute } from '../../src/http/routes/readyz.ts';
 import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 
@@ -11,17 +13,25 @@ setDefaultTimeout(60_000);
 const works = { state: 'works' } as const;
 const parts = { postgres: works, redis: works, kafka: works, consumers: works, offsets: works, cache: works };
 
-const open = (change: Partial<Parameters<typeof operationRoutes>[0]> = {}, log = silent) => {
-  const health = async () => ({ status: 'ready' as const, parts });
-  const app = createOperationsApp(
-    operationRoutes({ health, metrics: async () => new Response('a 1\n'), ...change }),
-    { checkHost: createHostCheck({ names: null, loopbackOnly: true }), trustedProxies: 0, log },
-  );
-  return (path: string, method = 'GET', headers = {}, address = '10.0.0.1') =>
+type Metrics = Parameters<typeof createMetricsRoute>[0];
+
+/** The app of a process that answers no lookups. */
+const open = (change: Partial<Metrics> = {}, log = silent) => {
+  const app = createApp({
+    routes: [
+      createHealthzRoute(),
+      createReadyzRoute(async () => ({ status: 'ready' as const, parts })),
+      createMetricsRoute({ read: async () => 'a 1\n', token: null, ...change }),
+    ],
+    checkHost: createHostCheck({ names: null, loopbackOnly: true }),
+    trustedProxies: 0,
+    log,
+  });
+  return async (path: string, method = 'GET', headers = {}, address = '10.0.0.1') =>
     app.fetch(new Request(`http://localhost${path}`, { method, headers }), () => address);
 };
 
-test('health, readiness and metrics are all that there is', async () => {
+test('health, readiness and metrics are the only routes', async () => {
   const get = open();
   expect(await (await get('/healthz')).json()).toEqual({ status: 'alive' });
   expect(await (await get('/readyz?verbose')).json()).toEqual({ status: 'ready', parts });
@@ -40,14 +50,14 @@ test('health, readiness and metrics are all that there is', async () => {
   }
 });
 
-test('another method is told which there are', async () => {
+test('another method is 405, with the methods that are allowed', async () => {
   const get = open();
   expect((await get('/readyz', 'HEAD')).status).toBe(200);
   const response = await get('/metrics', 'POST');
   expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
 });
 
-test('metrics are read once for all who ask at the same time, and again for the next', async () => {
+test('concurrent scrapes share one reading of the metrics, and the next one reads again', async () => {
   let reads = 0;
   let gate = Promise.withResolvers<void>();
   const read = async () => {
@@ -55,7 +65,7 @@ test('metrics are read once for all who ask at the same time, and again for the 
     await gate.promise;
     return `a ${reads}\n`;
   };
-  const get = open({ metrics: createMetricsRoute({ read, token: null }) });
+  const get = open({ read });
   const asked = Array.from({ length: 50 }, async () => (await get('/metrics')).text());
   gate.resolve();
   expect(await Promise.all(asked)).toEqual(Array(50).fill('a 1\n'));
@@ -64,24 +74,26 @@ test('metrics are read once for all who ask at the same time, and again for the 
   expect(await (await get('/metrics')).text()).toBe('a 2\n');
 });
 
-test('a failure is noted, and its words are not told', async () => {
-  const noted: unknown[] = [];
-  const log = { ...silent, error: (...line: unknown[]) => noted.push(line) } as typeof silent;
-  const response = await open({ metrics: () => Promise.reject(new Error('s3cret')) }, log)('/metrics');
+test('an error is logged, and its message is neither logged nor answered', async () => {
+  const logged: unknown[] = [];
+  const log: typeof silent = Object.assign(Object.create(silent), {
+    error: (...line: unknown[]) => logged.push(line),
+  });
+  const response = await open({ read: () => Promise.reject(new Error('s3cret')) }, log)('/metrics');
   expect(response.status).toBe(500);
   expect(await response.text()).not.toContain('s3cret');
-  expect(JSON.stringify(noted)).not.toContain('s3cret');
-  expect(noted).toHaveLength(1);
+  expect(JSON.stringify(logged)).not.toContain('s3cret');
+  expect(logged).toHaveLength(1);
 });
 
 describe('metrics with a token', () => {
   const token = 's3cret-T0ken-long';
   const ask = (authorization?: string) =>
-    open({ metrics: createMetricsRoute({ read: async () => 'a 1\n', token }) })('/metrics', 'GET', {
+    open({ token })('/metrics', 'GET', {
       ...(authorization && { authorization }),
     });
 
-  test.each([`Bearer ${token}`, `bearer  ${token}`])('%s is told them', async (authorization) => {
+  test.each([`Bearer ${token}`, `bearer  ${token}`])('%s reads them', async (authorization) => {
     const response = await ask(authorization);
     expect([response.status, await response.text()]).toEqual([200, 'a 1\n']);
   });
@@ -94,7 +106,7 @@ describe('metrics with a token', () => {
     `Bearer ${token.toLowerCase()}`,
     `Basic ${btoa(`prometheus:${token}`)}`,
     token,
-  ])('%j is not, and learns nothing', async (authorization) => {
+  ])('%j is 401, without a hint', async (authorization) => {
     const response = await ask(authorization);
     expect([response.status, response.headers.get('www-authenticate')]).toEqual([
       401,
@@ -104,11 +116,11 @@ describe('metrics with a token', () => {
     expect(await response.text()).not.toContain(token);
   });
 
-  test('of a client that has sent ten wrong ones none is looked at for a while; others are not kept waiting', async () => {
-    const get = open({ metrics: createMetricsRoute({ read: async () => 'a 1\n', token }) });
+  test('a client that has sent ten wrong ones is rejected for a while; others are not', async () => {
+    const get = open({ token });
     const ask = (given: string | undefined, address: string) =>
       get('/metrics', 'GET', given === undefined ? {} : { authorization: `Bearer ${given}` }, address);
-    // Without a token, and with the right one, as often as it likes.
+    // Neither a missing nor a right token counts.
     for (let asked = 0; asked < 20; asked++) {
       expect((await ask(undefined, '10.0.0.1')).status).toBe(401);
       expect((await ask(token, '10.0.0.1')).status).toBe(200);
@@ -123,12 +135,12 @@ describe('metrics with a token', () => {
     expect((await ask(token, '10.0.0.2')).status).toBe(200);
   });
 
-  test('health wants none', async () => {
+  test('health needs none', async () => {
     expect((await open()('/healthz')).status).toBe(200);
   });
 });
 
-test('a process that only consumes can be watched, and answers nothing else', async () => {
+test('a process that only consumes answers probes and scrapes, and nothing else', async () => {
   await using database = await testDatabase({ migrated: false });
   const topic = topicName();
   await using program = startProgram({

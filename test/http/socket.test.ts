@@ -72,7 +72,7 @@ describe('on a socket', () => {
       status: 200,
       headers: { 'content-type': 'text/event-stream' },
     });
-    expect(feed.readers()).toBe(0);
+    expect(feed.subscribers()).toBe(0);
   });
 
   test.each(['x', 'app', 'a.b', 'localhost', '127.0.0.1', '[::1]:80', 'a.very.long.name.example.org:8081'])(

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../src/config/settings.ts';
 import { tracingSettings } from '../../src/config/tracing-settings.ts';
 import type { App } from '../../src/http/app.ts';
+import { createRouteOf } from '../../src/http/request-url.ts';
 import { traceApp } from '../../src/http/traced-app.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { openTracing, type SpanOptions, type Tracing } from '../../src/observability/tracing/tracing.ts';
@@ -304,8 +305,8 @@ test('a request is called by its method and route; only a failure of ours is one
     request.url.endsWith('/swagger')
       ? Promise.resolve(new Response(null, { status: 503 }))
       : new Response(null, { status: 404 });
-  const routes = ['/order/:uid', '/swagger', '/', '/assets/page.css', '/metrics'].map((path) => ({ path }));
-  const app = traceApp(tracing, { fetch: answer, routes } as unknown as App);
+  const paths = new Set(['/order/:uid', '/swagger', '/', '/assets/page.css', '/metrics']);
+  const app = traceApp(tracing, { fetch: answer, routeOf: createRouteOf(paths) } as App);
   const ask = (path: string, method = 'GET') => app.fetch(new Request(`http://host${path}`, { method }));
   const asked: [path: string, method?: string][] = [
     ['/order/secret?x=secret', 'HEAD'],

@@ -1,7 +1,15 @@
 import { createApp } from '../../src/http/app.ts';
+import type { Feed } from '../../src/http/feed.ts';
+import type { Health } from '../../src/http/health.ts';
 import { createHostCheck } from '../../src/http/host.ts';
-import { createMetricsRoute } from '../../src/http/metrics-route.ts';
+import type { MiddlewareOptions } from '../../src/http/middleware.ts';
 import { createRequestCounts } from '../../src/http/request-counts.ts';
+import { createEventsRoute } from '../../src/http/routes/events.ts';
+import { createHealthzRoute } from '../../src/http/routes/healthz.ts';
+import { createMetricsRoute } from '../../src/http/routes/metrics.ts';
+import { createOrderRoute } from '../../src/http/routes/order.ts';
+import { createReadyzRoute } from '../../src/http/routes/readyz.ts';
+import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
@@ -11,17 +19,25 @@ import { buildOrder } from './build-order.ts';
 import { silent } from './database.ts';
 
 export const order = buildOrder({ order_uid: 'b563feb7b2b84b6test' });
-/** Where it is. */
+/** Its path. */
 export const path = `/order/${order.order_uid}`;
-/** What is answered there. */
+/** Its document. */
 export const json = JSON.stringify(order);
 
 const works = { state: 'works' } as const;
 const parts = { postgres: works, redis: works, kafka: works, consumers: works, offsets: works, cache: works };
 export const ready = { status: 'ready', parts } as const;
 
-/** The HTTP part on orders in a Map. */
-export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) => {
+type Parts = Partial<MiddlewareOptions> & {
+  lookup?: Lookup;
+  feed?: Feed;
+  health?: () => Promise<Health>;
+  readMetrics?: () => Promise<string>;
+  basePath?: string;
+};
+
+/** The HTTP part, with every route, on orders in a Map. */
+export const openApp = ({ lookup: own, feed, basePath = '', ...parts }: Parts = {}) => {
   const orders = new Map([[order.order_uid, json]]);
   const asked: string[] = [];
   const find = async (uid: string) => {
@@ -32,26 +48,28 @@ export const openApp = (parts: Partial<Parameters<typeof createApp>[0]> = {}) =>
   const log: Log = Object.assign(Object.create(silent), {
     error: (...line: unknown[]) => logged.push(line),
   });
+  const lookup = own ?? createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } });
   const {
-    lookup = createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } }),
-    ...others
+    health = async () => ready,
+    readMetrics = async () => 'orders_lookups_total 1\n',
+    trustedProxies = 0,
+    ...options
   } = parts;
   const app = createApp({
-    lookup,
-    page: createPage({
-      lookup,
-      liveFeed: parts.feed !== undefined,
-      trustedProxies: parts.trustedProxies ?? 0,
-    }),
-    health: async () => ready,
-    metrics: createMetricsRoute({ read: async () => 'orders_lookups_total 1\n', token: null }),
+    routes: [
+      createOrderRoute(lookup),
+      createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+      ...(feed ? [createEventsRoute(feed)] : []),
+      createSwaggerRoute({ basePath }),
+      createHealthzRoute(),
+      createReadyzRoute(health),
+      createMetricsRoute({ read: readMetrics, token: null }),
+    ],
     requests: createRequestCounts(),
-    feed: undefined,
     checkHost: createHostCheck({ names: null, loopbackOnly: false }),
-    rateLimit: undefined,
-    trustedProxies: 0,
+    trustedProxies,
     log,
-    ...others,
+    ...options,
   });
   const get = async (url: string, init: RequestInit = {}) =>
     app.fetch(new Request(`http://localhost${url}`, init));

@@ -1,0 +1,92 @@
+import type { Log } from '../observability/log.ts';
+import { type AddressOf, createClientOf, setRequestClient } from './client.ts';
+import type { HostCheck } from './host.ts';
+import { toProblem } from './problem.ts';
+import { type RateLimit, tooManyRequests } from './rate-limit.ts';
+import type { RequestCounts } from './request-counts.ts';
+import { orderPath, type RouteOf } from './request-url.ts';
+
+type Answer = Response | Promise<Response>;
+
+export type MiddlewareOptions = {
+  checkHost: HostCheck;
+  /** Undefined: no limit. */
+  rateLimit?: RateLimit | undefined;
+  /** Proxies of ours in front of this server. */
+  trustedProxies: number;
+  /** Undefined: requests are not counted. */
+  requests?: RequestCounts | undefined;
+  log: Log;
+};
+
+type Options = MiddlewareOptions & {
+  routeOf: RouteOf;
+  answer: (request: Request, route: string) => Answer;
+  failed: (request: Request, error: unknown) => Response;
+};
+
+/** An orchestrator or a balancer polls these, under any host name. */
+const isProbe = (route: string) => route === '/healthz' || route === '/readyz';
+const isUnlimited = (route: string) => isProbe(route) || route === '/metrics';
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const noAddress: AddressOf = () => undefined;
+
+/**
+ * What runs for every request, whatever its route: the check of its host, the rate limit of its client, the count, and an answer
+ * for errors that nothing expected.
+ */
+export const createMiddleware = ({
+  routeOf,
+  answer,
+  failed,
+  checkHost,
+  rateLimit,
+  requests,
+  ...options
+}: Options) => {
+  const { log } = options;
+  const clientOf = createClientOf(options.trustedProxies);
+  const logsRequests = log.isLevelEnabled('debug');
+
+  const checkLimit = ({ take, perMinute }: RateLimit, request: Request, addressOf: AddressOf) => {
+    const waitMs = take(clientOf(request, addressOf));
+    if (waitMs === 0) return undefined;
+    const seconds = Math.ceil(waitMs / 1000);
+    return toProblem(request, tooManyRequests(perMinute, seconds), { 'retry-after': String(seconds) });
+  };
+
+  const answerSafely = (request: Request, route: string, addressOf: AddressOf): Answer => {
+    try {
+      if (route !== orderPath) setRequestClient(request, () => clientOf(request, addressOf));
+      return answer(request, route);
+    } catch (error) {
+      return failed(request, error);
+    }
+  };
+
+  const count = (request: Request, route: string, response: Response, begun: number) => {
+    const { method } = request;
+    const { status } = response;
+    const ms = performance.now() - begun;
+    requests?.count(knownMethods.has(method) ? method : 'other', route, status, ms / 1000);
+    if (logsRequests) {
+      // The route, not the path: whoever knows the number of an order may read it.
+      log.debug({ requestId: response.headers.get('x-request-id'), method, route, status, ms }, 'answered');
+    }
+    return response;
+  };
+
+  return (request: Request, addressOf: AddressOf = noAddress): Answer => {
+    const begun = performance.now();
+    const route = routeOf(request.url);
+    const refused =
+      checkHost(request, isProbe(route)) ??
+      (rateLimit && !isUnlimited(route) ? checkLimit(rateLimit, request, addressOf) : undefined);
+    const response = refused ?? answerSafely(request, route, addressOf);
+    if (!(response instanceof Promise)) return count(request, route, response, begun);
+    return response.then(
+      (later) => count(request, route, later, begun),
+      (error) => count(request, route, failed(request, error), begun),
+    );
+  };
+};

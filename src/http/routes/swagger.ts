@@ -1,0 +1,93 @@
+import type { AnyElysia } from 'elysia';
+import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
+import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
+import packageJson from '../../../package.json' with { type: 'json' };
+import { Order } from '../../order/order.ts';
+import { createAsset } from '../asset.ts';
+import { HealthSchema } from '../health.ts';
+import { ProblemSchema } from '../problem.ts';
+import { dataHeaders, securityHeaders } from '../security-headers.ts';
+
+const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
+
+/** Swagger UI at `/swagger`, with its files, and the OpenAPI document at `/swagger/json`. Clients reach both below `basePath`. */
+export const createSwaggerRoute = ({ basePath = '' } = {}) => {
+  const assets = {
+    style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
+    bundle: createAsset('swagger-ui.js', 'text/javascript', bundle as unknown as string),
+    start: createAsset('swagger-start.js', 'text/javascript', start),
+  };
+  const page = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Order Lookup: API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="${assets.style.link}">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="${assets.bundle.link}"></script>
+<script src="${assets.start.link}"></script>
+</body>
+</html>`;
+  const cacheControl = { 'cache-control': 'no-cache' };
+  const pageHeaders = {
+    // Swagger UI's icons are data: images in its stylesheet.
+    ...securityHeaders({ img: ['data:'] }),
+    'content-type': 'text/html; charset=utf-8',
+    ...cacheControl,
+  };
+  return (router: AnyElysia): AnyElysia => {
+    router
+      .get('/swagger', () => new Response(page, { headers: pageHeaders }))
+      .get('/swagger/json', () =>
+        Response.json(collectDocument(router.routes, basePath), {
+          headers: { ...dataHeaders, ...cacheControl },
+        }),
+      );
+    for (const { path, respond } of Object.values(assets))
+      router.get(path, ({ request }) => respond(request));
+    return router;
+  };
+};
+
+type Routes = AnyElysia['routes'];
+
+/** The contracts of the routes that state one. The page, its live list and the metrics are no contract with other programs. */
+const collectDocument = (routes: Routes, basePath: string) => {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const { method, path, hooks } of routes) {
+    if (!hooks.detail) continue;
+    const template = path.replaceAll(/:(\w+)/g, '{$1}');
+    paths[template] = { ...paths[template], [method.toLowerCase()]: hooks.detail };
+  }
+  return { ...header, servers: [{ url: basePath || '/', description: 'This server' }], paths, components };
+};
+
+const header = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Order Lookup',
+    version: packageJson.version,
+    description: `${packageJson.description}
+
+Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problems. \`HEAD\` is answered wherever \`GET\` is; any other
+method gets \`405\` with \`Allow\`.`,
+    license: { name: 'MIT', identifier: 'MIT' },
+  },
+  tags: [
+    { name: 'orders', description: 'Looking orders up' },
+    { name: 'operations', description: 'For operators' },
+  ],
+  security: [],
+};
+
+const components = {
+  schemas: {
+    Order: { ...Order, $id: undefined },
+    Problem: ProblemSchema,
+    Health: HealthSchema,
+  },
+};
