@@ -2,7 +2,7 @@
 -- Lengths are in characters. Numbers are bigint, as every safe integer of JSON must fit.
 create table orders (
   order_uid          varchar(50) collate "C" primary key,
-  -- The order of entry: "the last 1000 entered" is a scan of this column's index.
+  -- Numbers the orders as they are inserted: the newest 1000 are a scan of this column's index.
   id                 bigint generated always as identity unique,
   track_number       varchar(20) not null,
   entry              varchar(10) not null,
@@ -42,7 +42,7 @@ create table payments (
 );
 
 create table items (
-  -- Items of an order are answered in the order of their ids, which is the order they were sent in.
+  -- The items of an order are returned sorted by id, which is how they were sent.
   id           bigint generated always as identity primary key,
   order_uid    varchar(50) collate "C" not null references orders (order_uid) on delete cascade,
   chrt_id      bigint       not null,

@@ -1,5 +1,5 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import type { Unreadable } from '../kafka/record-batches.ts';
+import type { Unreadable } from '../kafka/fetched-message.ts';
 
 /** A message in a topic, or a batch that could not be decoded. */
 export type StoredMessage = Pick<KafkaMessage, 'key' | 'value' | 'timestamp' | 'offset'> & {

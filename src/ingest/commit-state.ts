@@ -2,19 +2,19 @@ import { reasonOf } from '../observability/error-reason.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 
-/** Failures are reported once they have gone on for so long, in ms: a coordinator that moves is found again sooner. */
-const reportedAfter = 10_000;
-/** Without an attempt for so long, in ms, nothing waits to be committed: an attempt may take 5 s, and finding the coordinator as long. */
-const attemptedEvery = 20_000;
+/** How long commits have to fail before it is reported: a coordinator that moves is found again sooner. */
+const reportAfterMs = 10_000;
+/** Without a further attempt for so long, nothing is left to commit: an attempt may take 5 s, finding the coordinator as long. */
+const attemptTimeoutMs = 20_000;
 
-/** Follows whether offsets can be committed to Kafka. What is stored is safe either way; but the group seems to lag. */
+/** Follows whether offsets can be committed to Kafka. No order is lost while they cannot, but the group seems to lag. */
 export const createCommitState = (log: Log, changed: () => void) => {
   let failingSince: number | undefined;
   let reason: string | undefined;
-  let quiet: Timer | undefined;
+  let attemptTimer: Timer | undefined;
 
-  const end = () => {
-    clearTimeout(quiet);
+  const reset = () => {
+    clearTimeout(attemptTimer);
     failingSince = undefined;
     if (reason === undefined) return;
     reason = undefined;
@@ -26,13 +26,13 @@ export const createCommitState = (log: Log, changed: () => void) => {
     succeeded() {
       if (reason !== undefined)
         log.info({ failedForSeconds: Math.round(failingSeconds()) }, 'offsets are committed again');
-      end();
+      reset();
     },
     failed(error: unknown) {
       failingSince ??= Date.now();
-      clearTimeout(quiet);
-      quiet = setTimeout(end, attemptedEvery);
-      if (reason !== undefined || Date.now() - failingSince < reportedAfter) return;
+      clearTimeout(attemptTimer);
+      attemptTimer = setTimeout(reset, attemptTimeoutMs);
+      if (reason !== undefined || Date.now() - failingSince < reportAfterMs) return;
       reason = `offsets cannot be committed: ${reasonOf(error)}`;
       log.warn(
         { failingForSeconds: Math.round(failingSeconds()), error: errorText(error) },
@@ -42,7 +42,7 @@ export const createCommitState = (log: Log, changed: () => void) => {
     },
     /** For how long no offset could be committed; 0 while they can. */
     failingSeconds,
-    /** Why offsets cannot be committed, once that has been reported. */
+    /** Why offsets cannot be committed; undefined until it is reported. */
     reason: () => reason,
   };
 };

@@ -1,21 +1,20 @@
-/** Why an offset range was not taken. */
 export const fenceReasons = ['gap', 'repeated', 'claim'] as const;
 
 /**
- * A batch that would have been stored where it must not be. `gap`: something before it is missing; `repeated`: it begins before
- * what was read already; `claim`: another member has the partition now, or the stored offset was moved from outside.
+ * Why a batch was fenced off, that is, not stored. `gap`: it begins after the offset that is due; `repeated`: it begins before
+ * it; `claim`: another member has claimed the partition, or the stored offset was changed from outside.
  */
 export type Fence = {
   reason: (typeof fenceReasons)[number];
   partition: number;
-  /** The offset range that was refused; absent when a partition was lost while nothing of it was in flight. */
+  /** The offset range of the batch; absent when the partition was lost while no batch was in flight. */
   from?: bigint | undefined;
   to?: bigint | undefined;
-  /** Where it had to begin; of a `claim` the stored offset as it is now. */
+  /** The offset that was due; for `claim` the stored offset as it is now. */
   expected: bigint | undefined;
 };
 
-/** Which errors are fences; kafkajs must never see one, as it would retry. */
+/** A map, and no class with a property `retriable`: kafkajs must not take a fence for an error of its own, which it retries. */
 const fences = new WeakMap<Error, Fence>();
 
 export const createFenceError = (fence: Fence): Error => {

@@ -15,12 +15,12 @@ type Options = {
   offsets: Pick<Offsets, 'claim' | 'begin'>;
   postgres: ServiceState;
   kafkaState: ServiceState;
-  /** Is called for each partition, with its newest message before `high`. */
+  /** Called for each partition; `high` is the offset after its last message. */
   started: (partition: number, start: StartOffset, high: bigint) => void;
   log: Log;
 };
 
-/** Finds where the partitions of an assignment have to be read from, in PostgreSQL and in Kafka. */
+/** Finds the offsets at which the partitions of an assignment begin, from those in PostgreSQL and in Kafka. */
 export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, started, log }: Options) => {
   let admin: Admin | undefined;
 
@@ -30,8 +30,8 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
     await leaving?.disconnect().catch((error) => log.debug({ error }, 'not disconnected'));
   };
 
-  /** The group's committed offset, and where the log begins and ends, by partition. */
-  const askKafka = async (partitions: readonly number[]) => {
+  /** The group's committed offset, and the log's ends, of each partition. */
+  const readKafka = async (partitions: readonly number[]) => {
     const { groupId, topic } = group;
     try {
       admin ??= kafka.admin();
@@ -52,7 +52,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
         };
       });
     } catch (error) {
-      // With another client the next attempt learns anew who leads the partitions.
+      // A new client reads anew which brokers lead the partitions.
       await disconnect();
       throw error;
     }
@@ -61,7 +61,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
   const report = (partition: number, { start, reason, again, deleted }: StartOffset) => {
     const place = { topic: group.topic, partition, start: String(start), offsets: String(again) };
     if (reason === 'database-behind')
-      log.warn(place, 'PostgreSQL is behind the committed offset: what it lacks is read again');
+      log.warn(place, 'PostgreSQL is behind the committed offset: reading again from the stored offset');
     if (reason === 'committed-behind')
       log.info(place, 'the committed offset is behind PostgreSQL: reading again from there');
     if (reason === 'unknown')
@@ -80,8 +80,8 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
 
   return {
     /**
-     * Takes the partitions over, and sets their stored offsets to where reading begins. A service that is away is waited for,
-     * for ever. Rejects when `signal` is aborted, or with a fence when another member has taken a partition over meanwhile.
+     * Claims the partitions, and sets their stored offsets to where reading begins. Waits without end for a service that is
+     * down. Rejects when `signal` is aborted, or with a fence when another member has claimed a partition meanwhile.
      */
     async begin(
       partitions: readonly number[],
@@ -89,17 +89,17 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
     ): Promise<{ claim: string; starts: Start[] }> {
       const claim: string = crypto.randomUUID();
       if (partitions.length === 0) return { claim, starts: [] };
-      const ask = <T>(query: () => Promise<T>) => retry(query, { signal, failed: postgres.markDown });
-      const stored = await ask(() => offsets.claim(group, partitions, claim));
+      const query = <T>(run: () => Promise<T>) => retry(run, { signal, failed: postgres.markDown });
+      const stored = await query(() => offsets.claim(group, partitions, claim));
       postgres.markUp();
-      // Asked for after the claim: what the former owner stores until then is known, and later it stores nothing.
-      const known = await retry(() => askKafka(partitions), { signal, failed: kafkaState.markDown });
+      // Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
+      const known = await retry(() => readKafka(partitions), { signal, failed: kafkaState.markDown });
       kafkaState.markUp();
       const found = known.map(({ partition, ...logs }) => {
         const { nextOffset, skippedTo } = stored.get(partition) ?? {};
         return { partition, ...logs, ...startOffset({ stored: nextOffset, skippedTo, ...logs }) };
       });
-      const begun = new Set(await ask(() => offsets.begin(group, found, claim)));
+      const begun = new Set(await query(() => offsets.begin(group, found, claim)));
       for (const { partition, start } of found)
         if (!begun.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
       for (const { partition, high, ...start } of found) {

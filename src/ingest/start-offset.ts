@@ -1,43 +1,43 @@
-/** What is known of a partition when an assignment begins. Offsets are those of the next message to be read. */
-export type Known = {
+/** The offsets of a partition when an assignment begins; each is that of the next message to read. */
+export type PartitionOffsets = {
   /** In PostgreSQL. */
   stored: bigint | undefined;
-  /** What lies before was left out by an operator. */
+  /** An operator has skipped everything before it. */
   skippedTo: bigint | undefined;
-  /** In Kafka, of the group. */
+  /** By the group, in Kafka. */
   committed: bigint | undefined;
-  /** The offset of the first record that Kafka still has, and the one after the last. */
+  /** The log's first offset, and the one after its last record. */
   low: bigint;
   high: bigint;
 };
 
 /**
- * `new`: the group has read nothing yet. `unknown`: either side does not know how far the group was. `past-end`: the log ends before
- * the stored offset, so the topic was made anew. `database-behind`, `committed-behind`: one side is behind the other.
+ * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset. `past-end`: the log ends before the stored
+ * offset, so the topic was recreated. `database-behind`, `committed-behind`: one offset is behind the other.
  */
 export const startReasons = ['new', 'unknown', 'past-end', 'database-behind', 'committed-behind'] as const;
 
 export type StartOffset = {
   start: bigint;
-  /** Unset when both sides agree. */
+  /** Undefined when the stored and the committed offset are equal. */
   reason: (typeof startReasons)[number] | undefined;
-  /** How many offsets are read again: those that one of the sides took for done. */
+  /** How many offsets are read again, as one of the two offsets was past them. */
   again: bigint;
-  /** How many records Kafka has deleted that were never read. */
+  /** How many records Kafka has deleted before the group read them. */
   deleted: bigint;
-  /** Kafka has noticed the skip as well, so it need not be remembered. */
+  /** The committed offset has passed the skip too, which can be forgotten then. */
   isPastSkip: boolean;
 };
 
 /**
- * Where to begin: at the lower of the stored and the committed offset, as whatever is read twice changes nothing; and at the
- * beginning of the log if one of them is missing, or is of another log.
+ * Reading begins at the lower of the stored and the committed offset, as storing an order again changes nothing; or at the log's
+ * beginning, if one of the offsets is missing or belongs to an earlier topic.
  */
-export const startOffset = ({ stored, skippedTo, low, high, ...known }: Known): StartOffset => {
+export const startOffset = ({ stored, skippedTo, low, high, ...known }: PartitionOffsets): StartOffset => {
   const isSkipped = skippedTo !== undefined && skippedTo <= high;
   const isPastSkip = skippedTo !== undefined && (!isSkipped || (known.committed ?? -1n) >= skippedTo);
   const committed = isSkipped ? highest(known.committed ?? 0n, skippedTo) : known.committed;
-  /** Records that were deleted below what is stored were read in time, even if Kafka has an older offset. */
+  // Records below the stored offset were read before they were deleted, even if the committed offset is lower.
   const unread = stored ?? committed ?? low;
   const from = (offset: bigint, reason: StartOffset['reason'], done = offset): StartOffset => {
     const start = highest(offset, low);

@@ -1,4 +1,4 @@
-// What kafkajs 2.2.4 does not publish, as far as `record-batches.ts` uses it.
+// The parts of kafkajs 2.2.4 without published types that `record-batches.ts` and `old-message-set.ts` use.
 
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
@@ -21,7 +21,7 @@ declare module 'kafkajs/src/protocol/messageSet/decoder.js' {
 declare module 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js' {
   import type Decoder from 'kafkajs/src/protocol/decoder.js';
 
-  /** `decode`, where it is set, does the work; `patches/` adds it. */
+  /** Replaces the decoding, if it is set. Added by our patch. */
   const decodeMessages: { decode?: (decoder: Decoder) => Promise<object[]> };
   export default decodeMessages;
 }

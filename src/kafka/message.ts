@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Unreadable } from './record-batches.ts';
+import type { Unreadable } from './fetched-message.ts';
 
 /** A message as Kafka sent it, with its topic and partition. */
 export type Message = Pick<KafkaMessage, 'key' | 'value' | 'headers' | 'timestamp' | 'offset'> & {

@@ -2,8 +2,8 @@ import { Glob } from 'bun';
 import type { Sql } from 'postgres';
 import type { Log } from '../observability/log.ts';
 
-/** Any number that every process of this program knows: whoever holds this lock migrates. */
-const lock = 7_042_026;
+/** The key of the advisory lock under which migrations run; arbitrary, but the same in all versions of the program. */
+const lockKey = 7_042_026;
 
 type Migration = { version: number; name: string; up: string; down: string };
 
@@ -15,36 +15,36 @@ const readMigrations = async (): Promise<Migration[]> => {
     names.sort().map(async (file) => {
       const name = file.replace('.up.sql', '');
       const [up, down] = await Promise.all(
-        ['up', 'down'].map((way) => Bun.file(`${directory}/${name}.${way}.sql`).text()),
+        ['up', 'down'].map((direction) => Bun.file(`${directory}/${name}.${direction}.sql`).text()),
       );
       return { version: Number.parseInt(name, 10), name, up: up ?? '', down: down ?? '' };
     }),
   );
 };
 
-/** The names of the migrations above a version that are applied, the newest first. Rejects with the driver's error. */
+/** The names of the applied migrations above `version`, newest first. Rejects with the driver's error. */
 export const migrationsAbove = async (sql: Sql, version: number): Promise<string[]> => {
-  const [table] = await sql<{ there: boolean }[]>`select to_regclass('migrations') is not null as there`;
-  if (!table?.there) return [];
+  const [table] = await sql<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;
+  if (!table?.exists) return [];
   const rows = await sql<{ name: string }[]>`
     select name from migrations where version > ${version} order by version desc`;
   return rows.map(({ name }) => name);
 };
 
 /**
- * Brings the database to `target`, by default the newest version, upwards or downwards: one transaction for all steps,
- * so a failure leaves everything as it was. Processes that start at once wait for the first, then find nothing to do.
- * A database that is newer than this program is left alone. Rejects with the driver's error, or with one of a line when a
- * newer database is to go down, which only a program that knows its migrations can do.
+ * Migrates the database up or down to `target`, by default to the newest version, in one transaction: a failure changes nothing.
+ * Of several processes that start at once the others wait for the first, and find nothing to do. Leaves a database that is
+ * newer than this program unchanged. Rejects with the driver's error, or with one line when the database is newer and is to go
+ * below a version that this program does not know.
  */
 export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFINITY): Promise<void> => {
   const migrations = await readMigrations();
   await sql.begin(async (tx) => {
-    await tx`select pg_advisory_xact_lock(${lock})`;
+    await tx`select pg_advisory_xact_lock(${lockKey})`;
     await tx`set local client_min_messages = warning`;
-    const [table] = await tx<{ there: boolean }[]>`select to_regclass('migrations') is not null as there`;
-    // Even "if not exists" takes the right to make tables, which a role that only runs the program need not have.
-    if (!table?.there)
+    const [table] = await tx<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;
+    // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
+    if (!table?.exists)
       await tx`create table migrations (
         version int primary key, name text not null, applied_at timestamptz not null default now()
       )`;

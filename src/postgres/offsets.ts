@@ -1,18 +1,12 @@
 import type { Sql } from 'postgres';
 
-/**
- * How far a consumer group has come in each partition, kept in PostgreSQL: everything before a partition's stored offset is
- * stored, or has a dead letter. Every query for offsets is in this file, save the one that stores orders and moves the offset
- * at once, which is in `store.ts`. All functions reject with the driver's error.
- */
-
 /** A consumer group in a topic. */
 export type Group = { groupId: string; topic: string };
 
 /**
- * An offset range [from, to) of a partition, by which the stored offset is to be moved. Every write replaces `claim` by
- * `nextClaim`, so a member proves with it that its last write is in this very database, and that nobody has written since.
- * The same step may be tried again when its answer was lost.
+ * An offset range [from, to) of a partition that is to be written, and the fencing token. A write replaces `claim` by `nextClaim`;
+ * the next write has to know that, which proves that the last one is in this database and that nothing was written since. The
+ * same write may be repeated when its answer was lost.
  */
 export type FencedRange = Group & {
   partition: number;
@@ -22,18 +16,18 @@ export type FencedRange = Group & {
   nextClaim: string;
 };
 
-/** A message that has a dead letter, by its offset and `digestOf` it. */
+/** A message that has a dead letter: its offset, and its digest by `digestOf`. */
 export type DeadLettered = { offset: string; digest: string };
 
 export type StoredOffset = {
-  /** Unset until it is known where to begin. */
+  /** Undefined until the first start offset is known. */
   nextOffset: bigint | undefined;
-  /** What lies before was left out by an operator, until the group's committed offset has passed it. */
+  /** An operator has skipped everything before it; forgotten once the group's committed offset has passed it. */
   skippedTo: bigint | undefined;
   claim: string;
 };
 
-/** Where a partition's stored offset is to be moved to. */
+/** The offset to which an operator moves a partition's stored offset. */
 export type Target = { partition: number; offset: bigint };
 
 type Row = { partition: number; next_offset: string | null; skipped_to: string | null; claim: string };
@@ -48,8 +42,13 @@ const toStoredOffsets = (rows: readonly Row[]): Map<number, StoredOffset> =>
 
 const toOffset = (text: string | null) => (text === null ? undefined : BigInt(text));
 
+/**
+ * The stored offsets of consumer groups: everything before a partition's stored offset is stored, or has a dead letter. Every
+ * query for offsets is here, except the one that also inserts orders (`order-sql.ts`). All functions reject with the driver's
+ * error.
+ */
 export const createOffsets = (sql: Sql) => ({
-  /** Takes the partitions over: from now on nothing is stored for whoever had them before. Returns their stored offsets. */
+  /** Claims the partitions: from now on nothing is written for their former owners. Returns their stored offsets. */
   async claim(
     { groupId, topic }: Group,
     partitions: readonly number[],
@@ -67,8 +66,8 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Sets the stored offsets where an assignment begins, and forgets the letters of messages that Kafka has deleted. Returns
-   * the partitions that were set, which are those that `claim` still holds.
+   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted.
+   * Returns the partitions that `claim` still holds; the others are left as they are.
    */
   async begin(
     { groupId, topic }: Group,
@@ -104,10 +103,10 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Moves the stored offset, and remembers the letters of its range. False, and nothing is written, if the stored offset is
-   * not where the range begins, or the claim is another one.
+   * Moves the stored offset to the end of the range, and remembers the dead letters in the range. False, and nothing is
+   * written, unless the range begins at the stored offset and its claim holds.
    */
-  async move(step: FencedRange, letters: readonly DeadLettered[] = []): Promise<boolean> {
+  async move(range: FencedRange, letters: readonly DeadLettered[] = []): Promise<boolean> {
     const rows = await sql.unsafe(
       `with moved as (
         update consumed_offsets set next_offset = $5, claim = $7
@@ -121,7 +120,7 @@ export const createOffsets = (sql: Sql) => ({
       )
       select from moved`,
       [
-        ...rangeParameters(step),
+        ...rangeParameters(range),
         letters.map(({ offset }) => offset) as never,
         letters.map(({ digest }) => digest) as never,
       ],
@@ -131,8 +130,8 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Moves stored offsets back, whoever has the partitions: their members are fenced off, and begin again there. A partition whose
-   * stored offset is not behind the one given stays as it is.
+   * Moves stored offsets back to the targets. Members that have the partitions are fenced off, and begin again there. A stored
+   * offset that is not past its target stays.
    */
   async rewind({ groupId, topic }: Group, targets: readonly Target[]): Promise<void> {
     await sql.unsafe(
@@ -146,7 +145,7 @@ export const createOffsets = (sql: Sql) => ({
     );
   },
 
-  /** As `rewind`, forward: what lies between is left out, whatever offset the group has committed. */
+  /** Moves stored offsets forward to the targets. What lies between is skipped, whatever offset the group has committed. */
   async skip({ groupId, topic }: Group, targets: readonly Target[]): Promise<void> {
     await sql.unsafe(
       `insert into consumed_offsets as c (group_id, topic, partition, next_offset, skipped_to, claim)
@@ -160,7 +159,7 @@ export const createOffsets = (sql: Sql) => ({
     );
   },
 
-  /** The stored offsets of all partitions that have one. */
+  /** The stored offsets of all partitions that were ever claimed. */
   async read({ groupId, topic }: Group): Promise<Map<number, StoredOffset>> {
     const rows = await sql.unsafe<Row[]>(
       `select partition, next_offset, skipped_to, claim from consumed_offsets where group_id = $1 and topic = $2`,
@@ -170,7 +169,7 @@ export const createOffsets = (sql: Sql) => ({
     return toStoredOffsets(rows);
   },
 
-  /** Those of the messages that have a dead letter, by offset. */
+  /** The offsets of those messages that have a dead letter. */
   async findDeadLettered(
     topic: string,
     partition: number,
@@ -178,7 +177,7 @@ export const createOffsets = (sql: Sql) => ({
   ): Promise<Set<string>> {
     const rows = await sql.unsafe<{ message_offset: string }[]>(
       `select message_offset from dead_lettered_messages
-        join unnest($3::bigint[], $4::text[]) as asked (message_offset, digest) using (message_offset, digest)
+        join unnest($3::bigint[], $4::text[]) as sent (message_offset, digest) using (message_offset, digest)
         where topic = $1 and partition = $2`,
       [
         topic,
@@ -201,7 +200,7 @@ const targetParameters = ({ groupId, topic }: Group, targets: readonly Target[])
   targets.map(({ offset }) => String(offset)) as never,
 ];
 
-/** $1 to $7 of a statement that makes a step. */
+/** $1 to $7 of a fenced write, if it has no others before them. */
 export const rangeParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: FencedRange) => [
   groupId,
   topic,

@@ -1,17 +1,17 @@
 import postgres, { type Sql } from 'postgres';
-import { parseDatabaseUrl, type Target } from './url.ts';
+import { parseDatabaseUrl, type TargetServer } from './url.ts';
 
-const quoted = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
+const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
 /**
- * The arrays that this program sends, by PostgreSQL's numbers of their types. The library would ask for them at each
- * connect, and if the connection ends meanwhile, that is a rejection which nobody can handle: it ends the process.
+ * The array types that this program sends, by their OIDs. The library would query them at each connect, and if the connection
+ * ends meanwhile, that is an unhandled rejection, which ends the process.
  */
 const arrays = {
   texts: {
     to: 1009,
     from: [],
-    serialize: (values: string[]) => `{${values.map(quoted)}}`,
+    serialize: (values: string[]) => `{${values.map(quote)}}`,
     parse: (text: string) => text,
   },
   bigints: {
@@ -25,31 +25,25 @@ const arrays = {
 type Options = {
   url: string;
   connections: number;
-  /** What `pg_stat_activity` shows. */
+  /** The end of `application_name`, as `pg_stat_activity` shows it. */
   name: string;
-  /** A connection that owes an answer and has been silent for so long is given up, and its query cancelled, in s; unset: never. */
+  /** After so long without an answer a connection is closed, and its query cancelled; unset: never. */
   silenceTimeoutSeconds?: number;
-  /** Which of several servers is taken, where the URL does not say; unset: the one that can be written to. */
-  severalServers?: Target;
+  /** `target_session_attrs` for a URL that has several servers and does not set it; unset: `read-write`. */
+  severalServers?: TargetServer;
 };
 
 /**
- * A pool of connections to PostgreSQL, opened as they are needed. A server that is away is tried again at most a
- * second later, so that its return is noticed at once. A connection that turns out to be read-only is left.
+ * A pool of connections to PostgreSQL, opened as they are needed. A server that is down is tried again every second, so that its
+ * return is noticed soon. A connection that has become read-only is closed.
  */
 export const openDatabase = (options: Options): Sql => {
-  const {
-    url,
-    connections,
-    name,
-    silenceTimeoutSeconds: silenceAtMost = 0,
-    severalServers = 'read-write',
-  } = options;
+  const { url, connections, name, silenceTimeoutSeconds = 0, severalServers = 'read-write' } = options;
   const address = parseDatabaseUrl(url);
   if (!address) throw new Error('not the URL of a PostgreSQL');
   const { servers, target = servers.length > 1 ? severalServers : 'any', session, ...login } = address;
   const [{ host, port } = {}] = servers;
-  // In parts, as the library reads a URL in its own way; and as lists, or it would take an IPv6 address apart.
+  // In parts, as the library parses URLs differently; and as lists, or it would split an IPv6 address at its colons.
   const place: object =
     host === undefined
       ? { port }
@@ -59,22 +53,22 @@ export const openDatabase = (options: Options): Sql => {
     ...login,
     ...(target !== 'any' && { target_session_attrs: target }),
     max: connections,
-    // One query at a time on a connection: a cancel frees only the one that runs, and those sent behind it would wait for the same lock.
+    // No pipelining: cancelling a query that waits for a lock frees only that one, and those sent after it wait on.
     max_pipeline: 0,
     connect_timeout: 3,
-    // Ours, by a patch: without it a connection to a host that is gone, or frozen, is waited for without end.
-    answer_timeout: silenceAtMost,
+    // Added by our patch: without it a query to a host that is gone, or frozen, waits without end.
+    answer_timeout: silenceTimeoutSeconds,
     fetch_types: false,
     types: arrays,
     backoff: (attempt) => Math.min(0.1 * 2 ** attempt, 1),
     onnotice: () => {},
-    // The pool's name always, as going down with the tables looks for consumers by it.
+    // Always ends with the pool's name, by which `undo.ts` finds consumers.
     connection: { ...session, application_name: `${session.application_name ?? 'order-lookup'} ${name}` },
   } as postgres.Options<typeof arrays>);
 };
 
-/** `connecting`: until the first query on it is answered. `waiting`: queries that wait for a connection, or behind another query on one. */
+/** Connections: `connecting` until its first query is answered, `idle`, `busy`. `waiting`: queries that wait for a connection. */
 export type Pool = { connecting: number; idle: number; busy: number; waiting: number };
 
-/** What a pool's connections do now. By the same patch, as the library does not tell. */
+/** The pool's state, which the library makes known only by our patch. */
 export const poolOf = (sql: Sql): Pool => (sql as Sql & { pool(): Pool }).pool();

@@ -1,9 +1,9 @@
 import type { Tracing } from '../observability/tracing/tracing.ts';
 import type { Store } from './store.ts';
 
-/** A span for each query that stores or finds orders, within the span that asks for it. It has no parameters. */
+/** A span for each query that saves or finds orders, within the caller's span. It holds no parameters. */
 export const traceStore = (tracing: Tracing, store: Store): Store => {
-  const query = <T>(operation: 'INSERT' | 'SELECT', orders: number, ask: () => Promise<T>) =>
+  const query = <T>(operation: 'INSERT' | 'SELECT', orders: number, run: () => Promise<T>) =>
     tracing.span(
       {
         name: `${operation} orders`,
@@ -15,12 +15,12 @@ export const traceStore = (tracing: Tracing, store: Store): Store => {
           ...(orders > 1 && { 'db.operation.batch.size': orders }),
         },
       },
-      ask,
+      run,
     );
   return {
     ...store,
     save: (orders) => query('INSERT', orders.length, () => store.save(orders)),
-    saveBatch: (orders, ...step) => query('INSERT', orders.length, () => store.saveBatch(orders, ...step)),
+    saveBatch: (orders, ...rest) => query('INSERT', orders.length, () => store.saveBatch(orders, ...rest)),
     find: (uid) => query('SELECT', 1, () => store.find(uid)),
     findAll: (uids) => query('SELECT', uids.length, () => store.findAll(uids)),
   };

@@ -1,15 +1,16 @@
 import type { Sql } from 'postgres';
 import { migrationsAbove } from './migrate.ts';
 
-/** What going down to a version would do to a database. */
+/** The effect of migrating a database down to a version. */
 export type Undo = {
   database: string;
-  /** Migrations that are undone, the newest first; what their tables and columns hold goes with them. */
+  /** The migrations to undo, newest first; the data in their tables and columns is deleted. */
   migrations: string[];
-  /** Orders that are stored now, and whether they go. */
+  /** How many orders are stored. */
   orders: number;
+  /** Whether the orders are deleted. */
   dropsOrders: boolean;
-  /** Consumers that are connected now, as PostgreSQL shows them. */
+  /** The names of the consumers that are connected, as in `pg_stat_activity`. */
   consumers: string[];
 };
 
@@ -17,9 +18,9 @@ export type Undo = {
 export const planUndo = async (sql: Sql, target: number): Promise<Undo | undefined> => {
   const migrations = await migrationsAbove(sql, target);
   if (migrations.length === 0) return undefined;
-  const [found] = await sql<{ database: string; there: boolean }[]>`
-    select current_database() as database, to_regclass('orders') is not null as there`;
-  const [counted] = found?.there
+  const [found] = await sql<{ database: string; exists: boolean }[]>`
+    select current_database() as database, to_regclass('orders') is not null as exists`;
+  const [counted] = found?.exists
     ? await sql<{ orders: string }[]>`select count(*) as orders from orders`
     : [];
   const consumers = await sql<{ name: string }[]>`
@@ -30,7 +31,7 @@ export const planUndo = async (sql: Sql, target: number): Promise<Undo | undefin
     database: found?.database ?? '',
     migrations,
     orders: Number(counted?.orders ?? 0),
-    // The first migration makes the table of orders.
+    // The first migration creates the table of orders.
     dropsOrders: target < 1,
     consumers: consumers.map(({ name }) => name),
   };
@@ -38,7 +39,7 @@ export const planUndo = async (sql: Sql, target: number): Promise<Undo | undefin
 
 const plural = (count: number, one: string) => `${count} ${one}${count === 1 ? '' : 's'}`;
 
-/** In one line, for whoever decides. `host` holds no password. */
+/** One line for the operator who confirms it. `host` must not hold a password. */
 export const describeUndo = ({ database, migrations, orders, dropsOrders }: Undo, host: string) =>
   `database "${database}" on ${host}: undoes ${migrations.join(', ')}; ` +
   (dropsOrders ? `deletes ${plural(orders, 'order')}` : `keeps its ${plural(orders, 'order')}`);

@@ -1,43 +1,43 @@
-/** How sure a connection to PostgreSQL is of the server, as libpq names it. `allow` and `prefer` protect from nobody. */
-const tlsOf = {
+/** TLS options by libpq's `sslmode`. `allow` and `prefer` are missing, as they protect from no attacker. */
+const tlsBySslmode = {
   disable: false,
-  /** Encrypted, whoever the server is. */
+  /** Encrypts, but does not verify the server. */
   require: { rejectUnauthorized: false },
-  /** Its certificate is from an authority that is trusted, for whatever host. */
+  /** Verifies the certificate's authority, but not the host. */
   'verify-ca': { checkServerIdentity: () => undefined },
   'verify-full': {},
 } as const;
 
-/** Which of several servers is connected to, as libpq names it. */
-const targets = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
-export type Target = (typeof targets)[number];
+/** libpq's `target_session_attrs`: which of several servers to connect to. */
+const targetServers = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
+export type TargetServer = (typeof targetServers)[number];
 
 export type DatabaseAddress = {
-  /** Tried in this order. One without a host is on this machine. */
+  /** Tried in this order. A server without a host is local. */
   servers: { host: string | undefined; port: number | undefined }[];
-  target: Target | undefined;
+  target: TargetServer | undefined;
   username: string | undefined;
   password: string | undefined;
   database: string | undefined;
-  /** Options of TLS; false: none. */
-  ssl: (typeof tlsOf)[keyof typeof tlsOf];
-  /** What the server is told of the session. */
+  /** TLS options; false: no TLS. */
+  ssl: (typeof tlsBySslmode)[keyof typeof tlsBySslmode];
+  /** Parameters of the session: `application_name`, `options`. */
   session: Record<string, string>;
 };
 
-/** The URL with a password that may hold any character. Undefined where it names no user, or has a password already. */
+/** Adds the password, which may hold any character. Undefined if the URL has no user, or has a password already. */
 export const withPassword = (databaseUrl: string, password: string): string | undefined => {
   const [all, beforePassword] = /^(postgres(?:ql)?:\/\/[^:@/?#]+)@/.exec(databaseUrl) ?? [];
   if (all === undefined) return undefined;
   return `${beforePassword}:${encodeURIComponent(password)}@${databaseUrl.slice(all.length)}`;
 };
 
-/** Scheme and login; hosts; path, parameters and fragment. A password may hold a comma, and hosts stand after the last @. */
+/** Scheme and login; hosts; path, parameters and fragment. As a password may hold @ and commas, hosts come after the last @. */
 const parts = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/;
 
 /**
- * Of a URL as libpq has it, with one host or several. Undefined if it is none, or if anything of it is not supported: who asks
- * for a connection that is verified must not get another one.
+ * Parses a URL of libpq's format, with one host or several. Undefined if it is invalid or has an unsupported parameter: a URL that
+ * demands a verified connection must not get an unverified one.
  */
 export const parseDatabaseUrl = (text: string): DatabaseAddress | undefined => {
   const [, login, hosts = '', rest] = parts.exec(text) ?? [];
@@ -51,23 +51,23 @@ export const parseDatabaseUrl = (text: string): DatabaseAddress | undefined => {
     options,
     ...unsupported
   } = Object.fromEntries(url.searchParams);
-  if (!Object.hasOwn(tlsOf, sslmode) || Object.keys(unsupported).length > 0) return undefined;
-  const target = targets.find((name) => name === target_session_attrs);
+  if (!Object.hasOwn(tlsBySslmode, sslmode) || Object.keys(unsupported).length > 0) return undefined;
+  const target = targetServers.find((name) => name === target_session_attrs);
   if (target_session_attrs !== undefined && !target) return undefined;
   try {
-    const decoded = (part: string) => decodeURIComponent(part) || undefined;
+    const decode = (part: string) => decodeURIComponent(part) || undefined;
     const servers = urls.map((server) => ({
-      host: decoded(server?.hostname.replace(/^\[|\]$/g, '') ?? ''),
+      host: decode(server?.hostname.replace(/^\[|\]$/g, '') ?? ''),
       port: Number(server?.port) || undefined,
     }));
     if (servers.length > 1 && servers.some(({ host }) => host === undefined)) return undefined;
     return {
       servers,
       target,
-      username: decoded(url.username),
-      password: decoded(url.password),
-      database: decoded(url.pathname.slice(1)),
-      ssl: tlsOf[sslmode as keyof typeof tlsOf],
+      username: decode(url.username),
+      password: decode(url.password),
+      database: decode(url.pathname.slice(1)),
+      ssl: tlsBySslmode[sslmode as keyof typeof tlsBySslmode],
       session: { ...(application_name && { application_name }), ...(options && { options }) },
     };
   } catch {

@@ -1,6 +1,6 @@
 /** What becomes of each disagreement between the stored offsets in PostgreSQL, the committed ones in Kafka, and Kafka's log. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { type Known, startOffset } from '../../src/ingest/start-offset.ts';
+import { type PartitionOffsets, startOffset } from '../../src/ingest/start-offset.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -28,7 +28,7 @@ const storeAndLeave = async (
   await member.stop();
 };
 
-const at = (known: Partial<Record<keyof Known, number>>) => {
+const at = (known: Partial<Record<keyof PartitionOffsets, number>>) => {
   const { start, reason, again, deleted, isPastSkip } = startOffset({
     stored: undefined,
     skippedTo: undefined,

@@ -1,0 +1,44 @@
+import type { IHeaders } from 'kafkajs';
+
+/** A record batch that cannot be read. */
+export type Unreadable = {
+  /** One line. */
+  reason: string;
+  firstOffset: string;
+  lastOffset: string;
+  /** How many records the batch claims to hold. */
+  records: number;
+};
+
+/**
+ * A message as kafkajs passes it to consumers. For an unreadable batch there is one message, at the last offset of the batch and
+ * without a value.
+ */
+export type FetchedMessage = {
+  offset: string;
+  timestamp: string;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: IHeaders;
+  attributes: 0;
+  isControlRecord: boolean;
+  batchContext: { producerId: string; inTransaction: boolean };
+  unreadable?: Unreadable;
+};
+
+export const emptyMessage = { key: null, value: null, headers: {}, attributes: 0 } as const;
+
+/** `cost`: the memory that decoding took, in bytes. */
+export type Decoded = { messages: FetchedMessage[]; cost: number };
+
+/** What a record or a header takes in memory besides its bytes, at least. */
+export const objectBytes = 64;
+
+const unreadableCode = 'UNREADABLE_BATCH';
+
+/** `cost`: the memory of bytes that were decompressed and then rejected; it is in use until it is collected. */
+export const unreadable = (reason: string, cost = 0) =>
+  Object.assign(new Error(reason), { code: unreadableCode, cost });
+
+export const isUnreadable = (error: unknown): error is ReturnType<typeof unreadable> =>
+  (error as { code?: unknown }).code === unreadableCode;

@@ -1,0 +1,164 @@
+import type { Order } from '../order/order.ts';
+
+/**
+ * The tables of an order as SQL: what is written to them, and how its JSON is read back. The values of many orders are sent as one
+ * array for each column, so that one statement serves any number of orders.
+ */
+
+const orderColumns = {
+  order_uid: 'text',
+  track_number: 'text',
+  entry: 'text',
+  locale: 'text',
+  internal_signature: 'text',
+  customer_id: 'text',
+  delivery_service: 'text',
+  shardkey: 'text',
+  sm_id: 'bigint',
+  // As text: a parameter of type timestamptz would pass through Date, which has no microseconds.
+  date_created: 'text',
+  oof_shard: 'text',
+} as const;
+
+const deliveryColumns = {
+  name: 'text',
+  phone: 'text',
+  zip: 'text',
+  city: 'text',
+  address: 'text',
+  region: 'text',
+  email: 'text',
+} as const;
+
+const paymentColumns = {
+  transaction: 'text',
+  request_id: 'text',
+  currency: 'text',
+  provider: 'text',
+  amount: 'bigint',
+  payment_dt: 'bigint',
+  bank: 'text',
+  delivery_cost: 'bigint',
+  goods_total: 'bigint',
+  custom_fee: 'bigint',
+} as const;
+
+const itemColumns = {
+  chrt_id: 'bigint',
+  track_number: 'text',
+  price: 'bigint',
+  rid: 'text',
+  name: 'text',
+  sale: 'bigint',
+  size: 'text',
+  total_price: 'bigint',
+  nm_id: 'bigint',
+  brand: 'text',
+  status: 'bigint',
+} as const;
+
+const names = <Columns extends object>(columns: Columns) =>
+  Object.keys(columns) as (keyof Columns & string)[];
+const orderNames = names(orderColumns);
+const deliveryNames = names(deliveryColumns);
+const paymentNames = names(paymentColumns);
+const itemNames = names(itemColumns);
+
+const sentColumns = { ...orderColumns, ...deliveryColumns, ...paymentColumns };
+const sentItemColumns = { order_uid: 'text', ...itemColumns };
+
+/** `$1::text[], $2::bigint[], …`, numbered from `after` + 1. */
+const parameters = (columns: Record<string, string>, after = 0) =>
+  Object.values(columns)
+    .map((type, index) => `$${after + index + 1}::${type}[]`)
+    .join(', ');
+
+const orderParameters = names(sentColumns).length + names(sentItemColumns).length;
+/** The parameters of a fenced range, which follow the orders, and how many orders have to be new for the stored offset to move. */
+const [groupId, topic, partition, from, to, claim, nextClaim, needed] = Array.from(
+  { length: 8 },
+  (_, index) => `$${orderParameters + index + 1}`,
+);
+
+/**
+ * Fenced, it locks the partition's row first, and inserts nothing unless the range begins at the stored offset and the claim is the
+ * same. It returns no rows then; otherwise a row for each order that was inserted, or one row without an order.
+ */
+const saveStatementOf = (isFenced: boolean) => `
+  with ${
+    isFenced
+      ? `fence as materialized (
+    select from consumed_offsets
+    where group_id = ${groupId} and topic = ${topic} and partition = ${partition}
+      and next_offset = ${from} and claim in (${claim}, ${nextClaim})
+    for update
+  ), `
+      : ''
+  }sent as materialized (
+    select * from unnest(${parameters(sentColumns)}) with ordinality as sent (${names(sentColumns)}, place)
+    ${isFenced ? 'where exists (select from fence)' : ''}
+  ), inserted as (
+    insert into orders (${orderNames})
+    select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}
+    from sent order by place
+    on conflict (order_uid) do nothing
+    returning order_uid
+  ), inserted_deliveries as (
+    insert into deliveries (order_uid, ${deliveryNames})
+    select order_uid, ${deliveryNames} from sent join inserted using (order_uid)
+  ), inserted_payments as (
+    insert into payments (order_uid, ${paymentNames})
+    select order_uid, ${paymentNames} from sent join inserted using (order_uid)
+  ), inserted_items as (
+    insert into items (order_uid, ${itemNames})
+    select order_uid, ${itemNames}
+    from unnest(${parameters(sentItemColumns, names(sentColumns).length)})
+      with ordinality as item (order_uid, ${itemNames}, place)
+    join inserted using (order_uid)
+    order by place
+  )${
+    isFenced
+      ? `, moved as (
+    update consumed_offsets
+    set claim = ${nextClaim},
+      next_offset = case (select count(*) from inserted) when ${needed} then ${to} else next_offset end
+    where group_id = ${groupId} and topic = ${topic} and partition = ${partition} and exists (select from fence)
+    returning next_offset
+  )
+  select next_offset, order_uid from moved left join inserted on true`
+      : 'select order_uid from inserted'
+  }`;
+
+export const saveStatement = saveStatementOf(false);
+export const saveFencedStatement = saveStatementOf(true);
+
+const instant = (column: string) => `
+  to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
+  || rtrim(to_char(${column} at time zone 'UTC', '.US'), '.0') || 'Z'`;
+
+/** An order's JSON, as `document`, from `orders o`. Compact and with the schema's order of fields: the text that JSON.stringify makes. */
+export const document = `
+  (select row_to_json(document) from (
+    select
+      o.order_uid, o.track_number, o.entry,
+      (select row_to_json(d) from (select ${deliveryNames} from deliveries where order_uid = o.order_uid) d) as delivery,
+      (select row_to_json(p) from (select ${paymentNames} from payments where order_uid = o.order_uid) p) as payment,
+      array_to_json(array(
+        select row_to_json(i) from (select ${itemNames} from items where order_uid = o.order_uid order by id) i
+      )) as items,
+      o.locale, o.internal_signature, o.customer_id, o.delivery_service, o.shardkey, o.sm_id,
+      ${instant('o.date_created')} as date_created,
+      o.oof_shard
+  ) document)::text as document`;
+
+/** The orders' parameters of both statements: one array for each column. */
+export const toColumns = (orders: readonly Order[]): unknown[][] => {
+  const columns: unknown[][] = [];
+  for (const name of orderNames) columns.push(orders.map((order) => order[name]));
+  for (const name of deliveryNames) columns.push(orders.map(({ delivery }) => delivery[name]));
+  for (const name of paymentNames) columns.push(orders.map(({ payment }) => payment[name]));
+  columns.push(orders.flatMap(({ order_uid, items }) => items.map(() => order_uid)));
+  const items = orders.flatMap((order) => order.items);
+  for (const name of itemNames) columns.push(items.map((item) => item[name]));
+  return columns;
+};
