@@ -1,7 +1,8 @@
-/** Opens everything, wires it, and stops it in reverse. The only file that does. */
+/** The program: opens everything, connects the parts, and closes them in reverse order. The consumer threads start in ingest/worker.ts. */
 
-import { raceAbort, retry, sleep, waitAtMost } from './async/retry.ts';
-import { kafkaAddress } from './config/kafka-address.ts';
+import { raceAbort, retry } from './async/retry.ts';
+import { createShutdown, type Shutdown } from './async/shutdown.ts';
+import { consumerSettings, serviceName } from './config/consumer-settings.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
 import { startProducer } from './embedded/producer.ts';
@@ -28,7 +29,7 @@ import { type ConsumerThread, startConsumerThread } from './ingest/thread.ts';
 import { createLookup } from './lookup/lookup.ts';
 import { createMemoryCache } from './lookup/memory-cache.ts';
 import { createRedisCache } from './lookup/redis-cache.ts';
-import { createStandbyReads } from './lookup/standby.ts';
+import { openStandby } from './lookup/standby.ts';
 import { traceRedis } from './lookup/traced-redis.ts';
 import { createWarmUp, keepWarm } from './lookup/warm-up.ts';
 import { watchWarmUp } from './lookup/warm-up-watch.ts';
@@ -37,140 +38,129 @@ import { createLog, type Log } from './observability/log.ts';
 import { createServiceState } from './observability/service-state.ts';
 import { openTracing, type Tracing, tracedBy } from './observability/tracing/tracing.ts';
 import { createPage } from './page/handler.tsx';
-import { migrate } from './postgres/migrate.ts';
+import { isFinalMigrationError, migrateDatabase } from './postgres/migrate.ts';
 import { openDatabase } from './postgres/pool.ts';
-import { createStore, type Store } from './postgres/store.ts';
+import { createStore } from './postgres/store.ts';
 import { traceStore } from './postgres/traced-store.ts';
 
-/** However much still hangs, the process ends so long after the delay of its stop, in ms. */
-const stopWithin = 9_500;
-const serviceName = 'order-lookup';
-
-type Run = {
+type Context = {
   config: Config;
   log: Log;
   tracing: Tracing | undefined;
-  /** Aborted when the process is asked to stop. */
-  stopping: AbortSignal;
-  /** Resolves some time after that, when every balancer and client has been told to go elsewhere. */
-  drained: Promise<void>;
-  /** Everything that has to be closed, the last one first. */
+  shutdown: Shutdown;
+  /** Closes what was opened, the last one first. */
   open: AsyncDisposableStack;
-  /** The process cannot go on. */
-  fail: (error: unknown) => void;
 };
 
-/** Rejects with an Error of one line when the process cannot start. */
-const start = async (run: Run) => {
-  const { config, log, tracing, stopping, drained, open, fail } = run;
-  const services = await openServices(config, log);
-  open.defer(services.stop);
-  services.ended.then((error) => error && fail(error));
-  stopping.throwIfAborted();
-
+const openPostgres = ({ config, log, tracing, open }: Context, url: string) => {
   const sql = openDatabase({
-    url: services.databaseUrl,
+    url,
     connections: config.databasePool,
     name: 'lookup',
     silenceTimeoutSeconds: 5,
   });
   open.defer(() => sql.end({ timeout: 1 }));
-  const traced = tracedBy(tracing);
-  const store = traced(traceStore, createStore(sql));
-  const postgres = createServiceState('PostgreSQL', log, {
-    probe: () => store.ping().then(postgres.markUp, postgres.markDown),
+  const store = tracedBy(tracing)(traceStore, createStore(sql));
+  const state = createServiceState('PostgreSQL', log, {
+    probe: () => store.ping().then(state.markUp, state.markDown),
   });
-  open.defer(postgres.close);
-  const forever = { signal: stopping, failed: postgres.markDown };
-  const answers = config.serve.has('http');
-  const standby =
-    config.databaseReadUrl && answers
-      ? openStandby({
-          url: config.databaseReadUrl,
-          connections: config.databasePool,
-          primary: store,
-          log,
-          open,
-        })
-      : undefined;
+  open.defer(state.close);
+  return { sql, store, state };
+};
 
-  const memory = createMemoryCache(config.cacheLimit);
+type Postgres = ReturnType<typeof openPostgres>;
+
+const openLookup = ({ config, log, tracing, open }: Context, { store, state }: Postgres) => {
+  const hasHttp = config.serve.has('http');
+  const { cacheLimit: limit, databasePool: connections } = config;
+  const standby =
+    config.databaseReadUrl && hasHttp
+      ? openStandby({ url: config.databaseReadUrl, connections, primary: store, log })
+      : undefined;
+  open.defer(() => standby?.close());
+  const memory = createMemoryCache(limit);
   const redis =
-    config.redisUrl && answers
-      ? traced(traceRedis, createRedisCache({ url: config.redisUrl, limit: config.cacheLimit, log }))
+    config.redisUrl && hasHttp
+      ? tracedBy(tracing)(traceRedis, createRedisCache({ url: config.redisUrl, limit, log }))
       : undefined;
   open.defer(() => redis?.close());
   const lookup = createLookup({
     memory,
     redis,
     store: standby ?? store,
-    // Where a standby answers, an answer says nothing of the primary.
-    onSuccess: standby ? undefined : postgres.markUp,
-    onFailure: postgres.markDown,
+    // An answer of the standby says nothing about the primary.
+    onSuccess: standby ? undefined : state.markUp,
+    onFailure: state.markDown,
   });
-  const isEmbedded = config.brokers === null;
-  const feed = answers && (config.liveFeed ?? isEmbedded) ? createFeed() : undefined;
-  const consumers: ConsumerThread[] = [];
-
   const warmUp = watchWarmUp(
     createWarmUp({
       store: { newest: store.newest, find: (standby ?? store).find },
       caches: redis ? [memory, redis] : [memory],
-      limit: config.cacheLimit,
+      limit,
       concurrency: config.warmUpConcurrency,
       log,
     }),
   );
+  return { lookup, memory, redis, standby, warmUp };
+};
+
+type Parts = ReturnType<typeof openLookup> & {
+  postgres: Postgres;
+  services: Services;
+  /** Filled once the database is migrated. */
+  consumers: ConsumerThread[];
+};
+
+/** Serves HTTP on all ports, and metrics. */
+const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Parts) => {
+  const { lookup, memory, redis, standby, warmUp, consumers, postgres, services } = parts;
+  const { basePath, metricsPort, trustedProxies } = config;
+  const hasHttp = config.serve.has('http');
+  const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
   const health = createHealth({
-    store,
+    store: postgres.store,
     standby: standby?.reason,
     redis: redis?.reason,
     consumers: config.serve.has('consumer') ? () => consumers.map((consumer) => consumer.state()) : undefined,
-    isWarm: answers ? () => warmUp.last() !== undefined : undefined,
-    stopping,
+    isWarm: hasHttp ? () => warmUp.last() !== undefined : undefined,
+    stopping: shutdown.signal,
   });
   const requests = createRequestCounts();
   const metrics = createMetrics({
-    sql,
+    sql: postgres.sql,
     connections: config.databasePool,
     health,
     consumers,
-    lookups: answers ? { lookup, requests, memory, redis, standby, feed, warmUp } : undefined,
+    lookups: hasHttp ? { lookup, requests, memory, redis, standby, feed, warmUp } : undefined,
   });
   open.defer(metrics.stop);
-  const { basePath, metricsPort, trustedProxies } = config;
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
+  const checkHost = createHostCheck({
+    names: config.allowedHosts,
+    loopbackOnly: services.embedded.length > 0 && isLoopback(config.host),
+  });
   const operations = [
     createHealthzRoute(),
     createReadyzRoute(health),
     ...(metricsPort === null ? [metricsRoute] : []),
   ];
-  const checkHost = createHostCheck({
-    names: config.allowedHosts,
-    loopbackOnly: services.embedded.length > 0 && isLoopback(config.host),
-  });
-  const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
-  const app = answers
-    ? underBasePath(
-        basePath,
-        traced(
-          traceApp,
-          createApp({
-            routes: [
-              createOrderRoute(lookup),
-              createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
-              ...(feed ? [createEventsRoute(feed)] : []),
-              createSwaggerRoute({ basePath }),
-              ...operations,
-            ],
-            requests,
-            rateLimit,
-            checkHost,
-            trustedProxies,
-            log,
-          }),
-        ),
-      )
+  const createLookupApp = () =>
+    createApp({
+      routes: [
+        createOrderRoute(lookup),
+        createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+        ...(feed ? [createEventsRoute(feed)] : []),
+        createSwaggerRoute({ basePath }),
+        ...operations,
+      ],
+      requests,
+      rateLimit: config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined,
+      checkHost,
+      trustedProxies,
+      log,
+    });
+  const app = hasHttp
+    ? underBasePath(basePath, tracedBy(tracing)(traceApp, createLookupApp()))
     : createApp({ routes: operations, checkHost, trustedProxies, log });
   const server = listen(app, config);
   open.defer(server.stop);
@@ -181,120 +171,90 @@ const start = async (run: Run) => {
     const address = { port: metricsPort, host, variable: 'METRICS_PORT' };
     // No proxy is in front of this port, so any X-Forwarded-For would be the client's own.
     const metricsApp = createApp({ routes: [metricsRoute], checkHost, trustedProxies: 0, log });
-    const own = listen(metricsApp, address);
-    open.defer(own.stop);
-    log.info({ url: own.url }, 'metrics are served');
+    const metricsServer = listen(metricsApp, address);
+    open.defer(metricsServer.stop);
+    log.info({ url: metricsServer.url }, 'metrics are served');
   }
-  stopping.addEventListener('abort', server.drain);
-  if (answers) open.defer(() => drained);
-  if (answers && services.embedded.length > 0)
-    void welcome({ url: server.url + basePath, services, store, stopping });
+  shutdown.signal.addEventListener('abort', server.drain);
+  if (hasHttp) open.defer(() => shutdown.drained);
+  return { url: server.url, feed };
+};
 
-  const isFinal = (error: unknown) => /^42/.test(String((error as { code?: unknown }).code));
-  const migrating = retry(() => migrateWith(services.databaseUrl, log), { ...forever, isFinal });
-  await raceAbort(stopping, migrating);
-  postgres.markUp();
-  if (answers) log.info({ page: config.publicUrl ?? `${server.url}${basePath}/` }, 'ready');
+/** Rejects with an Error of one line when the process cannot start. */
+const start = async (context: Context) => {
+  const { config, log, shutdown, open } = context;
+  const hasHttp = config.serve.has('http');
+  const services = await openServices(config, log);
+  open.defer(services.stop);
+  services.ended.then((error) => error && shutdown.fail(error));
+  shutdown.signal.throwIfAborted();
 
+  const postgres = openPostgres(context, services.databaseUrl);
+  const opened = openLookup(context, postgres);
+  const consumers: ConsumerThread[] = [];
+  const { url, feed } = serveHttp(context, { ...opened, postgres, services, consumers });
+  if (hasHttp && services.embedded.length > 0)
+    void welcome({
+      url: url + config.basePath,
+      services,
+      store: postgres.store,
+      stopping: shutdown.signal,
+    });
+
+  const untilStopped = { signal: shutdown.signal, failed: postgres.state.markDown };
+  const migrate = () => migrateDatabase(services.databaseUrl, log);
+  await raceAbort(shutdown.signal, retry(migrate, { ...untilStopped, isFinal: isFinalMigrationError }));
+  postgres.state.markUp();
+  if (hasHttp) log.info({ page: config.publicUrl ?? `${url}${config.basePath}/` }, 'ready');
+
+  const { lookup, memory, redis, warmUp } = opened;
   if (config.serve.has('consumer')) {
     const stored: Parameters<typeof startConsumerThread>[0]['stored'] = ({ uids, newest }) => {
       lookup.onStored(uids);
       feed?.publish(newest);
     };
     for (let number = 1; number <= config.consumers; number++) {
-      consumers.push(
-        startConsumerThread({ settings: consumerSettings(config, services, number), stored, log }),
-      );
+      const settings = consumerSettings(config, services, number);
+      consumers.push(startConsumerThread({ settings, stored, log }));
     }
     open.defer(async () => {
       await Promise.all(consumers.map((consumer) => consumer.stop()));
     });
   }
-  if (isEmbedded) open.defer(startProducer(services.brokers).stop);
+  if (config.brokers === null) open.defer(startProducer(services.brokers).stop);
 
-  if (answers) {
-    const warm = () => retry(() => warmUp.run(stopping), forever);
-    await raceAbort(stopping, keepWarm({ warm, memory, redis }));
+  if (hasHttp) {
+    const warm = () => retry(() => warmUp.run(shutdown.signal), untilStopped);
+    await raceAbort(shutdown.signal, keepWarm({ warm, memory, redis }));
   }
 };
 
-type Standby = { url: string; connections: number; primary: Store; log: Log; open: AsyncDisposableStack };
-
-const openStandby = ({ url, connections, primary, log, open }: Standby) => {
-  const sql = openDatabase({
-    url,
-    connections,
-    name: 'standby',
-    silenceTimeoutSeconds: 5,
-    severalServers: 'prefer-standby',
-  });
-  open.defer(() => sql.end({ timeout: 1 }));
-  const reads = createStandbyReads({ primary, standby: createStore(sql), log });
-  open.defer(reads.close);
-  return reads;
-};
-
-/** On a connection of its own, as a migration may be silent for long: it waits for another process's, or makes an index. */
-const migrateWith = async (url: string, log: Log) => {
-  const sql = openDatabase({ url, connections: 1, name: 'migration', silenceTimeoutSeconds: 600 });
-  await migrate(sql, log).finally(() => sql.end({ timeout: 1 }));
-};
-
-const consumerSettings = (config: Config, services: Services, number: number) => ({
-  name: `consumer-${number}`,
-  kafka: kafkaAddress(config, services.brokers),
-  topic: config.topic,
-  deadLetterTopic: config.deadLetterTopic,
-  groupId: config.groupId,
-  partitions: config.partitions,
-  maxBatchBytes: config.maxBatchBytes,
-  databaseUrl: services.databaseUrl,
-  databasePool: config.databasePool,
-  logLevel: config.logLevel,
-  tracing: tracingSettings(config, serviceName),
-});
-
-const main = async () => {
-  let config: Config;
+const readConfigOrExit = (): Config => {
   try {
-    config = readConfig(process.env);
+    return readConfig(process.env);
   } catch (error) {
     console.error(errorText(error));
     process.exit(2);
   }
+};
+
+const main = async () => {
+  const config = readConfigOrExit();
   const tracing = await openTracing(tracingSettings(config, serviceName), createLog(config.logLevel, 'main'));
   const log = createLog(config.logLevel, 'main', tracing?.ids);
-  const stopping = new AbortController();
   const open = new AsyncDisposableStack();
   open.defer(() => tracing?.close());
-  const ended = Promise.withResolvers<{ status: number; delay: number }>();
-  const drained = ended.promise.then(({ delay }) => sleep(delay));
-
-  const fail = (error: unknown) => {
-    if (stopping.signal.aborted) return;
-    console.error(errorText(error));
-    ended.resolve({ status: 1, delay: 0 });
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (stopping.signal.aborted) process.exit(130);
-      // SIGINT is a person at a terminal, and no balancer waits to be told.
-      const delay = signal === 'SIGTERM' && config.serve.has('http') ? config.stopDelay * 1_000 : 0;
-      log.info({ signal, answersForMs: delay }, 'stopping');
-      ended.resolve({ status: 0, delay });
-    });
-  }
-
-  const starting = start({ config, log, tracing, stopping: stopping.signal, drained, open, fail }).catch(
-    fail,
-  );
-  const { status, delay } = await ended.promise;
-  stopping.abort();
-  // What is just being opened has to be closed too.
-  await waitAtMost(
-    delay + stopWithin,
-    starting.then(() => open.disposeAsync()),
-  );
+  const shutdown = createShutdown({
+    drainMs: config.serve.has('http') ? config.stopDelay * 1_000 : 0,
+    onSignal: (signal, drainMs) => log.info({ signal, answersForMs: drainMs }, 'stopping'),
+    onFailure: (error) => console.error(errorText(error)),
+  });
+  const starting = start({ config, log, tracing, shutdown, open }).catch(shutdown.fail);
+  // Wait for the start as well: what it is just opening has to be closed.
+  const status = await shutdown.finish(async () => {
+    await starting;
+    await open.disposeAsync();
+  });
   log.info('stopped');
   process.exit(status);
 };

@@ -1,8 +1,7 @@
 import { waitAtMost } from '../async/retry.ts';
+import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import type { AddressOf } from './client.ts';
 
-/** Requests that are running when the server stops have so long to end, in ms. */
-const graceAtStop = 3_000;
 /**
  * A connection without an answer in progress is closed so long after the last one, in s; Bun closes one that has not sent
  * the whole head of its first request after 10 s. Longer than balancers keep theirs (60 s is usual), as one that sends a
@@ -38,7 +37,7 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
     },
     /** Takes no more requests, and waits for those that are running, up to 3 s. */
     async stop() {
-      await waitAtMost(graceAtStop, server.stop());
+      await waitAtMost(stopTimeoutsMs.requests, server.stop());
       await server.stop(true);
     },
   };

@@ -1,9 +1,7 @@
 import { backoff, sleep, waitAtMost } from '../async/retry.ts';
+import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import { type Fence, fenceOf } from './fence.ts';
-import { leaveTimeoutMs, type MemberOptions, runMember, stallTimeoutMs } from './member.ts';
-
-/** How long a stop waits, in all, for a member; one that is still connecting to a Kafka that is away does not end sooner. */
-const stopTimeoutMs = 7_000;
+import { type MemberOptions, runMember, stallTimeoutMs } from './member.ts';
 
 type Options = MemberOptions & {
   /** Creates the topics that are missing. */
@@ -57,8 +55,9 @@ export const createConsumer = ({ prepare, ...options }: Options) => {
     /** Stops fetching, lets what is in flight be stored and committed, as far as a few seconds allow, and leaves the group. */
     async stop() {
       stopping.abort();
-      await waitAtMost(stopTimeoutMs, running ?? Promise.resolve());
-      await waitAtMost(leaveTimeoutMs, positions.stop());
+      // A member that is still connecting to a Kafka that is away takes all of it.
+      await waitAtMost(stopTimeoutsMs.consumer, running ?? Promise.resolve());
+      await waitAtMost(stopTimeoutsMs.leaveGroup, positions.stop());
     },
   };
 };

@@ -1,5 +1,6 @@
 import { type Kafka, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
 import { waitAtMost } from '../async/retry.ts';
+import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';
@@ -18,9 +19,6 @@ const rebalanceTimeoutMs = 8_000;
 const metadataMaxAgeMs = 3_000;
 /** A member that has neither fetched nor sent a heartbeat for so long is replaced. */
 export const stallTimeoutMs = 60_000;
-/** After a stop, how long the batches in flight have to be stored. */
-const drainTimeoutMs = 4_000;
-export const leaveTimeoutMs = 2_000;
 /** How often the stored offsets of idle partitions are compared with the database, as they may be changed from outside. */
 const verifyIntervalMs = 2_000;
 
@@ -163,14 +161,14 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     });
     await Promise.race([ended.promise, aborted(stopping)]);
     member.pause([{ topic }]);
-    await queues.finish(drainTimeoutMs);
+    await queues.finish(stopTimeoutsMs.batchesInFlight);
   } finally {
     clearInterval(stallTimer);
     clearInterval(verifyTimer);
     queues.abandon();
     // With Kafka away this would wait for a request's timeout; but the group notices by itself that a member is gone.
     await waitAtMost(
-      leaveTimeoutMs,
+      stopTimeoutsMs.leaveGroup,
       member.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
     );
   }

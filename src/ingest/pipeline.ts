@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { Sql } from 'postgres';
 import { waitAtMost } from '../async/retry.ts';
+import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { ensureTopics } from '../kafka/topics.ts';
@@ -24,7 +25,6 @@ import { traceDeadLetters, traceIngest } from './traced-messages.ts';
 
 /** How long the state mentions records that Kafka deleted before they were read. */
 const deletedNoticeMs = 3_600_000;
-const disconnectTimeoutMs = 2_000;
 
 export type PipelineSettings = {
   topic: string;
@@ -172,7 +172,7 @@ export const createPipeline = ({
       deleted.stop();
       await consumer.stop();
       await waitAtMost(
-        disconnectTimeoutMs,
+        stopTimeoutsMs.deadLetters,
         deadLetters.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
       );
     },

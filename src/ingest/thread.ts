@@ -1,10 +1,10 @@
 import type { MetricObject } from 'prom-client';
 import { backoff, waitAtMost } from '../async/retry.ts';
+import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineState } from './pipeline.ts';
 import type { ConsumerSettings, FromConsumer, ToConsumer } from './thread-protocol.ts';
 
-const stopTimeoutMs = 8_000;
 const metricsTimeoutMs = 1_000;
 /** After a thread has run for so long, the backoff of its restarts begins anew. */
 const steadyMs = 60_000;
@@ -92,7 +92,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
       stopping = true;
       clearTimeout(restartTimer);
       worker.postMessage({ type: 'stop' } satisfies ToConsumer);
-      await waitAtMost(stopTimeoutMs, stopped.promise);
+      await waitAtMost(stopTimeoutsMs.consumerThread, stopped.promise);
       worker.terminate();
     },
   };

@@ -1,7 +1,8 @@
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import type { OrderUid } from '../order/order.ts';
-import type { Store } from '../postgres/store.ts';
+import { openDatabase } from '../postgres/pool.ts';
+import { createStore, type Store } from '../postgres/store.ts';
 import { createCircuitBreaker } from './circuit-breaker.ts';
 
 /** The primary has to answer within the rest of the lookup's time. */
@@ -44,3 +45,24 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
 };
 
 export type StandbyReads = ReturnType<typeof createStandbyReads>;
+
+type Connection = { url: string; connections: number; primary: Reads; log: Log };
+
+/** Connects to the standby at `url`, with a pool of `connections`. */
+export const openStandby = ({ url, connections, primary, log }: Connection) => {
+  const sql = openDatabase({
+    url,
+    connections,
+    name: 'standby',
+    silenceTimeoutSeconds: 5,
+    severalServers: 'prefer-standby',
+  });
+  const reads = createStandbyReads({ primary, standby: createStore(sql), log });
+  return {
+    ...reads,
+    async close() {
+      reads.close();
+      await sql.end({ timeout: 1 });
+    },
+  };
+};

@@ -1,6 +1,7 @@
 import { Glob } from 'bun';
 import type { Sql } from 'postgres';
 import type { Log } from '../observability/log.ts';
+import { openDatabase } from './pool.ts';
 
 /** The key of the advisory lock under which migrations run; arbitrary, but the same in all versions of the program. */
 const lockKey = 7_042_026;
@@ -73,3 +74,13 @@ export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFIN
     }
   });
 };
+
+/** Migrates to the newest version on a connection that may be silent for long: for another process's lock, or for an index. */
+export const migrateDatabase = async (url: string, log: Log): Promise<void> => {
+  const sql = openDatabase({ url, connections: 1, name: 'migration', silenceTimeoutSeconds: 600 });
+  await migrate(sql, log).finally(() => sql.end({ timeout: 1 }));
+};
+
+/** Whether a migration cannot succeed on another attempt: a syntax error or a missing right (SQLSTATE class 42). */
+export const isFinalMigrationError = (error: unknown): boolean =>
+  String((error as { code?: unknown }).code).startsWith('42');

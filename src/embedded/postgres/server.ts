@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
 import type { Log } from '../../observability/log.ts';
 import { cannotUse } from './errors.ts';
 import { CLUSTER_NAME, killAll } from './left-over.ts';
@@ -17,8 +18,6 @@ type Parts = { home: string; runner: Runner; programs: Programs; log: Log };
 
 /** Recovery after a crash included. */
 const READY_MS = 120_000;
-const FAST_MS = 5_000;
-const IMMEDIATE_MS = 2_000;
 const PORT_ATTEMPTS = 5;
 
 const SETTINGS = {
@@ -91,12 +90,12 @@ const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
   const stop = async () => {
     asked = true;
     child.kill('SIGINT');
-    if (await within(FAST_MS, ended)) return;
+    if (await within(stopTimeoutsMs.postgresFast, ended)) return;
     log.warn(
-      `PostgreSQL did not shut down in ${FAST_MS / 1000} s and is stopped at once: its next start recovers`,
+      `PostgreSQL did not shut down in ${stopTimeoutsMs.postgresFast / 1000} s and is stopped at once: its next start recovers`,
     );
     child.kill('SIGQUIT');
-    if (await within(IMMEDIATE_MS, ended)) return;
+    if (await within(stopTimeoutsMs.postgresImmediate, ended)) return;
     await killAll(data);
     child.kill('SIGKILL');
     await ended;

@@ -30,6 +30,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import { withTimeout } from '../../async/retry.ts';
+import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
 import { errorText } from '../error-text.ts';
 import type { Log } from '../log.ts';
 import type { Span, SpanOptions, TraceHeaders, Tracing, TracingSettings } from './tracing.ts';
@@ -37,7 +38,6 @@ import type { Span, SpanOptions, TraceHeaders, Tracing, TracingSettings } from '
 /** Loaded only when tracing is on: it takes about 15 MB and 100 ms. */
 
 const maxLinks = 100;
-const flushTimeoutMs = 2_000;
 
 const kinds = {
   server: SpanKind.SERVER,
@@ -111,7 +111,7 @@ export const createTracing = (settings: TracingSettings, log: Log): Tracing => {
     ids,
 
     async close() {
-      await withTimeout(flushTimeoutMs, provider.shutdown()).catch(delivery.markDown);
+      await withTimeout(stopTimeoutsMs.traces, provider.shutdown()).catch(delivery.markDown);
     },
   };
 };

@@ -1,0 +1,28 @@
+import type { ConsumerSettings } from '../ingest/thread-protocol.ts';
+import { kafkaAddress } from './kafka-address.ts';
+import type { Config } from './settings.ts';
+import { tracingSettings } from './tracing-settings.ts';
+
+type Addresses = { brokers: string[]; databaseUrl: string };
+
+/** The settings of the consumer thread with this number, from 1. */
+export const consumerSettings = (
+  config: Config,
+  { brokers, databaseUrl }: Addresses,
+  number: number,
+): ConsumerSettings => ({
+  name: `consumer-${number}`,
+  kafka: kafkaAddress(config, brokers),
+  topic: config.topic,
+  deadLetterTopic: config.deadLetterTopic,
+  groupId: config.groupId,
+  partitions: config.partitions,
+  maxBatchBytes: config.maxBatchBytes,
+  databaseUrl,
+  databasePool: config.databasePool,
+  logLevel: config.logLevel,
+  tracing: tracingSettings(config, serviceName),
+});
+
+/** `service.name` of the program's spans. */
+export const serviceName = 'order-lookup';
