@@ -1,11 +1,11 @@
-# Pinned by version; the lock file pins everything that is installed.
+# The image is pinned by version; the lock file pins all packages.
 FROM oven/bun:1.4.5-slim AS packages
 WORKDIR /app
 COPY package.json bun.lock bunfig.toml ./
 COPY patches patches
-# The lock file names the workspace, so its package.json has to be there; `--filter` leaves what it needs out.
+# The lock file lists the workspace, so its package.json has to exist; `--filter` skips its dependencies.
 COPY packages/kafka-broker/package.json packages/kafka-broker/
-# No tools, no compiler that a package would like beside it, and no embedded services: this image runs on configured ones.
+# No development tools, no peer compilers, and no embedded services: this image runs on configured services.
 RUN bun install --frozen-lockfile --production --omit=optional --omit=peer --filter '!kafka-broker'
 
 FROM oven/bun:1.4.5-slim
@@ -19,10 +19,10 @@ COPY --from=packages /app/node_modules node_modules
 COPY package.json tsconfig.json producer.ts LICENSE ./
 COPY migrations migrations
 COPY views views
-COPY scripts/migrate.ts scripts/dead-letters.ts scripts/
+COPY scripts/migrate.ts scripts/dead-letters.ts scripts/replay.ts scripts/
 COPY src src
-# The base image's user bun, as a number: an engine that refuses root has to see that it is not.
+# The base image's user bun. As a number, so that Kubernetes can verify runAsNonRoot.
 USER 1000:1000
 EXPOSE 8081
-# Bun itself is the process that gets SIGTERM.
+# Exec form: Bun receives SIGTERM itself.
 CMD ["bun", "src/main.ts"]
