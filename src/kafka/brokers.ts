@@ -3,26 +3,25 @@ import tls from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
 
-/** A connection that has brought no answer for so long counts as unanswered, in ms. */
-const answerWithin = 3_000;
+const answerTimeoutMs = 3_000;
 /**
- * A broker that does not answer and has not been tried for so long, in ms, is no trouble any more: Kafka has put others in
- * its place. One that was not configured is forgotten then, as it may have moved.
+ * After so long without an attempt to reach it, a broker that did not answer counts as replaced by others, and no longer as a
+ * trouble. If it was not configured it is forgotten then, as it may have moved.
  */
-const troubleFor = 15_000;
+const troubleTimeoutMs = 15_000;
 
 type Broker = {
   address: string;
   isConfigured: boolean;
   /** Connections since its last answer. */
   unanswered: number;
-  /** Set while it is in trouble. */
+  /** Set while the broker does not answer. */
   trouble: Timer | undefined;
 };
 
 /**
- * The brokers of a cluster: those that are configured, and those that the clients have met since, as Kafka named them. All
- * clients of a thread share what they know of them, so that a broker that has hung holds up one of them only, and only once.
+ * The brokers of a cluster: those that are configured, and those that Kafka has named since. All clients of a thread share one list,
+ * so that a broker that hangs delays only one of them, and only once.
  */
 export const createBrokers = (
   configured: readonly string[],
@@ -37,7 +36,7 @@ export const createBrokers = (
     return broker;
   };
   for (const address of configured) entryOf(address, true);
-  // Not everybody at the first one.
+  // At random, so that not all processes begin with the first one.
   let turn = Math.floor(Math.random() * brokers.size);
 
   const answered = (broker: Broker) => {
@@ -49,19 +48,19 @@ export const createBrokers = (
     changed();
   };
   const failed = (broker: Broker, reason: string) => {
-    const isKnown = broker.trouble !== undefined;
+    const isReported = broker.trouble !== undefined;
     clearTimeout(broker.trouble);
     broker.trouble = setTimeout(() => {
       broker.trouble = undefined;
       if (!broker.isConfigured) brokers.delete(broker.address);
       changed();
-    }, troubleFor);
-    if (isKnown) return;
+    }, troubleTimeoutMs);
+    if (isReported) return;
     log.warn({ broker: broker.address, reason }, 'a Kafka broker does not answer');
     changed();
   };
 
-  /** Connects as kafkajs itself does, and sees who answers. */
+  /** Connects as kafkajs's own socket factory does, and follows whether the broker answers. */
   const connect: ISocketFactory = ({ host, port, ssl, onConnect }) => {
     const broker = entryOf(`${host}:${port}`, false);
     broker.unanswered++;
@@ -70,7 +69,7 @@ export const createBrokers = (
       ? tls.connect({ host, port, ...servername, ...ssl }, onConnect)
       : net.connect({ host, port }, onConnect);
     socket.setKeepAlive(true, 60_000);
-    const timer = setTimeout(() => failed(broker, 'no answer in time'), answerWithin);
+    const timer = setTimeout(() => failed(broker, 'no answer in time'), answerTimeoutMs);
     const end = (then: () => void) => {
       clearTimeout(timer);
       then();
@@ -83,14 +82,14 @@ export const createBrokers = (
 
   return {
     connect,
-    /** The address to try next: of those that answered when they were last asked, in turn; then the others. */
+    /** The address to try next: in turn, of the brokers with the fewest unanswered connections. */
     next(): string {
       const all = [...brokers.values()];
       const least = Math.min(...all.map(({ unanswered }) => unanswered));
       const best = all.filter(({ unanswered }) => unanswered === least);
       return (best[turn++ % best.length] as Broker).address;
     },
-    /** Whether a broker does not answer that is still asked. */
+    /** Whether a broker does not answer that clients still connect to. */
     isInTrouble: () => [...brokers.values()].some(({ trouble }) => trouble !== undefined),
   };
 };

@@ -3,17 +3,17 @@ import type { Log } from '../observability/log.ts';
 import { type Brokers, createBrokers } from './brokers.ts';
 import { installDecoder } from './record-batches.ts';
 
-/** How to reach Kafka; plain data, so that it can be sent to a worker. */
+/** How to connect to Kafka. Plain data, so that it can be sent to a worker. */
 export type KafkaAddress = {
   brokers: string[];
-  /** Whether there is TLS; the certificate and key in PEM, where Kafka asks for one. The broker's is always verified. */
+  /** TLS; with a certificate and key in PEM where Kafka requires a client certificate. The broker's is always verified. */
   ssl: boolean | { cert: string; key: string };
   sasl: SASLOptions | undefined;
 };
 
 /**
- * A client. kafkajs calls an error what is an ordinary change of state (a rebalance, a connection lost), and repeats it;
- * so its lines are ours at level `debug`, and who uses the client logs the changes of state.
+ * A client. kafkajs logs ordinary changes of state (a rebalance, a lost connection) as errors, and repeatedly; so its lines are
+ * logged at level `debug`, and the users of the client log changes of state.
  */
 export const createKafka = (
   { brokers: configured, ssl, sasl }: KafkaAddress,
@@ -24,12 +24,12 @@ export const createKafka = (
   installDecoder();
   const config: KafkaConfig = {
     clientId,
-    // kafkajs itself begins each client with the first of the list, and forgets what it has learned of the cluster.
+    // Given the list, kafkajs would begin each client with the first broker, and forget the brokers that it has found since.
     brokers: () => [brokers.next()],
     socketFactory: brokers.connect,
     ssl,
     connectionTimeout: 3_000,
-    // What may rightly take longer has a longer one of its own. A broker that is silent for so long is left.
+    // Requests that may take longer have a longer timeout of their own. After it the connection to the broker is closed.
     requestTimeout: 5_000,
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
     logLevel: logLevel.INFO,

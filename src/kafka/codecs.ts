@@ -8,16 +8,16 @@ import { decompressSnappy } from './snappy.ts';
 type Codec = {
   name: string;
   compress(bytes: Buffer): Buffer | Promise<Buffer>;
-  /** Allocates no more than about `limit` bytes. Rejects what is not of this codec, and with `tooLargeCode` what is longer. */
+  /** Allocates no more than about `limit` bytes. Rejects bytes of another format, and, with `tooLargeCode`, a longer result. */
   decompress(bytes: Buffer, limit: number): Buffer | Promise<Buffer>;
 };
 
-/** Zlib allocates by the piece: few for what is large, and little for what is small. */
-const pieceOf = ({ length }: Buffer) => Math.min(1_048_576, Math.max(16_384, 4 * length));
+/** The size of the pieces in which zlib allocates: few pieces for a large result, small ones for a small result. */
+const chunkSizeOf = ({ length }: Buffer) => Math.min(1_048_576, Math.max(16_384, 4 * length));
 
-const options = (bytes: Buffer, limit: number) => ({ chunkSize: pieceOf(bytes), maxOutputLength: limit });
+const options = (bytes: Buffer, limit: number) => ({ chunkSize: chunkSizeOf(bytes), maxOutputLength: limit });
 
-/** What producers in other languages compress with, by its number in a record batch; kafkajs itself knows gzip only. */
+/** All codecs of Kafka, by their numbers in a record batch; kafkajs itself has only gzip. */
 export const codecs: Record<number, Codec> = {
   [CompressionTypes.GZIP]: {
     name: 'gzip',
@@ -33,7 +33,7 @@ export const codecs: Record<number, Codec> = {
   },
 };
 
-/** Gives kafkajs the codecs, for the whole thread. `limit` is asked for each batch. */
+/** Gives kafkajs the codecs, in the whole thread. `limit` is called for each batch. */
 export const registerCodecs = (limit: (compressed: number) => number) => {
   const known: Record<string, unknown> = CompressionCodecs;
   for (const [type, { compress, decompress }] of Object.entries(codecs))

@@ -1,9 +1,9 @@
-/** What decompressors share: the errors that they throw, and the copy that all of their formats know. */
+/** What the decompressors share: their errors, and the copy of bytes that precede in the output. */
 
-/** `code` of the error for what would be longer than its limit; zlib's own. */
+/** zlib's `code` of the error for a result that would be longer than its limit. */
 export const tooLargeCode = 'ERR_BUFFER_TOO_LARGE';
 
-export const beyond = (limit: number) =>
+export const tooLarge = (limit: number) =>
   Object.assign(new RangeError(`decompressed it has more than ${limit} bytes`), { code: tooLargeCode });
 
 export const damagedCode = 'DAMAGED';
@@ -11,11 +11,11 @@ export const damagedCode = 'DAMAGED';
 export const damaged = (codec: string) =>
   Object.assign(new Error(`it is not ${codec}`), { code: damagedCode });
 
-/** Whether what was to be decompressed is at fault, whatever the codec, and not this program or its memory. */
+/** Whether an error of any of the codecs is due to the compressed bytes, and not to this program or its memory. */
 export const isFaultOfInput = (error: unknown): boolean =>
   /^(DAMAGED|ERR_BUFFER_TOO_LARGE|Z_|ZSTD_error_)/.test(String((error as { code?: unknown }).code));
 
-/** Copies `count` bytes from `back` bytes before `to`; what was just copied may be copied again. */
+/** Copies `count` bytes to `to` from `back` bytes before. The ranges may overlap: bytes just copied are copied again. */
 export const repeat = (output: Buffer, to: number, back: number, count: number) => {
   if (back >= count) output.copyWithin(to, to - back, to - back + count);
   else if (back === 1) output.fill(output[to - 1] as number, to, to + count);

@@ -1,6 +1,6 @@
 import type { IHeaders } from 'kafkajs';
 
-/** The headers by which a dead letter tells where it comes from and why, as Kafka Connect calls them. */
+/** The headers of a dead letter with its origin and the reason, named as in Kafka Connect. */
 export const reasonPrefix = '__connect.errors.';
 export const header = {
   topic: `${reasonPrefix}topic`,
@@ -9,20 +9,20 @@ export const header = {
   stage: `${reasonPrefix}stage`,
   error: `${reasonPrefix}exception.class.name`,
   reason: `${reasonPrefix}exception.message`,
-  /** Of a message that was a dead letter and was sent again: how many times by now, and the letter it was last. */
+  /** On a dead letter that was sent to its topic again: how many times so far, and its last place as a dead letter. */
   redrives: '__redrive.count',
   letter: '__redrive.letter',
-  /** Of a message in the dead-letter topic that is no letter, but tells which were sent again (`marks.ts`). */
+  /** On a message in the dead-letter topic that is no letter, but marks letters as sent again (`marks.ts`). */
   marks: '__redrive.marks',
 } as const;
 
-/** The class of the reason where a letter stands for a whole batch that cannot be read, and holds no message. */
+/** The error class of a dead letter that stands for a whole record batch that cannot be read, and has no value. */
 export const unreadableBatch = 'UnreadableBatch';
 
-/** The header's value as text, the last one if there are several; undefined if there is none. */
+/** The header's last value as text; undefined if the message does not have the header. */
 export const textOf = (headers: IHeaders | undefined, name: string): string | undefined => {
   if (!headers || !Object.hasOwn(headers, name)) return undefined;
-  const held = headers[name];
-  const value = Array.isArray(held) ? held.at(-1) : held;
+  const values = headers[name];
+  const value = Array.isArray(values) ? values.at(-1) : values;
   return value?.toString();
 };

@@ -1,15 +1,15 @@
-import { beyond, damaged, repeat } from './decompress.ts';
+import { damaged, repeat, tooLarge } from './decompress.ts';
 
 /**
- * LZ4's frame format. Written here as the WebAssembly decoder has no limit, and keeps the memory of each input that is
- * damaged. Checksums are not verified: that of the record batch covers them. Throws what `decompressing.ts` names.
+ * Decompresses LZ4's frame format. Our own, as the WebAssembly decoder has no limit and leaks memory at damaged input. Checksums are
+ * not verified, as that of the record batch covers all bytes. Throws `tooLarge` and `damaged`.
  */
 export const decompressLz4 = (bytes: Buffer, limit: number): Buffer => {
-  // Nothing tells the length but the sequences themselves, so they are read once more before: nothing is allocated in vain.
+  // Only the sequences tell the length; so they are read twice, and nothing is allocated for input that is damaged or too large.
   let length = 0;
   for (const block of blocksOf(bytes)) {
     length += block.isPlain ? block.bytes.length : lengthOf(block.bytes, limit - length);
-    if (length > limit) throw beyond(limit);
+    if (length > limit) throw tooLarge(limit);
   }
   const output = Buffer.allocUnsafe(length);
   let to = 0;
@@ -48,7 +48,7 @@ function* blocksOf(bytes: Buffer): Generator<Block> {
     }
     const [flags = 0] = take(2);
     const has = (flag: number) => (flags & flag) !== 0;
-    // Version 1, and no dictionary, as nobody could have given us one.
+    // Version 1, and without a dictionary, as Kafka has none.
     if (magic !== frameMagic || flags >> 6 !== 1 || has(1)) throw damaged('lz4');
     take(has(8) ? 9 : 1);
     for (let size = take(4).readUInt32LE(); size !== 0; size = take(4).readUInt32LE()) {
@@ -62,7 +62,7 @@ function* blocksOf(bytes: Buffer): Generator<Block> {
 /** `literals` bytes from `at` on as they are, then `count` bytes that came `back` bytes before; 0 of them at the end. */
 type Sequence = { literals: number; at: number; back: number; count: number };
 
-/** The same object each time, with other values. */
+/** Yields the same object each time, with other values: one for each sequence would cost more than the copying. */
 function* sequencesOf(block: Buffer): Generator<Sequence> {
   const sequence: Sequence = { literals: 0, at: 0, back: 0, count: 0 };
   let at = 0;
@@ -97,7 +97,7 @@ const lengthOf = (block: Buffer, limit: number): number => {
   let length = 0;
   for (const { literals, count } of sequencesOf(block)) {
     length += literals + count;
-    if (length > limit) throw beyond(limit);
+    if (length > limit) throw tooLarge(limit);
   }
   return length;
 };

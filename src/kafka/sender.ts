@@ -1,31 +1,31 @@
 import { CompressionTypes, type ICustomPartitioner, type Kafka, type Message } from 'kafkajs';
 
-/** What goes into one request at the most, in bytes, as a topic's limit counts a whole batch; a larger message goes alone. */
+/** The size of a request. A topic's limit counts a whole batch; a message that is larger is sent alone. */
 const batchBytes = 524_288;
 
-/** Messages of at least this many bytes are compressed, as the ones that they were may have come compressed. */
-const compressFrom = 131_072;
+/** Requests of at least this size are compressed, as the messages may fit the topic only because they came compressed. */
+const compressFromBytes = 131_072;
 
 /**
- * A broker may wait for its replicas so long, in ms: somewhat longer than Kafka by default needs to do without one that
- * has died (`broker.session.timeout.ms`, 9 s). Then the messages are sent again, and to the next leader if there is one.
+ * How long a broker may wait for its replicas: somewhat longer than Kafka needs by default to go on without one that has died
+ * (`broker.session.timeout.ms`, 9 s). After it the messages are sent again, to the new leader if there is one.
  */
-const acknowledgedWithin = 12_000;
+const acknowledgeTimeoutMs = 12_000;
 
-/** What a message takes besides its key, value and headers at the most, and a batch's frame, in bytes. */
+/** An upper bound, in bytes, of what a message takes besides its key, value and headers, and of a batch's frame. */
 const frameBytes = 512;
 
-/** Answers of Kafka that are about the messages: the same ones would be refused again, for ever. */
+/** Kafka's errors about the messages themselves, which it would refuse again. */
 const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
-const badTime = 'INVALID_TIMESTAMP';
+const badTimestamp = 'INVALID_TIMESTAMP';
 
 type Options<T> = {
   kafka: Kafka;
   topic: string;
   toMessage: (item: T) => Message;
   /**
-   * Is told of an item that is too large for the topic, of `bytes`, even alone. Resolves with true if it fits now, and
-   * with false to go on without it.
+   * Called with an item that is too large for the topic, even alone. Resolves with true to send it again, as the topic accepts
+   * `bytes` now, and with false to go on without it.
    */
   onTooLarge: (item: T, bytes: number) => Promise<boolean>;
 };
@@ -33,12 +33,12 @@ type Options<T> = {
 type Entry<T> = { item: T; message: Message; bytes: number };
 
 /**
- * Sends messages that must arrive, whatever they hold, to one topic, in batches. What Kafka refuses for its content is
- * divided until it fits; a time that the topic refuses is left out. Must be connected first.
+ * Sends messages that must not be lost to one topic, in batches. A batch that is too large is halved until it fits; a timestamp that
+ * the topic refuses is left out. Must be connected first.
  */
 export const createSender = <T extends object>({ kafka, topic, toMessage, onTooLarge }: Options<T>) => {
-  // Not idempotent: when kafkajs gives a request up, it uses the request's sequence numbers again for other messages. If
-  // Kafka had taken the first ones after all, it acknowledges the others as their repetition, and drops them.
+  // Not idempotent: after a request that failed, kafkajs uses its sequence numbers again for other messages. If Kafka stored the
+  // first messages after all, it takes the others for their repetition, acknowledges them, and drops them.
   const producer = kafka.producer({
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
@@ -46,34 +46,34 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
   });
   const acknowledged = new WeakSet<T>();
 
-  const produce = async (entries: readonly Entry<T>[], isDated: boolean) => {
+  const produce = async (entries: readonly Entry<T>[], withTimestamps: boolean) => {
     await producer.send({
       topic,
       acks: -1,
-      timeout: acknowledgedWithin,
-      compression: sumOf(entries) >= compressFrom ? CompressionTypes.GZIP : CompressionTypes.None,
+      timeout: acknowledgeTimeoutMs,
+      compression: sumOf(entries) >= compressFromBytes ? CompressionTypes.GZIP : CompressionTypes.None,
       messages: entries.map(({ message: { timestamp, ...message } }) =>
-        isDated && timestamp !== undefined ? { ...message, timestamp } : message,
+        withTimestamps && timestamp !== undefined ? { ...message, timestamp } : message,
       ),
     });
     for (const { item } of entries) acknowledged.add(item);
   };
 
-  const deliver = async (entries: readonly Entry<T>[], isDated = true): Promise<void> => {
+  const deliver = async (entries: readonly Entry<T>[], withTimestamps = true): Promise<void> => {
     try {
-      await produce(entries, isDated);
+      await produce(entries, withTimestamps);
     } catch (error) {
       const type = String((error as { type?: unknown }).type);
-      if (!tooLarge.includes(type) && type !== badTime) throw error;
+      if (!tooLarge.includes(type) && type !== badTimestamp) throw error;
       const [entry] = entries;
       if (entries.length > 1) {
         const middle = Math.ceil(entries.length / 2);
-        await deliver(entries.slice(0, middle), isDated);
-        await deliver(entries.slice(middle), isDated);
-      } else if (entry && type !== badTime) {
-        if (await onTooLarge(entry.item, entry.bytes)) await produce(entries, isDated);
-      } else if (isDated) {
-        // The topic takes no time so far from now; the message is worth more than its date.
+        await deliver(entries.slice(0, middle), withTimestamps);
+        await deliver(entries.slice(middle), withTimestamps);
+      } else if (entry && type !== badTimestamp) {
+        if (await onTooLarge(entry.item, entry.bytes)) await produce(entries, withTimestamps);
+      } else if (withTimestamps) {
+        // The topic refuses timestamps so far from now. Better no timestamp than no message.
         await deliver(entries, false);
       } else throw error;
     }
@@ -83,12 +83,12 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
     connect: () => producer.connect(),
     disconnect: () => producer.disconnect(),
     /**
-     * Resolves when all replicas have acknowledged. Rejects with the client's error; some may be in the topic then, and
-     * are left out when the same items are sent again.
+     * Resolves when all in-sync replicas have acknowledged. Rejects with the client's error; items that were acknowledged by then
+     * are left out when the same objects are sent again.
      */
     async send(items: readonly T[]): Promise<void> {
       const rest = items.filter((item) => !acknowledged.has(item));
-      for (const batch of inBatches(rest, toMessage)) await deliver(batch);
+      for (const batch of batchesOf(rest, toMessage)) await deliver(batch);
     },
   };
 };
@@ -96,8 +96,8 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
 export type Sender<T extends object> = ReturnType<typeof createSender<T>>;
 
 /**
- * To the partition that is asked for, if there is such a one; otherwise by key, as others do. But kafkajs's own hash
- * takes 80 s for a key of 1 MB, in which the group gives us up.
+ * Chooses the message's own partition, if it exists, and otherwise one by the key. By CRC-32, as kafkajs's own hash takes 80 s for a
+ * key of 1 MB, during which the member would lose its partitions.
  */
 const createPartitioner: ICustomPartitioner =
   () =>
@@ -108,18 +108,18 @@ const createPartitioner: ICustomPartitioner =
 
 const lengthOf = (value: Buffer | string | null | undefined) => (value ? Buffer.byteLength(value) : 0);
 
-/** In bytes, a little more than it takes uncompressed. */
+/** An upper bound of the uncompressed size, in bytes. */
 const sizeOf = ({ key, value, headers }: Message) => {
   let size = frameBytes + lengthOf(key) + lengthOf(value);
-  for (const [name, held] of Object.entries(headers ?? {}))
-    for (const one of Array.isArray(held) ? held : [held])
+  for (const [name, values] of Object.entries(headers ?? {}))
+    for (const one of Array.isArray(values) ? values : [values])
       size += 10 + Buffer.byteLength(name) + lengthOf(one);
   return size;
 };
 
 const sumOf = (entries: readonly { bytes: number }[]) => entries.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function* inBatches<T>(items: readonly T[], toMessage: (item: T) => Message): Generator<Entry<T>[]> {
+function* batchesOf<T>(items: readonly T[], toMessage: (item: T) => Message): Generator<Entry<T>[]> {
   let batch: Entry<T>[] = [];
   let sum = 0;
   for (const item of items) {

@@ -1,12 +1,12 @@
-import { beyond, damaged, repeat } from './decompress.ts';
+import { damaged, repeat, tooLarge } from './decompress.ts';
 
 /**
- * Snappy's raw format. Written here as the WebAssembly decoder keeps the memory of each input that is damaged, until none
- * is left. Throws what `decompressing.ts` names.
+ * Decompresses Snappy's raw format. Our own, as the WebAssembly decoder leaks memory at damaged input. Throws `tooLarge` and
+ * `damaged`.
  */
 export const decompressSnappy = (bytes: Buffer, limit: number): Buffer => {
   if (!bytes.subarray(0, xerialMagic.length).equals(xerialMagic)) return decompressBlock(bytes, limit);
-  // The Java clients frame it in blocks, each after its length, as the xerial library does; librdkafka sends it plain.
+  // Java clients frame it as the xerial library does, in blocks that follow their lengths; librdkafka does not.
   const blocks: Buffer[] = [];
   let left = limit;
   for (let at = xerialHeaderBytes; at < bytes.length; ) {
@@ -22,8 +22,8 @@ export const decompressSnappy = (bytes: Buffer, limit: number): Buffer => {
 
 const xerialMagic = Buffer.from('\x82SNAPPY\0', 'latin1');
 const xerialHeaderBytes = 16;
-/** Three bytes make 64 at the most, so a greater length in the header is untrue. */
-const ratioAtMost = 22;
+/** Three bytes encode at most 64, so a length in the header above this ratio is false. */
+const maxRatio = 22;
 
 const decompressBlock = (bytes: Buffer, limit: number): Buffer => {
   let at = 0;
@@ -34,8 +34,8 @@ const decompressBlock = (bytes: Buffer, limit: number): Buffer => {
     length += (byte & 0x7f) * 2 ** shift;
     if (byte < 0x80) break;
   }
-  if (length > bytes.length * ratioAtMost) throw damaged('snappy');
-  if (length > limit) throw beyond(limit);
+  if (length > bytes.length * maxRatio) throw damaged('snappy');
+  if (length > limit) throw tooLarge(limit);
 
   const output = Buffer.allocUnsafe(length);
   let to = 0;

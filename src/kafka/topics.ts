@@ -2,21 +2,21 @@ import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
 import { retry } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 
-/** Room for the headers that a dead letter has more than the message it was, in bytes. */
-const headerRoom = 65_536;
+/** What the headers of a dead letter may take besides the message, in bytes. */
+const letterHeaderBytes = 65_536;
 
 type Topics = {
   topic: string;
   deadLetterTopic: string;
   partitions: number;
-  /** Of a dead letter that has to fit, whatever `topic` takes. */
+  /** The size of a dead letter that has to fit, even if `topic` accepts less. */
   letterBytes?: number;
 };
 
 /**
- * Makes the topics that are missing. The dead-letter topic takes whatever `topic` takes, and headers; letters are kept
- * until somebody deletes them. A dead-letter topic that is there already has its `max.message.bytes` raised if need be.
- * Resolves with the limit of `topic` for a batch, in bytes. Rejects with the client's error.
+ * Creates the topics that are missing. The dead-letter topic accepts larger batches than `topic`, by the headers of a dead letter, and
+ * keeps them without end; if it exists and accepts less, its `max.message.bytes` is raised. Returns the `max.message.bytes` of
+ * `topic`. Rejects with the client's error.
  */
 export const ensureTopics = async (
   kafka: Kafka,
@@ -30,17 +30,17 @@ export const ensureTopics = async (
     await createTopic(admin, existing, { topic: topics.topic, numPartitions: topics.partitions }, log);
 
     const { bytes } = await messageLimit(admin, topics.topic);
-    const room = Math.max(bytes, letterBytes) + headerRoom;
+    const deadLetterBytes = Math.max(bytes, letterBytes) + letterHeaderBytes;
     const deadLetters = {
       topic: topics.deadLetterTopic,
       numPartitions: topics.partitions,
       configEntries: [
-        { name: 'max.message.bytes', value: String(room) },
+        { name: 'max.message.bytes', value: String(deadLetterBytes) },
         { name: 'retention.ms', value: '-1' },
       ],
     };
     await createTopic(admin, existing, deadLetters, log);
-    await raiseMessageLimit(admin, topics.deadLetterTopic, room, log);
+    await raiseMessageLimit(admin, topics.deadLetterTopic, deadLetterBytes, log);
     return bytes;
   } finally {
     await admin.disconnect();
@@ -51,22 +51,23 @@ type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];
 
 const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic, log: Log) => {
   if (existing.has(topic.topic)) return;
-  // False when another process was first.
-  const made = await onceKnown(() => admin.createTopics({ topics: [topic], waitForLeaders: true }));
-  if (made) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
+  // False when another process has created it meanwhile.
+  const isCreated = await onceKnown(() => admin.createTopics({ topics: [topic], waitForLeaders: true }));
+  if (isCreated) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
 };
 
-/** A topic that another process has just made may not be known to every broker for a moment. */
-const onceKnown = <T>(question: () => Promise<T>): Promise<T> => {
+/** Repeats the request while a broker does not know the topic yet: one that was just created takes a moment to reach them all. */
+const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {
   let refusals = 0;
   const isUnknown = (error: unknown) =>
     (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
-  return retry(question, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
+  return retry(request, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
 };
 
-const setOnTopic = 1;
+/** Kafka's `ConfigSource` of settings of the topic itself, as opposed to defaults. */
+const dynamicTopicConfig = 1;
 
-/** The topic's limit for a batch of messages, in bytes, and all that was set on the topic itself. */
+/** The topic's `max.message.bytes`, and all settings of the topic itself. */
 const messageLimit = async (admin: Admin, topic: string) => {
   const { resources } = await onceKnown(() =>
     admin.describeConfigs({
@@ -78,14 +79,14 @@ const messageLimit = async (admin: Admin, topic: string) => {
   const limit = entries.find((entry) => entry.configName === 'max.message.bytes');
   return {
     bytes: Number(limit?.configValue ?? 1_048_588),
-    set: entries.filter((entry) => Number(entry.configSource) === setOnTopic),
+    set: entries.filter((entry) => Number(entry.configSource) === dynamicTopicConfig),
   };
 };
 
 const raiseMessageLimit = async (admin: Admin, topic: string, bytes: number, log: Log) => {
   const limit = await messageLimit(admin, topic);
   if (limit.bytes >= bytes) return;
-  // The request replaces everything that was set on the topic, so the rest goes with it.
+  // The request replaces all settings of the topic, so it has to repeat the others.
   const kept = limit.set
     .filter((entry) => entry.configName !== 'max.message.bytes')
     .map((entry) => ({ name: entry.configName, value: entry.configValue }));

@@ -1,6 +1,6 @@
 import type { Order } from './order.ts';
 
-/** The order that the documentation shows. */
+/** The example of the documentation. */
 export const exampleOrder: Order = {
   order_uid: 'b563feb7b2b84b6test',
   track_number: 'WBILMTESTTRACK',

@@ -1,15 +1,15 @@
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
-/** A second may have any number of decimals; beyond these nobody means them. */
-const longest = 100;
+/** RFC 3339 allows any number of decimals, so it sets no limit. */
+const maxLength = 100;
 
 /**
- * An RFC 3339 date-time as the same instant in UTC, cut to the microsecond, without trailing zeros:
- * `2026-11-22T12:56:40.964652744+03:00` → `2026-11-22T09:56:40.964652Z`. Undefined for anything else, and for an
- * instant outside the years 1–9999 or a text of more than 100 characters. A leap second (23:59:60 UTC) is the second after it, as PostgreSQL has it.
+ * Converts an RFC 3339 date-time to UTC, truncated to microseconds, without trailing zeros:
+ * `2026-11-22T12:56:40.964652744+03:00` → `2026-11-22T09:56:40.964652Z`. Undefined for any other text, for instants outside the
+ * years 1–9999, and for more than 100 characters. A leap second (23:59:60 UTC) is the second after it, as in PostgreSQL.
  */
 export const toInstant = (text: string): string | undefined => {
-  const match = text.length <= longest ? rfc3339.exec(text) : null;
+  const match = text.length <= maxLength ? rfc3339.exec(text) : null;
   if (!match) return undefined;
   const [
     ,

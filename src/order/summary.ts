@@ -1,6 +1,6 @@
 import type { Order } from './order.ts';
 
-/** What the live list tells of an order: no personal data. Times in RFC 3339. */
+/** What the live list shows of an order: no personal data. Times are in RFC 3339. */
 export type Summary = {
   uid: string;
   placed: string;
