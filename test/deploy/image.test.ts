@@ -103,7 +103,12 @@ test('the producer that waits for Kafka says so, without a word of what only a c
 });
 
 test('its other commands are in it, with all that they import', async () => {
-  for (const command of [['scripts/dead-letters.ts'], ['run', 'dead-letters'], ['producer.ts']]) {
+  for (const command of [
+    ['scripts/dead-letters.ts'],
+    ['run', 'dead-letters'],
+    ['scripts/replay.ts'],
+    ['producer.ts'],
+  ]) {
     const { status, output } = await run({}, 'bun', ...command, '--help');
     expect([command, status, output]).toEqual([command, 0, expect.stringContaining('Usage: ')]);
   }

@@ -10,7 +10,7 @@ const degraded: Health = {
   status: 'degraded',
   parts: {
     postgres: works,
-    redis: { state: 'away', reason: 'it refuses connections' },
+    redis: { state: 'away', reason: 'connection refused (ECONNREFUSED)' },
     kafka: works,
     consumers: works,
     offsets: works,
