@@ -1,10 +1,12 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { gzipSync } from 'node:zlib';
 import { type Admin, CompressionCodecs, CompressionTypes, ConfigResourceTypes } from 'kafkajs';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
 import { readConfig } from '../../src/config/settings.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { record, recordBatch, sendRaw } from '../support/record-batch.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(60_000);
@@ -196,37 +198,21 @@ test('all codecs that we read are also written', async () => {
   for (const { value } of await readTopic(topics.topic)) expect(value?.equals(text)).toBe(true);
 });
 
-testWith(Bun.which('kcat') !== null, 'kcat')('a batch of some hundred thousand records is read', async () => {
+// More than a call takes arguments: `list.push(...records)` would end with a stack overflow.
+test('a batch of 200,000 records is read', async () => {
   const kafka = await kafkaClient();
   const topics = { ...topicsOf(), partitions: 1 };
   await ensureTopics(kafka, topics, silent);
-  await configure(topics.topic, { 'max.message.bytes': '16000000' });
-  const count = 400_000;
-  const limits = [
-    'batch.num.messages=1000000',
-    'linger.ms=2000',
-    'message.max.bytes=100000000',
-    'batch.size=100000000',
-  ];
-  const more = [...limits, 'queue.buffering.max.messages=1000000'].flatMap((setting) => ['-X', setting]);
-  const kcat = Bun.spawn(
-    ['kcat', '-P', '-b', (await brokers()).join(), '-t', topics.topic, '-z', 'gzip', ...more],
-    { stdin: Buffer.from('x\n'.repeat(count)) },
-  );
-  expect(await kcat.exited).toBe(0);
+  const count = 200_000;
+  const records = Array.from({ length: count }, (_, delta) => record({ delta, value: 'x' }));
+  const batch = recordBatch({ records: gzipSync(Buffer.concat(records)), codec: 1, count });
+  await sendRaw((await brokers())[0] as string, topics.topic, 0, [batch]);
   const consumer = kafka.consumer({ groupId: topics.topic, maxWaitTimeInMs: 100 });
   await consumer.connect();
   await consumer.subscribe({ topic: topics.topic, fromBeginning: true });
-  let read = 0;
-  let largest = 0;
-  await consumer.run({
-    eachBatch: async ({ batch }) => {
-      read += batch.messages.length;
-      largest = Math.max(largest, batch.messages.length);
-    },
-  });
-  await until(() => read >= count, 40_000);
+  const batches: number[] = [];
+  await consumer.run({ eachBatch: async ({ batch }) => void batches.push(batch.messages.length) });
+  await until(() => batches.length > 0);
   await consumer.disconnect();
-  expect(read).toBe(count);
-  expect(largest).toBeGreaterThan(200_000);
+  expect(batches).toEqual([count]);
 });
