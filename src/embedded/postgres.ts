@@ -97,7 +97,7 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
   try {
     const user = serverUser(home);
     const runner = createRunner(home, user);
-    const programs = await findPrograms(runner, { asRoot: user !== undefined, spare: dataDir });
+    const programs = await findPrograms(runner, { asRoot: user !== undefined, copyFolder: dataDir });
     if (user) log.info(`PostgreSQL must not run as root: user ${user.uid} runs ${programs.postgres}`);
     await endLeftOver(data, log);
     // Its password is that of a data directory that was moved away.

@@ -1,4 +1,4 @@
-/** Run by embedded-postgres.test.ts as a process of its own: starts PostgreSQL in the directory named, stops it on SIGTERM. */
+/** Started by `startElsewhere`: runs PostgreSQL in the given directory and stops it on SIGTERM. */
 import { startPostgres } from '../../src/embedded/postgres.ts';
 
 const say = (message: object) => console.log(JSON.stringify(message));

