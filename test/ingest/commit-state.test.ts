@@ -35,7 +35,7 @@ test('commits that fail for 10 s are reported once, and so is the first that suc
   expect([reason(), failingSeconds(), changes()]).toEqual([undefined, 0, 2]);
 });
 
-test('a coordinator that is found again within 10 s is nobody’s business, however often it moves', () => {
+test('commits that fail for less than 10 s are not reported, however often', () => {
   const { failFor, succeeded, lines, changes } = open();
   for (let move = 0; move < 5; move++) {
     failFor(9);
@@ -44,7 +44,7 @@ test('a coordinator that is found again within 10 s is nobody’s business, howe
   expect([lines, changes()]).toEqual([[], 0]);
 });
 
-test('failures after which nothing was left to commit do not go on', () => {
+test('failures end when nothing is left to commit', () => {
   const { failFor, reason, failingSeconds, lines, changes } = open();
   failFor(12);
   jest.advanceTimersByTime(30_000);

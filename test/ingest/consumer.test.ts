@@ -17,7 +17,7 @@ const isReal = Boolean(process.env.KAFKA_BROKERS);
 const ordersOf = (count: number, seed = 1) => Array.from({ length: count }, createOrderMaker({ seed }));
 const messageOf = (order: Order) => ({ key: order.order_uid, value: JSON.stringify(order) });
 
-test('every kind of bad message between good ones becomes a dead letter as it came, and every good one is stored', async () => {
+test('every kind of bad message becomes an unchanged dead letter, and the good ones between them are stored', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const kinds = Object.values(badKinds()).flat();
   const good = ordersOf(kinds.length + 1);
@@ -78,7 +78,7 @@ const randomBytes = (length: number) => {
 const isStored = async ({ store }: Pipeline, orders: Order[]) =>
   (await store.findAll(orders.map((order) => order.order_uid))).size === orders.length;
 
-test('a message of 2 MB, or of 3 MB compressed, is a dead letter whole, though the limit was raised while we ran', async () => {
+test('a bad message of 2 MB, or of 3 MB compressed, becomes a dead letter although the topic’s limit was raised during the run', async () => {
   await using pipeline = await openPipeline();
   const member = pipeline.join();
   await until(() => member.assigned().length === 1);
@@ -103,7 +103,7 @@ test('a message of 2 MB, or of 3 MB compressed, is a dead letter whole, though t
   expect(letters[1]?.value?.equals(compressible)).toBe(true);
 });
 
-test('a topic with a small limit makes many small requests of dead letters', async () => {
+test('dead letters fit a topic with a small limit, in many requests', async () => {
   await using pipeline = await openPipeline();
   await pipeline.setLimit(10_000);
   const bad = Array.from({ length: 300 }, (_, n) => ({ key: `${n}`, value: randomBytes(6_000) }));
@@ -117,7 +117,7 @@ test('a topic with a small limit makes many small requests of dead letters', asy
   expect((await pipeline.letters()).map(({ key }) => String(key))).toEqual(bad.map(({ key }) => key));
 });
 
-test('dead letters whose bytes are in their headers and keys are sent too', async () => {
+test('dead letters with large keys and headers are sent', async () => {
   await using pipeline = await openPipeline();
   const long = 'ключ'.repeat(7_500);
   const bad = Array.from({ length: 60 }, (_, n) => ({
@@ -162,7 +162,7 @@ test('an offset is committed only after everything up to it is stored', async ()
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
-test('what was stored and not committed comes again after a restart, and changes nothing', async () => {
+test('orders that were stored and not committed are read again after a restart, and change nothing', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const good = ordersOf(1_200);
   await pipeline.send(good.map(messageOf));
@@ -208,7 +208,7 @@ test('a stop lets what is in flight be stored and commits it', async () => {
   expect([...(await pipeline.committed()).values()]).toEqual([10]);
 });
 
-test('two members share the partitions, and when one leaves the other takes them over', async () => {
+test('two members share the partitions, and when one leaves the other gets them all', async () => {
   await using pipeline = await openPipeline({ partitions: 4 });
   const [one, other] = [pipeline.join(), pipeline.join()];
   await until(() => one.assigned().length === 2 && other.assigned().length === 2, 30_000);
@@ -225,7 +225,7 @@ test('two members share the partitions, and when one leaves the other takes them
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
-test('a batch that cannot be processed comes again, and nothing behind it is committed before', async () => {
+test('a batch that fails is processed again, and nothing after it is committed before', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(1_100);
   await pipeline.send(good.map(messageOf));
@@ -247,7 +247,7 @@ test('a batch that cannot be processed comes again, and nothing behind it is com
   expect(await isStored(pipeline, good)).toBe(true);
 });
 
-test('the first version of an order wins, in whatever batch the others are', async () => {
+test('the first version of an order wins over others in the same or in later batches', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(1_200);
   const first = good[0] as Order;
@@ -263,7 +263,7 @@ test('the first version of an order wins, in whatever batch the others are', asy
 });
 
 testWith(isReal, 'a real Kafka (KAFKA_BROKERS)')(
-  'transactions: what was aborted is not seen, and the marks at the end are committed',
+  'messages of aborted transactions are skipped, and control records at the end are committed',
   async () => {
     await using pipeline = await openPipeline();
     const [good, aborted] = [ordersOf(3), ordersOf(2, 9)];

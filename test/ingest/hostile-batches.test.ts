@@ -14,7 +14,7 @@ import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 import { record, recordBatch, sendRaw, sized, varInt } from '../support/record-batch.ts';
 
-/** A broker that takes whatever has the right checksum; Apache Kafka looks into the records and refuses most of it. */
+/** A broker that accepts any batch with the right checksum; Apache Kafka checks records and rejects most of these. */
 const openBroker = async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'order-lookup-'));
   const broker = await startBroker({ dataDir, port: 0 });
@@ -37,7 +37,7 @@ const ordersOf = (count: number) =>
   Array.from({ length: count }, () => buildOrder({ order_uid: crypto.randomUUID() }));
 const uidsOf = (orders: Order[]) => orders.map((order) => order.order_uid);
 
-/** A message of so many blanks, compressed. */
+/** One message of `bytes` spaces, in each codec. */
 const bombs = (bytes: number) => {
   const blanks = record({ key: sized('bomb'), value: sized(Buffer.alloc(bytes, 32)) });
   // 3 bytes of snappy make 64 at the most, so that a message of 1 MB holds 22 MB.
@@ -102,7 +102,7 @@ test('a batch that a disk or network has changed is a dead letter, and what foll
   ]);
 });
 
-/** From now on one byte of this text is another whenever a fetch brings it, as a bad disk or network makes it. */
+/** From now on every fetch that brings this text has one bit of it flipped, as by a bad disk or network. */
 const spoil = (text: string) => {
   const { decode } = fetched;
   fetched.decode = async (decoder) => {
@@ -150,7 +150,7 @@ test('bombs of every codec, 16 in one fetch, are dead letters in a process that 
   expect(growth).toBeLessThan(250_000_000);
 }, 120_000);
 
-/** The most memory that a process has had so far, in bytes. */
+/** The peak of a process's resident memory, in bytes. */
 const peakOf = async (pid: number) => {
   const [, kilobytes] = /VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kilobytes) * 1024;

@@ -33,7 +33,7 @@ const never = new AbortController().signal;
 const group = { groupId: 'group', topic: 'orders' };
 let partitions = 0;
 
-/** Ingest on a store, in a partition of its own, with dead letters that are only collected. */
+/** Ingest of a partition of its own, with dead letters that are only collected. */
 const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({})) => {
   const sent: DeadLetter[] = [];
   const postgres = createServiceState('PostgreSQL', silent);
@@ -67,7 +67,7 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
     next += BigInt(messages.length + 1);
     return process({ partition, from, to: next, messages, claim }, signal);
   };
-  /** Whether everything that was ingested is behind the stored offset. */
+  /** Whether the stored offset is at the end of the last batch. */
   const isMoved = async () => (await offsets.read(group)).get(partition)?.nextOffset === next;
   return { ingest, begun, isMoved, sent, postgres, kafka, faults };
 };
@@ -85,7 +85,7 @@ const refuseByName = `
     begin return case when new.entry = 'SWALLOW' then null else new end; end $$;
   create trigger swallow before insert on orders for each row execute function swallow()`;
 
-test('a chunk has the same effect as its messages one by one, whatever is in it', async () => {
+test('any batch has the same effect as its messages one by one', async () => {
   await using database = await testDatabase();
   await database.sql.unsafe(refuseByName);
   const store = createStore(database.sql);
@@ -113,14 +113,14 @@ test('a chunk has the same effect as its messages one by one, whatever is in it'
         }),
     },
   );
-  const anyChunks = fc.array(fc.array(anyMessage, { maxLength: 30 }), { minLength: 1, maxLength: 4 });
+  const anyBatches = fc.array(fc.array(anyMessage, { maxLength: 30 }), { minLength: 1, maxLength: 4 });
 
   await fc.assert(
-    fc.asyncProperty(anyChunks, async (chunks) => {
+    fc.asyncProperty(anyBatches, async (batches) => {
       await database.sql`truncate orders cascade`;
       const { ingest, isMoved, sent } = ingestOn(database.sql);
       const known = new Map<string, string>();
-      for (const values of chunks) {
+      for (const values of batches) {
         const messages = values.map(messageOf);
         const expected = {
           stored: [] as string[],
@@ -164,7 +164,7 @@ test('a chunk has the same effect as its messages one by one, whatever is in it'
   );
 });
 
-test('an order in a message comes out of the store as it went in', async () => {
+test('any order in a message is read from the store unchanged', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   const { ingest } = ingestOn(database.sql);
@@ -185,7 +185,7 @@ test('an order in a message comes out of the store as it went in', async () => {
   );
 });
 
-test('a chunk of which all but one are refused takes few tries more than there are', async () => {
+test('a batch of 500 orders of which PostgreSQL refuses 499 takes less than 1000 statements', async () => {
   await using database = await testDatabase();
   await database.sql.unsafe(refuseByName);
   let saves = 0;
@@ -204,16 +204,16 @@ test('a chunk of which all but one are refused takes few tries more than there a
   expect(outcome.letters[0]).toMatchObject({ stage: 'store', error: 'PostgresError' });
 });
 
-test('many versions of one order take a few questions, not one each', async () => {
+test('500 versions of one order take two queries', async () => {
   await using database = await testDatabase();
-  let asked = 0;
+  let queries = 0;
   const { ingest } = ingestOn(database.sql, (store) => ({
     saveBatch(...save) {
-      asked++;
+      queries++;
       return store.saveBatch(...save);
     },
     findAll(uids) {
-      asked++;
+      queries++;
       return store.findAll(uids);
     },
   }));
@@ -222,10 +222,10 @@ test('many versions of one order take a few questions, not one each', async () =
     never,
   );
   expect([outcome.stored.length, outcome.letters.length]).toEqual([1, 499]);
-  expect(asked).toBe(2);
+  expect(queries).toBe(2);
 });
 
-test('an order that is deleted between two questions is stored after all', async () => {
+test('an order that is deleted between insert and compare is stored after all', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   const order = buildOrder();
@@ -261,7 +261,7 @@ const behindProxy = async (database: { url: string }) => {
   };
 };
 
-test('a PostgreSQL that is away is waited for, and makes no dead letter', async () => {
+test('ingest waits while PostgreSQL is down, and sends no dead letter for it', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
   const { ingest, begun, sent, postgres } = ingestOn(proxy.sql);
@@ -301,9 +301,9 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
   })();
   const outcomes = [];
   while (orders.length < 600 || cuts < 7) {
-    const chunk = Array.from({ length: 100 }, make);
-    orders.push(...chunk);
-    outcomes.push(await ingest(chunk.map(messageOf), never));
+    const batch = Array.from({ length: 100 }, make);
+    orders.push(...batch);
+    outcomes.push(await ingest(batch.map(messageOf), never));
   }
   over = true;
   await cutting;
@@ -316,7 +316,7 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
   expect(stored).toEqual(new Map(orders.map((order) => [order.order_uid, JSON.stringify(order)])));
 });
 
-test('a PostgreSQL that is frozen is waited for', async () => {
+test('ingest waits while PostgreSQL is frozen', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
   const { ingest, begun } = ingestOn(proxy.sql);
@@ -333,7 +333,7 @@ test('a PostgreSQL that is frozen is waited for', async () => {
   expect((await outcome).stored).toHaveLength(1);
 });
 
-test('an abort ends the waiting, for PostgreSQL and for Kafka', async () => {
+test('an abort ends the waiting for PostgreSQL and for Kafka', async () => {
   await using database = await testDatabase();
   await using proxy = await behindProxy(database);
   const { ingest, begun, postgres } = ingestOn(proxy.sql);
@@ -358,7 +358,7 @@ test('an abort ends the waiting, for PostgreSQL and for Kafka', async () => {
   expect(await other.isMoved()).toBe(false);
 });
 
-test('a dead letter that Kafka does not take is sent again until it does', async () => {
+test('a dead letter is sent again until Kafka acknowledges it', async () => {
   await using database = await testDatabase();
   const { ingest, sent, kafka, faults } = ingestOn(database.sql);
   faults.letters = 3;
@@ -368,7 +368,7 @@ test('a dead letter that Kafka does not take is sent again until it does', async
   expect(kafka.reason()).toBeUndefined();
 });
 
-test('deadlocks between chunks in opposite order are tried again', async () => {
+test('batches that deadlock are tried again', async () => {
   await using database = await testDatabase({ connections: 4 });
   const { ingest, sent } = ingestOn(database.sql);
   const make = createOrderMaker({ seed: 14 });

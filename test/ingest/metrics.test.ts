@@ -31,7 +31,7 @@ const message = {
   partition: 0,
 };
 
-test('a batch counts what was stored, what was there already, and dead letters by stage', async () => {
+test('a batch counts stored orders, duplicates, and dead letters by stage', async () => {
   const { processed, read } = open();
   const letter = (stage: 'parse' | 'store') => ({ message, stage, error: 'E', reason: 'r' });
   const outcome = {
@@ -62,7 +62,7 @@ test('a batch counts what was stored, what was there already, and dead letters b
   expect(await read('orders_ingest_delay_seconds_count')).toEqual(['orders_ingest_delay_seconds_count 6']);
 });
 
-test('the lag is what lies between the committed offset and the end, also before anything could be committed', async () => {
+test('the lag is the distance from the committed offset to the end, also before the member has committed', async () => {
   const { progress, read } = open();
   progress.assigned([0, 1]);
   progress.fetched(0, 100n, 250n);
@@ -80,7 +80,7 @@ test('the lag is what lies between the committed offset and the end, also before
   ]);
 });
 
-test('a partition that is another member’s has no lag here', async () => {
+test('a partition of another member has no lag here', async () => {
   const { progress, read } = open();
   progress.assigned([0, 1]);
   progress.fetched(1, 0n, 5n);
@@ -90,7 +90,7 @@ test('a partition that is another member’s has no lag here', async () => {
   expect(await read('orders_consumer_lag_messages{')).toEqual([]);
 });
 
-test('a partition that nobody has yet counts at the leader of the group, and nowhere else', async () => {
+test('the lag of a partition that no member has yet is reported by the leader of the group only', async () => {
   const [leader, other] = [open(), open()];
   leader.progress.assigned([0, 2], [0, 1, 2]);
   other.progress.assigned([1]);
@@ -114,13 +114,13 @@ test('a partition that nobody has yet counts at the leader of the group, and now
   ]);
 });
 
-test('how long offsets could not be committed is told as it is when it is read', async () => {
+test('the time for which commits have failed is read when metrics are collected', async () => {
   expect(await open().read('orders_consumer_commits_failing_seconds')).toEqual([
     'orders_consumer_commits_failing_seconds 12',
   ]);
 });
 
-test('partitions that wait are told as they are when they are read', async () => {
+test('the number of paused partitions is read when metrics are collected', async () => {
   const { pause, read } = open();
   pause(3);
   expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 3']);

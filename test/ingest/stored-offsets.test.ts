@@ -1,4 +1,4 @@
-/** What becomes of each disagreement between the stored offsets in PostgreSQL, the committed ones in Kafka, and Kafka's log. */
+/** The start of an assignment, in each case in which stored offsets, committed offsets and Kafka's log disagree. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { type PartitionOffsets, startOffset } from '../../src/ingest/start-offset.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
@@ -17,7 +17,7 @@ const isStored = async ({ store }: Pipeline, orders: Order[]) =>
   (await store.findAll(orders.map((order) => order.order_uid))).size === orders.length;
 const bad = { key: 'bad', value: '{}', partition: 0 };
 
-/** Of a member that has left, as the group must be empty for an operator's commands. */
+/** With a member that leaves, as Kafka resets offsets only of an empty group. */
 const storeAndLeave = async (
   pipeline: Pipeline,
   messages: { key: string; value: string; partition: number }[],
@@ -92,11 +92,11 @@ test.each<[string, Parameters<typeof at>[0], Partial<ReturnType<typeof at>>]>([
     { stored: 150, skippedTo: 150, committed: 20 },
     { start: 0, reason: 'past-end', isPastSkip: true },
   ],
-])('where to begin when %s', (_, known, expected) => {
+])('the start offset when %s', (_, known, expected) => {
   expect(at(known)).toEqual({ ...agreed, ...expected } as never);
 });
 
-test('a database that is set back under running members reads again by itself, also of an idle partition', async () => {
+test('after a database was restored under running members they read again by themselves, also an idle partition', async () => {
   await using pipeline = await openPipeline();
   const { sql } = pipeline.database;
   const good = ordersOf(30);
@@ -119,7 +119,7 @@ test('a database that is set back under running members reads again by itself, a
   expect(await pipeline.storedOffsets()).toEqual(new Map([[0, 30]]));
 });
 
-test('a database that is empty reads everything that Kafka has', async () => {
+test('with an empty database everything is read from the beginning', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(10);
   await storeAndLeave(pipeline, good.map(messageOf));
@@ -129,7 +129,7 @@ test('a database that is empty reads everything that Kafka has', async () => {
   expect(member.starts).toMatchObject([{ start: 0n, reason: 'unknown', again: 10n }]);
 });
 
-test('offsets that an operator has reset to before are read again, without a second dead letter', async () => {
+test('offsets that an operator has reset are read again, without a second dead letter', async () => {
   await using pipeline = await openPipeline();
   const { topic, admin, group } = pipeline;
   const good = ordersOf(10);
@@ -149,7 +149,7 @@ test('offsets that an operator has reset to before are read again, without a sec
   expect(await pipeline.letters()).toHaveLength(1);
 });
 
-test('a group that Kafka has forgotten reads from the beginning, and changes nothing', async () => {
+test('a group that Kafka has deleted reads from the beginning, and changes nothing', async () => {
   await using pipeline = await openPipeline();
   const { admin, group } = pipeline;
   const good = ordersOf(10);
@@ -168,7 +168,7 @@ test('a group that Kafka has forgotten reads from the beginning, and changes not
 });
 
 for (const isRunning of [false, true])
-  test(`a topic that is made anew ${isRunning ? 'under a running member' : 'while nobody reads'} is read from its beginning`, async () => {
+  test(`a topic that is recreated ${isRunning ? 'under a running member' : 'while no member runs'} is read from its beginning`, async () => {
     await using pipeline = await openPipeline();
     const { admin, topic, deadLetterTopic, kafka } = pipeline;
     const [good, later] = [ordersOf(20), ordersOf(8, 9)];
@@ -190,7 +190,7 @@ for (const isRunning of [false, true])
   });
 
 for (const isRunning of [false, true])
-  test(`records that were deleted unread ${isRunning ? 'while a member was held up' : 'while nobody read'} are counted, and the rest is stored`, async () => {
+  test(`records that were deleted unread ${isRunning ? 'while a member was delayed' : 'while no member ran'} are counted, and the rest is stored`, async () => {
     await using pipeline = await openPipeline();
     const { admin, topic, database } = pipeline;
     const good = ordersOf(10);
@@ -222,7 +222,7 @@ for (const isRunning of [false, true])
     if (!isRunning) expect(deleted).toBe(low - 10);
   });
 
-test('a member that had lost its partition unawares stores nothing more, and nothing is lost', async () => {
+test('a member whose partition was claimed by another one stores nothing more, and nothing is lost', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(600);
   const held = Promise.withResolvers<void>();

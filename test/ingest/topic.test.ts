@@ -1,4 +1,4 @@
-/** What may be done to the topic and to the group's offsets while consumers run, and what comes of it. */
+/** Changes of the topic and of the group's offsets while consumers run. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { until } from '../support/kafka-and-postgres.ts';
@@ -30,7 +30,7 @@ test('partitions that are added are read from their beginning, within 15 s', asy
   await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] });
   const producer = pipeline.kafka.producer();
   await producer.connect();
-  // Sent before anybody has them.
+  // Sent before any member has the partitions.
   for (const partition of [2, 3, 4])
     await producer.send({
       topic,
@@ -42,7 +42,7 @@ test('partitions that are added are read from their beginning, within 15 s', asy
   await pipeline.drained();
 });
 
-test('a topic that is deleted and made anew is read from its beginning', async () => {
+test('a topic that is deleted and created again is read from its beginning', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const { admin, topic } = pipeline;
   const member = pipeline.join();
@@ -59,12 +59,12 @@ test('a topic that is deleted and made anew is read from its beginning', async (
         .catch(() => false)),
     20_000,
   );
-  const fresh = messagesOf(ordersOf(20, 2));
-  await until(() => pipeline.send(fresh).catch(() => false), 20_000);
+  const later = messagesOf(ordersOf(20, 2));
+  await until(() => pipeline.send(later).catch(() => false), 20_000);
   await until(async () => (await countOf(pipeline)) === 80, 30_000);
 });
 
-test('offsets that are set back are read again, and change nothing', async () => {
+test('offsets that are reset to the earliest are read again, and change nothing', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
   const { admin, topic } = pipeline;
   const first = pipeline.join();

@@ -8,7 +8,7 @@ import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(60_000);
 
-/** Accepts every connection and never answers, as a host does whose broker has hung. */
+/** Accepts every connection and never answers, as a broker that hangs. */
 const startHung = () => {
   const sockets = new Set<{ terminate(): void }>();
   const server = Bun.listen({
@@ -33,12 +33,12 @@ const startHung = () => {
 const clientOf = (list: ReturnType<typeof createBrokers>) =>
   createKafka({ brokers: [], ssl: false, sasl: undefined }, 'test', silent, list);
 
-test('a listed broker that hangs or is gone holds up no start: topics, producer and consumer are there within 15 s', async () => {
+test('with configured brokers that hang or are gone, topics, producer and consumer are ready within 15 s', async () => {
   using hung = startHung();
   const real = await brokers();
   const begun = Date.now();
   const topic = topicName();
-  // Each begins somewhere; of eight some begin at the one that hangs.
+  // Each begins at a random broker; of eight some begin at the one that hangs.
   const clients = Array.from({ length: 8 }, () =>
     clientOf(createBrokers([hung.address, '127.0.0.1:1', ...real], silent)),
   );
@@ -56,11 +56,11 @@ test('a listed broker that hangs or is gone holds up no start: topics, producer 
     }),
   );
   expect(Date.now() - begun).toBeLessThan(15_000);
-  // A connection that was given up is closed, or a broker that hangs for hours would take them all.
+  // Connections that timed out are closed; otherwise they would pile up while a broker hangs for hours.
   await until(() => hung.connections() === 0);
 });
 
-test('brokers that Kafka has named are remembered: a new client needs none of the configured ones', async () => {
+test('a new client connects by a broker that Kafka has named, when the configured ones are gone', async () => {
   const [real] = await brokers();
   const [hostname, port] = String(real).split(':');
   await using proxy = startProxy({ hostname: String(hostname), port: Number(port) });
@@ -76,7 +76,7 @@ test('brokers that Kafka has named are remembered: a new client needs none of th
   await read();
 });
 
-test('who answers is asked first, and who does not is reported until it answers', async () => {
+test('brokers that answer are tried first, and a broker that does not answer is reported until it does', async () => {
   const lines: string[] = [];
   const log = {
     warn: (_: object, text: string) => lines.push(text),

@@ -50,7 +50,7 @@ const configure = (topic: string, settings: Record<string, string>) =>
     }),
   );
 
-test('topics that are missing are made: letters fit, and are kept', async () => {
+test('missing topics are created; the dead-letter topic accepts larger batches and keeps them without end', async () => {
   const topics = topicsOf();
   await ensureTopics(await kafkaClient(), topics, silent);
   expect(await partitionsOf(topics.topic)).toBe(3);
@@ -60,7 +60,7 @@ test('topics that are missing are made: letters fit, and are kept', async () => 
   expect(Number(letters['max.message.bytes'])).toBe(Number(orders['max.message.bytes']) + 65_536);
 });
 
-test('topics that are there stay as they are, but the room for letters grows with the orders’ limit, never shrinks', async () => {
+test('existing topics stay as they are, except that the dead-letter topic’s limit grows with that of the orders, and never shrinks', async () => {
   const topics = topicsOf();
   await withAdmin((admin) =>
     admin.createTopics({
@@ -88,19 +88,19 @@ test('topics that are there stay as they are, but the room for letters grows wit
   expect((await configOf(topics.deadLetterTopic))['retention.ms']).toBe('86400000');
 });
 
-test('several that make the topics at once do not disturb each other', async () => {
+test('several processes can create the topics at once', async () => {
   const topics = topicsOf();
   const kafka = await kafkaClient();
   await Promise.all(Array.from({ length: 5 }, () => ensureTopics(kafka, topics, silent)));
   expect(await partitionsOf(topics.topic)).toBe(3);
 });
 
-test('a Kafka that is away is an error in good time', async () => {
+test('without Kafka, creating topics rejects instead of hanging', async () => {
   const kafka = await kafkaClient(['127.0.0.1:1']);
   await expect(ensureTopics(kafka, topicsOf(), silent)).rejects.toThrow();
 });
 
-test('the address is plain data, and logs in only where a mechanism is given', () => {
+test('the address is plain data, and SASL is used only if a mechanism is configured', () => {
   const address = (environment: Record<string, string>) =>
     kafkaAddress(readConfig(environment), ['host:9092']);
   expect(address({})).toEqual({ brokers: ['host:9092'], ssl: false, sasl: undefined });
@@ -127,7 +127,7 @@ const decompress = async (type: Codec, bytes: Uint8Array): Promise<Buffer> => {
 const piped = async (command: string[]): Promise<Uint8Array> =>
   new Response(Bun.spawn(command, { stdin: text, stderr: 'ignore' }).stdout).bytes();
 
-test('snappy is read plain and in the blocks that Java clients send', async () => {
+test('snappy is read plain and in the frame of Java clients', async () => {
   await kafkaClient();
   const compress = async (part: Buffer): Promise<Buffer> =>
     CompressionCodecs[CompressionTypes.Snappy]?.().compress({ buffer: part });
@@ -180,7 +180,7 @@ testWith(Bun.which('zstd') !== null, 'zstd')(
   },
 );
 
-test('all codecs that we read are also written', async () => {
+test('every codec that can be read can also be written', async () => {
   const kafka = await kafkaClient();
   const topics = { ...topicsOf(), partitions: 1 };
   await ensureTopics(kafka, topics, silent);

@@ -1,4 +1,4 @@
-/** What a group's coordinator and partitions' leaders do on a cluster, by faults of the embedded broker; kafkajs is patched for it. */
+/** Faults of a group's coordinator and of partition leaders, as on a cluster, made by the embedded broker. kafkajs is patched for them. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -53,7 +53,7 @@ const open = async () => {
       await consumer.subscribe({ topic: 'orders', fromBeginning: true });
       await consumer.run({
         autoCommit: false,
-        // As our consumer does: what is committed is nobody's to wait for.
+        // Commits without waiting for the result, as the consumer does.
         async eachBatch({ batch, commitOffsetsIfNecessary }) {
           seen.messages.push(...batch.messages.map(({ value }) => String(value)));
           const partitions = [
@@ -78,7 +78,7 @@ const open = async () => {
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
 const sorted = (values: string[]) => values.toSorted((a, b) => Number(a) - Number(b));
 
-test('a coordinator that has moved is found again: no member joins anew, and offsets are committed', async () => {
+test('after the coordinator has moved, offsets are committed again without a rebalance', async () => {
   await using cluster = await open();
   const member = await cluster.member();
   for (const api of ['Heartbeat', 'OffsetCommit'])
@@ -93,7 +93,7 @@ test('a coordinator that has moved is found again: no member joins anew, and off
   expect([member.joins, member.crashes]).toEqual([1, 0]);
 });
 
-test('a coordinator that hangs holds up no fetch', async () => {
+test('fetching goes on while the coordinator hangs', async () => {
   await using cluster = await open();
   const member = await cluster.member();
   cluster.faults.delay('Heartbeat', 3_500, 3);
@@ -106,7 +106,7 @@ test('a coordinator that hangs holds up no fetch', async () => {
   expect([member.joins, member.crashes]).toEqual([1, 0]);
 });
 
-test('a coordinator that is slow is heard: the group is rebalanced all the same', async () => {
+test('a slow coordinator can still rebalance the group', async () => {
   await using cluster = await open();
   const one = await cluster.member();
   cluster.faults.delay('Heartbeat', 600, Number.POSITIVE_INFINITY);
@@ -114,14 +114,14 @@ test('a coordinator that is slow is heard: the group is rebalanced all the same'
   await until(() => one.assigned.length === 1 && other.assigned.length === 1, 8_000);
 });
 
-test('a coordinator that still loads is asked again to join', async () => {
+test('joining is retried while the coordinator loads the group', async () => {
   await using cluster = await open();
   cluster.faults.error('JoinGroup', 'COORDINATOR_LOAD_IN_PROGRESS', 3);
   const member = await cluster.member();
   expect(member.crashes).toBe(0);
 });
 
-test('a partition whose leader has moved is read on there: nothing is missed or read twice, and no member joins anew', async () => {
+test('after a partition’s leader has moved, reading goes on there without a gap, a repetition or a rebalance', async () => {
   await using cluster = await open();
   const member = await cluster.member();
   for (const error of ['NOT_LEADER_OR_FOLLOWER', 'LEADER_NOT_AVAILABLE', 'FENCED_LEADER_EPOCH']) {

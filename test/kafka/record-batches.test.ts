@@ -32,7 +32,7 @@ describe.each([1, 2, 3, 4])('codec %i', (codec) => {
     const bomb = batch(Buffer.alloc(8 * limit, 32));
     bomb.writeBigInt64BE(2n);
     const { messages } = await decode(Buffer.concat([good(0), bomb, good(3)]));
-    // What a bomb took in vain counts, so the rest waits for the next fetch.
+    // The memory that the bomb took counts, so the rest comes with the next fetch.
     expect(messages.map(({ offset }) => offset)).toEqual(['0', '1', '2']);
     expect(messages[2]?.value).toBe(null);
     expect(messages[2]?.unreadable?.reason).toMatch(
@@ -42,7 +42,7 @@ describe.each([1, 2, 3, 4])('codec %i', (codec) => {
     expect(rest.messages.map(({ value }) => String(value))).toEqual(['a', 'b']);
   });
 
-  test('whatever is damaged is refused at once, or read as something else', async () => {
+  test('damaged input is rejected at once, or read as something else', async () => {
     const source = compress(
       Buffer.concat(Array.from({ length: 300 }, (_, at) => record({ value: `${at * at}` }))),
     );
@@ -63,7 +63,7 @@ describe.each([1, 2, 3, 4])('codec %i', (codec) => {
   });
 });
 
-test('a lying head makes nobody allocate: snappy of 4 GB, lz4 that repeats, zstd of a huge window', async () => {
+test('a false length in the head allocates no memory: snappy of 4 GB, lz4 that repeats, zstd with a huge window', async () => {
   const before = process.memoryUsage.rss();
   const snappy = Buffer.concat([Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f]), Buffer.alloc(100)]);
   const lz4 = Buffer.from('04224d18604073ffffff7f', 'hex');
@@ -80,7 +80,7 @@ test('a lying head makes nobody allocate: snappy of 4 GB, lz4 that repeats, zstd
   expect(process.memoryUsage.rss() - before).toBeLessThan(100_000_000);
 });
 
-describe('a batch is one message that says why', () => {
+describe('an unreadable batch becomes one message with the reason', () => {
   const cases: [string, Buffer, RegExp][] = [
     ['that claims 2^31 records', recordBatch({ records: [record({})], count: 2 ** 31 - 1 }), /are too many$/],
     ['that claims -1 records', recordBatch({ records: [record({})], count: -1, lastDelta: 0 }), /negative$/],
@@ -157,7 +157,7 @@ describe('a batch is one message that says why', () => {
       expect(messages.slice(1).map(({ value }) => String(value))).toEqual(['a', 'b']);
     });
 
-  test('with more headers in all than memory is for', async () => {
+  test('with more headers in all than the memory limit allows', async () => {
     const headers = Buffer.concat([varInt(70_000), Buffer.alloc(140_000)]);
     const { messages } = await decode(recordBatch({ records: [record({ headers }), record({ delta: 1 })] }));
     expect(messages.map(({ offset, unreadable }) => [offset, unreadable?.reason.split(': ')[1]])).toEqual([
@@ -165,7 +165,7 @@ describe('a batch is one message that says why', () => {
     ]);
   });
 
-  test('with more records than memory is for', async () => {
+  test('with more records than the memory limit allows', async () => {
     const records = Array.from({ length: 70_000 }, (_, delta) => record({ delta }));
     const { messages } = await decode(
       recordBatch({ codec: 1, records: gzipSync(Buffer.concat(records)), count: 70_000 }),
@@ -175,7 +175,7 @@ describe('a batch is one message that says why', () => {
   });
 });
 
-test('a batch with a wrong checksum is fetched three times before it is given up', async () => {
+test('a batch with a wrong checksum is fetched three times before it counts as unreadable', async () => {
   const wrong = recordBatch({ base: 2, records: [record({}), record({ delta: 1 })], intact: false });
   const answer = Buffer.concat([good(0), wrong, good(4)]);
   expect((await decode(answer)).messages.map(({ offset }) => offset)).toEqual(['0', '1']);
@@ -186,7 +186,7 @@ test('a batch with a wrong checksum is fetched three times before it is given up
   expect(messages[0]?.unreadable?.reason).toEndWith('its checksum is wrong');
 });
 
-test('a batch whose checksum is wrong hides none of those after it, wherever it says that it ends', async () => {
+test('a batch with a wrong checksum hides no batch after it, whatever last offset it claims', async () => {
   const wrong = recordBatch({ base: 2, records: [record({})], lastDelta: 1_000, intact: false });
   const answer = Buffer.concat([wrong, good(4)]);
   for (let time = 1; time < 3; time++) expect((await decode(answer)).messages).toEqual([]);
@@ -194,7 +194,7 @@ test('a batch whose checksum is wrong hides none of those after it, wherever it 
   expect(messages.map(({ offset }) => offset)).toEqual(['2', '4', '5']);
 });
 
-test('batches without records, and those that compaction left, end where they ended', async () => {
+test('batches without records, and those that compaction has emptied, keep their last offset', async () => {
   const empty = recordBatch({ base: 0, records: [], count: 0, lastDelta: 9 });
   const compacted = recordBatch({ base: 10, records: [record({ delta: 3, value: 'left' })], lastDelta: 9 });
   const { messages } = await decode(Buffer.concat([empty, compacted]));
@@ -205,7 +205,7 @@ test('batches without records, and those that compaction left, end where they en
   ]);
 });
 
-test('an answer is read as far as memory is for it, but its first batch always', async () => {
+test('a response is decoded up to the memory limit, but its first batch always', async () => {
   const batch = recordBatch({ codec: 1, records: gzipSync(record({ value: Buffer.alloc(3_000_000) })) });
   const both = Buffer.concat([batch, batch, batch]);
   const { messages, cost } = await decode(both);
@@ -214,12 +214,12 @@ test('an answer is read as far as memory is for it, but its first batch always',
   expect((await decode(batch)).messages).toHaveLength(1);
 });
 
-test('bytes that are no batches at all end the fetch with the reason', async () => {
+test('bytes that are no record batches reject the fetch with the reason', async () => {
   await expect(decode(Buffer.alloc(100))).rejects.toThrow(/which is none$/);
   await expect(decode(recordBatch({ records: [], magic: 9 }))).rejects.toThrow(/of the format 9/);
 });
 
-test('whatever the records are, decoding ends, with the last offset or at a batch that is cut short', async () => {
+test('decoding any records ends, with the last offset or at a batch that is cut short', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.uint8Array({ maxLength: 200 }),
@@ -233,7 +233,7 @@ test('whatever the records are, decoding ends, with the last offset or at a batc
   );
 });
 
-test('keys, values, times and headers come as they were sent', async () => {
+test('keys, values, timestamps and headers are decoded as they were sent', async () => {
   const headers = Buffer.concat([
     varInt(5),
     ...['__proto__', 'twice', 'constructor', 'twice', 'none'].flatMap((name, at) => [
@@ -267,7 +267,7 @@ test('keys, values, times and headers come as they were sent', async () => {
   ]);
 });
 
-test('every codec gives back what it was given', async () => {
+test('every codec decompresses what it compressed', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 300 })), {

@@ -159,7 +159,7 @@ for (const [path, [min, max]] of Object.entries(texts)) {
 }
 
 for (const [path, { good, bad }] of Object.entries(patterned)) {
-  test(`${path} is of its pattern`, () => {
+  test(`${path} matches its pattern`, () => {
     for (const text of good) expect(accepts(withField(path, text)), text).toBe(true);
     for (const text of bad) expect(accepts(withField(path, text)), JSON.stringify(text)).toBe(false);
   });
@@ -203,7 +203,7 @@ for (const [path, [min, max]] of Object.entries(integers)) {
   });
 }
 
-test('every field must be there, and be of its kind', () => {
+test('every field is required and has one type', () => {
   const paths = [
     ...[texts, patterned, enums, integers].flatMap(Object.keys),
     'date_created',
@@ -252,7 +252,7 @@ test('an order has 1 to 1000 items', () => {
   expect(reasonOf(bytes(last)).reason).toBe('items.999.sale must be an integer from 0 to 100, is 101');
 });
 
-test('a date may be an hour ahead of the clock, and no more', () => {
+test('a date may be up to an hour in the future', () => {
   setSystemTime(new Date('2026-01-01T00:00:00.000Z'));
   expect(accepts(withField('date_created', '2026-01-01T01:00:00Z'))).toBe(true);
   expect(accepts(withField('date_created', '2026-01-01T04:00:00+03:00'))).toBe(true);
@@ -263,12 +263,12 @@ test('a date may be an hour ahead of the clock, and no more', () => {
   expect(accepts(withField('date_created', '9999-12-31T23:59:59Z'))).toBe(false);
 });
 
-test('a date is kept to the microsecond, in UTC', () => {
+test('a date is kept in UTC, to the microsecond', () => {
   const parsed = toOrder(withField('date_created', '2021-11-26t06:22:19.123456789+03:30'));
   expect('order' in parsed && parsed.order.date_created).toBe('2021-11-26T02:52:19.123456Z');
 });
 
-test('what is no JSON text in UTF-8 is refused as such', () => {
+test('a value that is not JSON in UTF-8 is refused at the stage parse', () => {
   const json = JSON.stringify(buildOrder());
   expect(reasonOf(null)).toEqual({ stage: 'parse', reason: 'the message has no value' });
   expect(reasonOf(Buffer.alloc(0))).toEqual({ stage: 'parse', reason: 'the message is empty' });
@@ -300,7 +300,7 @@ test('what is no JSON text in UTF-8 is refused as such', () => {
   expect(accepts(buildOrder())).toBe(true);
 });
 
-test('JSON of another shape is refused, however it looks', () => {
+test('JSON of any other shape is refused at the stage validate', () => {
   const order = buildOrder();
   for (const shape of [
     null,
@@ -325,7 +325,7 @@ test('JSON of another shape is refused, however it looks', () => {
   ).toBe('order_uid is missing');
 });
 
-test('unknown fields are ignored, of fields given twice the last counts, and the order of fields does not matter', () => {
+test('unknown fields are ignored, the last of two equal fields counts, and the order of fields does not matter', () => {
   const order = buildOrder();
   const json = JSON.stringify(order);
   const parse = (text: string) => {
@@ -343,7 +343,7 @@ test('unknown fields are ignored, of fields given twice the last counts, and the
   expect(parse(json.replaceAll('"sm_id"', '"\\u0073m_id"'))).toBe(json);
 });
 
-test('a refusal is one line that names the field, and holds nothing of what was in it', () => {
+test('a reason is one line that names the field and shows nothing of its text', () => {
   const order = createOrderMaker({ seed: 77 })();
   const personal = [...Object.values(order.delivery), order.customer_id, order.payment.transaction];
   for (const { name, make } of Object.entries(badKinds())
@@ -374,7 +374,7 @@ test('a refusal is one line that names the field, and holds nothing of what was 
   }
 });
 
-test('an order is its own canonical form: parsing its JSON gives the same JSON', () => {
+test('parsing the JSON of an order gives the same JSON', () => {
   fc.assert(
     fc.property(anyOrder, (order) => {
       const json = JSON.stringify(order);
@@ -384,7 +384,7 @@ test('an order is its own canonical form: parsing its JSON gives the same JSON',
   );
 });
 
-test('no message makes the parser throw', () => {
+test('the parser throws at no message', () => {
   const order = JSON.parse(JSON.stringify(buildOrder()));
   fc.assert(fc.property(fc.uint8Array(), (bytes) => 'reason' in parseOrder(bytes)));
   fc.assert(

@@ -50,7 +50,7 @@ const ours = [
   'payments',
 ];
 
-test('up, down to nothing and up again ends with the same tables', async () => {
+test('migrating up, down to 0 and up again gives the same tables', async () => {
   await using database = await testDatabase({ migrated: false });
   const { sql } = database;
   await migrate(sql, silent);
@@ -65,7 +65,7 @@ test('up, down to nothing and up again ends with the same tables', async () => {
   expect(await createStore(sql).newest(1)).toEqual([]);
 });
 
-test('each migration has a number of its own and a way back', async () => {
+test('each migration has a number of its own and a down file', async () => {
   const files = [...new Bun.Glob('*').scanSync(join(root, 'migrations'))].sort();
   const ups = files.filter((file) => file.endsWith('.up.sql'));
   expect(files).toEqual(ups.flatMap((up) => [up.replace('.up.', '.down.'), up]));
@@ -90,7 +90,7 @@ test('migrating again changes nothing, not even a row', async () => {
   ]).toEqual(before);
 });
 
-test('of five processes at once one migrates, and all succeed', async () => {
+test('of five processes that start at once, one migrates and all succeed', async () => {
   await using database = await testDatabase({ migrated: false });
   const runs = await Promise.all(Array.from({ length: 5 }, () => command({ DATABASE_URL: database.url })));
   expect(runs.map(({ code, errors }) => ({ code, errors }))).toEqual(Array(5).fill({ code: 0, errors: '' }));
@@ -98,7 +98,7 @@ test('of five processes at once one migrates, and all succeed', async () => {
   expect(await tablesOf(database.sql)).toEqual(ours);
 });
 
-test('of two connections in one process that go up and down at once, neither sees half', async () => {
+test('two connections that migrate up and down at once never see half of a migration', async () => {
   await using database = await testDatabase({ connections: 6 });
   await Promise.all(
     [0, undefined, 0, undefined, undefined].map((target) => migrate(database.sql, silent, target)),
@@ -106,7 +106,7 @@ test('of two connections in one process that go up and down at once, neither see
   expect([['migrations'], ours]).toContainEqual(await tablesOf(database.sql));
 });
 
-test('a migration that fails leaves everything as it was, and the command says so in one line', async () => {
+test('a migration that fails changes nothing, and the command says so in one line', async () => {
   await using database = await testDatabase({ migrated: false });
   const { sql, url } = database;
   await sql`create table items (mine text)`;
@@ -123,7 +123,7 @@ test('a migration that fails leaves everything as it was, and the command says s
   expect(await tablesOf(sql)).toEqual(ours);
 });
 
-test('a database that is newer than the program is left alone', async () => {
+test('a database that is newer than the program is not changed', async () => {
   await using database = await testDatabase();
   const { sql, url } = database;
   await sql`insert into migrations (version, name) values (9001, '9001_from_the_future')`;
@@ -139,7 +139,7 @@ test('a database that is newer than the program is left alone', async () => {
   expect(down.errors).toMatch(/^Not migrated: [^\n]*9001\n$/);
 });
 
-test('the command goes to the version that it is given', async () => {
+test('the command migrates to the given version', async () => {
   await using database = await testDatabase();
   expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
   expect(await tablesOf(database.sql)).toEqual(['migrations']);
@@ -149,7 +149,7 @@ test('the command goes to the version that it is given', async () => {
   expect(await tablesOf(database.sql)).toEqual(ours);
 });
 
-test('the way down names the database and its orders, and is refused without a terminal, and while consumers are connected', async () => {
+test('migrating down names the database and its orders, and is refused without a terminal and while consumers are connected', async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const url = Object.assign(new URL(database.url), { search: '?application_name=shop' }).href;
@@ -210,7 +210,7 @@ test.each([
   expect(errors).not.toContain('secret');
 });
 
-test('a migration that was waited for is found done by a process that lost its connection meanwhile', async () => {
+test('a process that loses its connection while another one migrates finds the migration done', async () => {
   await using database = await testDatabase({ migrated: false });
   const other = openDatabase({ url: database.url, connections: 1, name: 'other' });
   const held = Promise.withResolvers<void>();

@@ -52,7 +52,7 @@ if (hasPostgres)
       await createStore(sql).save([orderOf(0)]);
     }
 
-    test('of several servers the one that target_session_attrs asks for is found, wherever it stands', async () => {
+    test('of several servers the one that target_session_attrs demands is found, at any position', async () => {
       const [first, second] = [new URL(primary.url).port, new URL(standby.url).port].map(Number);
       for (const [target, port] of [
         [undefined, first],
@@ -74,7 +74,7 @@ if (hasPostgres)
       expect(await portOf(`${primary.url}?target_session_attrs=prefer-standby`)).toBe(first as number);
     });
 
-    test('an order that the standby does not have yet is found at the primary; a standby that is away costs no lookup', async () => {
+    test('an order that the standby does not have yet is found at the primary, and no lookup fails while the standby is down', async () => {
       await using writing = open(primary.url);
       await using reading = open(standby.url);
       const store = createStore(writing);
@@ -136,7 +136,7 @@ if (hasPostgres)
       reads.close();
     });
 
-    test('after a failover the new primary is written to within 5 s', async () => {
+    test('after a failover writes reach the new primary within 5 s', async () => {
       await using sql = open(both(primary.url, standby.url), 2);
       await using admin = open(standby.url);
       const store = createStore(sql);

@@ -61,7 +61,7 @@ const startPgBouncer = async (databaseUrl: string, mode: string) => {
 
 if (program)
   describe.each(['session', 'transaction'])('PgBouncer in %s mode', (mode) => {
-    test('tables are made, and orders are stored and found by several connections at once', async () => {
+    test('tables are created, and orders are stored and found by several connections at once', async () => {
       await using database = await testDatabase({ migrated: false });
       await using pooler = await startPgBouncer(database.url, mode);
       const sql = openDatabase({ url: pooler.url, connections: 4, name: 'test', silenceTimeoutSeconds: 5 });
@@ -90,7 +90,7 @@ if (program)
       await sql.end({ timeout: 1 });
     });
 
-    test('a query that is given up frees its backend', async () => {
+    test('a query that times out frees its backend', async () => {
       await using database = await testDatabase({ connections: 2 });
       await using pooler = await startPgBouncer(database.url, mode);
       const sql = openDatabase({ url: pooler.url, connections: 2, name: 'pooled', silenceTimeoutSeconds: 1 });

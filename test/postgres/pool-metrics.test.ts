@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { openDatabase, poolOf } from '../../src/postgres/pool.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 
-test('a pool tells how many connections are busy, and how many queries wait', async () => {
+test('a pool reports how many connections are busy and how many queries wait', async () => {
   await using database = await testDatabase({ migrated: false });
   const sql = openDatabase({ url: database.url, connections: 2, name: 'test' });
   expect(poolOf(sql)).toEqual({ connecting: 0, idle: 0, busy: 0, waiting: 0 });

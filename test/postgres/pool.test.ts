@@ -35,7 +35,7 @@ const startClosingServer = () => {
   };
 };
 
-test('a server that closes connections cleanly fails each query, and is approached with backoff', async () => {
+test('when a server closes connections cleanly each query fails, and reconnects have a backoff', async () => {
   using server = startClosingServer();
   const sql = openDatabase({ url: server.url, connections: 10, name: 'test' });
   const begun = performance.now();
@@ -56,7 +56,7 @@ test('a server that closes connections cleanly fails each query, and is approach
   await sql.end({ timeout: 1 });
 });
 
-test('orders are stored on after a column got another type, and after prepared statements are gone', async () => {
+test('orders are stored after a column has changed its type, and after prepared statements are gone', async () => {
   await using database = await testDatabase({ connections: 1 });
   const { sql } = database;
   const store = createStore(sql);
@@ -87,7 +87,7 @@ const waiting = async (sql: ReturnType<typeof openDatabase>, name: string) => {
   return rows.length;
 };
 
-test('a query that is given up frees its backend, though its table stays locked', async () => {
+test('a query that times out frees its backend, although its table stays locked', async () => {
   await using database = await testDatabase({ connections: 2 });
   const connections = 4;
   const sql = openDatabase({ url: database.url, connections, name: 'locked', silenceTimeoutSeconds: 0.3 });
@@ -112,7 +112,7 @@ test('a query that is given up frees its backend, though its table stays locked'
   await sql.end({ timeout: 1 });
 });
 
-test('a pool that is closed cancels what it waits for', async () => {
+test('closing a pool cancels its queries', async () => {
   await using database = await testDatabase({ connections: 2 });
   const sql = openDatabase({ url: database.url, connections: 2, name: 'closed' });
   await database.sql.begin(async (tx) => {
@@ -125,7 +125,7 @@ test('a pool that is closed cancels what it waits for', async () => {
   });
 });
 
-test('a connection that answers that it is read-only is left, in a transaction too', async () => {
+test('a connection that has become read-only is closed, in a transaction too', async () => {
   await using database = await testDatabase({ connections: 1 });
   const { sql } = database;
   const store = createStore(sql);
@@ -145,7 +145,7 @@ test('a connection that answers that it is read-only is left, in a transaction t
   await sql.begin((tx) => tx`delete from orders`);
 });
 
-test('of several servers the next one is tried, and the one that works is remembered', async () => {
+test('of several servers the next one is tried after a failure, and the one that answers is remembered', async () => {
   await using database = await testDatabase();
   const { hostname, port, pathname, username, password } = new URL(database.url);
   await using gone = startProxy({ hostname, port: Number(port) });

@@ -19,7 +19,7 @@ const isWhole = async (sql: postgres.Sql) => {
   return half.length === 0;
 };
 
-test('an order is read as exactly the text that JSON makes of it, whatever its fields hold', async () => {
+test('any order is read as exactly the text that JSON.stringify makes of it', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   await fc.assert(
@@ -40,7 +40,7 @@ test('an order is read as exactly the text that JSON makes of it, whatever its f
   );
 });
 
-test('the dates at the ends of time and of the clock come back to the microsecond', async () => {
+test('the first and last dates come back to the microsecond', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   const dates = [
@@ -122,7 +122,7 @@ test('an order at the upper limit of every field is stored', async () => {
   expect(await store.find(order.order_uid)).toBe(JSON.stringify(parsed.order));
 });
 
-test('saving again changes nothing, and of two versions the first stays', async () => {
+test('saving an order again changes nothing, and of two versions the first stays', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   const order = buildOrder();
@@ -141,7 +141,7 @@ test('saving again changes nothing, and of two versions the first stays', async 
   expect(Number((await rows())[0]?.items) - Number(before[0]?.items)).toBe(fresh.items.length);
 });
 
-test('what is not there is not found', async () => {
+test('an order that is not stored is not found', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   await store.save([buildOrder({ order_uid: 'Straße-über-1' })]);
@@ -160,7 +160,7 @@ test('what is not there is not found', async () => {
   expect(await store.newest(0)).toEqual([]);
 });
 
-test('a save that is refused for one order stores none of the others', async () => {
+test('a save that PostgreSQL refuses for one order stores none of the others', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
   const orders = Array.from({ length: 5 }, createOrderMaker({ seed: 8 }));
@@ -202,7 +202,7 @@ test('two connections that save the same orders agree on one version of each, an
   }
 });
 
-test('the newest orders are found by a scan of an index, whatever the number of orders, in order of entry', async () => {
+test('the newest orders are read by a scan of an index in the order of insertion, at any number of orders', async () => {
   await using database = await testDatabase();
   const { sql } = database;
   const store = createStore(sql);
@@ -241,7 +241,7 @@ test('items are found by their index, and every part of an order belongs to an o
     ).rejects.toThrow();
 });
 
-test('what is the order’s own fault is told from what is the server’s', async () => {
+test('data errors are distinguished from errors of the server', async () => {
   await using database = await testDatabase({ connections: 1 });
   const { sql } = database;
   const store = createStore(sql);
@@ -279,7 +279,7 @@ test('what is the order’s own fault is told from what is the server’s', asyn
     expect(isDataError(nothing)).toBe(false);
 });
 
-test('a server that is away is an error at once, and no order’s fault', async () => {
+test('without a server a query rejects at once, and not with a data error', async () => {
   const sql = openDatabase({ url: 'postgres://x:y@127.0.0.1:1/none', connections: 1, name: 'test' });
   const error = await createStore(sql)
     .ping()
@@ -289,7 +289,7 @@ test('a server that is away is an error at once, and no order’s fault', async 
   await sql.end({ timeout: 1 });
 });
 
-test('a server that dies while a connection is being opened is an error of the query, and of nothing else', async () => {
+test('when a server dies while a connection is opened only the query rejects', async () => {
   const accepted = Buffer.from('R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I', 'latin1');
   const greeted = new WeakSet();
   using server = Bun.listen({

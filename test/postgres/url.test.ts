@@ -18,7 +18,7 @@ test.each([
   expect(parseDatabaseUrl(url)?.ssl).toEqual(ssl as never);
 });
 
-test('every part is read, and decoded', () => {
+test('every part of a URL is read and decoded', () => {
   expect(
     parseDatabaseUrl(
       'postgres://us%40er:p%2Fa%3As%20s@db.internal:6432/or%C3%A4ders?application_name=me&options=-c%20statement_timeout%3D5s',
@@ -39,7 +39,7 @@ test('every part is read, and decoded', () => {
   });
 });
 
-test('several hosts are read in their order, each with a port of its own', () => {
+test('several hosts are read in order, each with its own port', () => {
   expect(
     parseDatabaseUrl('postgres://u:p,%40@a:5433,[::1],c.internal:5434/db?target_session_attrs=primary'),
   ).toMatchObject({

@@ -1,4 +1,4 @@
-/** The way of a message in the tests: a topic, a group and a database of their own, and consumers between them. */
+/** A topic, a group and a database for one test, and members of the group between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
 import type { Fence } from '../../src/ingest/fence.ts';
 import type { Ingest, Outcome } from '../../src/ingest/ingest.ts';
@@ -15,7 +15,7 @@ export const kafkaClient = async (addresses?: string[]) =>
 
 export type Letter = Pick<KafkaMessage, 'key' | 'value' | 'timestamp'> & { headers: IHeaders };
 
-/** All that is in a topic, partition after partition, in order. */
+/** All messages of a topic, partition after partition, in order. */
 export const readTopic = async (topic: string, addresses?: string[]): Promise<Letter[]> => {
   const kafka = await kafkaClient(addresses);
   const admin = kafka.admin();
@@ -67,7 +67,7 @@ export const openPipeline = async ({
   const ends = async () =>
     new Map((await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => [partition, Number(high)]));
   const committed = async () => {
-    // A group that has just been made may have no coordinator yet.
+    // A new group may have no coordinator yet.
     const [group] = await until(() =>
       admin.fetchOffsets({ groupId: topic, topics: [topic] }).catch(() => undefined),
     );
@@ -75,7 +75,7 @@ export const openPipeline = async ({
       group?.partitions.map(({ partition, offset }) => [partition, Math.max(0, Number(offset))]),
     );
   };
-  /** Resolves when everything that is in the topic is committed. */
+  /** Resolves when the group has committed the end of the topic. */
   const drained = (ms = 20_000) =>
     until(async () => {
       const [last, done] = [await ends(), await committed()];
@@ -99,7 +99,7 @@ export const openPipeline = async ({
     },
     drained,
     async send(messages: Sent[], more: object = {}) {
-      // By the hundred, as a request has to fit the topic's limit.
+      // 100 in a request, which has to fit the topic's limit.
       for (let at = 0; at < messages.length; at += 100)
         await producer.send({ topic, messages: messages.slice(at, at + 100), ...more });
       return true;

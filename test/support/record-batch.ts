@@ -1,7 +1,7 @@
-/** Record batches as a producer of evil intent writes them, and sending them as they are. */
+/** Record batches as a hostile producer writes them, and a way to send them as they are. */
 import { crc32c } from '@platformatic/wasm-utils';
 
-/** A number in Kafka's variable length, of 64 bits. */
+/** A number of 64 bits as a zigzag varint. */
 export const varInt = (value: number | bigint): Buffer => {
   let rest = BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n));
   const bytes: number[] = [];
@@ -12,7 +12,7 @@ export const varInt = (value: number | bigint): Buffer => {
   return Buffer.from(bytes);
 };
 
-/** Bytes after their length, which may be another one. */
+/** Bytes after their length, which may be false. */
 export const sized = (bytes: Buffer | string | null, length?: number): Buffer =>
   Buffer.concat([
     varInt(length ?? (bytes === null ? -1 : Buffer.byteLength(bytes))),
@@ -55,7 +55,7 @@ type BatchParts = {
   intact?: boolean;
 };
 
-/** `records` are as they shall stand behind the head: compressed, if there is a codec. */
+/** `records` follow the head as they are: already compressed, if there is a codec. */
 export const recordBatch = ({
   records,
   base = 0,
@@ -96,7 +96,7 @@ const number = (value: number) => {
   return bytes;
 };
 
-/** Sends batches to one partition, each in a request of its own, whatever is in them. Rejects with Kafka's error code. */
+/** Sends each batch to the partition in a request of its own. Rejects with Kafka's error code. */
 export const sendRaw = async (broker: string, topic: string, partition: number, batches: Buffer[]) => {
   const [hostname = '', port] = broker.split(':');
   let received = Buffer.alloc(0);
@@ -106,13 +106,13 @@ export const sendRaw = async (broker: string, topic: string, partition: number, 
     port: Number(port),
     socket: {
       binaryType: 'buffer',
-      data(_, chunk) {
-        received = Buffer.concat([received, chunk]);
+      data(_, bytes) {
+        received = Buffer.concat([received, bytes]);
         if (received.length < 4 || received.length < 4 + received.readInt32BE()) return;
         answered.resolve(received.subarray(4));
         received = Buffer.alloc(0);
       },
-      close: () => answered.reject(new Error('Kafka hung up')),
+      close: () => answered.reject(new Error('Kafka closed the connection')),
     },
   });
   try {
@@ -139,7 +139,7 @@ export const sendRaw = async (broker: string, topic: string, partition: number, 
       }
       const answer = await answered.promise;
       const code = answer.readInt16BE(4 + 4 + 2 + topic.length + 4 + 4);
-      if (code !== 0) throw new Error(`Kafka answers ${code}`);
+      if (code !== 0) throw new Error(`Kafka answered with error ${code}`);
     }
   } finally {
     answered.promise.catch(() => {});
