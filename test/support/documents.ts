@@ -13,13 +13,17 @@ export const documents = folders.flatMap((folder) =>
 
 export const readDocument = (file: string) => Bun.file(join(root, file)).text();
 
+const fence = /^ *```[^\n]*\n([\s\S]*?)^ *```/gm;
+
+/** What stands between `…` in the text. */
+export const spansOf = (markdown: string): string[] =>
+  [...markdown.replace(fence, '').matchAll(/`([^`]+)`/g)].map(([, span = '']) => span.replace(/\n/g, ' '));
+
 /** Everything that stands in `code` or in a fenced block, without Markdown. */
-const codeOf = (markdown: string): string[] => {
-  const blocks = [...markdown.matchAll(/^ *```[^\n]*\n([\s\S]*?)^ *```/gm)].map(([, block = '']) => block);
-  const prose = markdown.replace(/^ *```[^\n]*\n[\s\S]*?^ *```/gm, '');
-  const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
-  return [...blocks, ...spans];
-};
+const codeOf = (markdown: string): string[] => [
+  ...[...markdown.matchAll(fence)].map(([, block = '']) => block),
+  ...spansOf(markdown),
+];
 
 const inRepository = new Set(
   [...new Glob('**/*').scanSync({ cwd: root, dot: true })].filter(
