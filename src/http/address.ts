@@ -1,12 +1,12 @@
-/** An IPv6 address with a zone, in brackets, with a port. */
-const longest = 100;
+/** Of the longest form: an IPv6 address with a zone, in brackets, with a port. */
+const maxLength = 100;
 
-/** Where a text is an IP address: four numbers, or eight. Whatever is mapped from IPv4 is IPv4. */
+/** An IP address: four numbers, or eight. An IPv4-mapped IPv6 address is IPv4. */
 export type Address = { version: 4 | 6; parts: number[] };
 
-/** An IP address in any spelling, with or without brackets, zone and port; undefined if it is none. */
+/** Parses an IP address in any spelling, with or without brackets, zone and port; undefined for anything else. */
 export const parseAddress = (text: string): Address | undefined => {
-  const address = text.length > longest ? '' : withoutPort(text.trim());
+  const address = text.length > maxLength ? '' : withoutPort(text.trim());
   if (!address.includes(':')) {
     const parts = v4Of(address);
     return parts && { version: 4, parts };
@@ -49,7 +49,7 @@ const v6Of = (text: string): number[] | undefined => {
   return [...head, ...Array<number>(missing).fill(0), ...tail];
 };
 
-/** Of one side of the `::`. The last two groups may be written as IPv4. */
+/** The groups of one side of the `::`. The last two may be written as IPv4. */
 const groupsOf = (text: string): number[] | undefined => {
   if (text === '') return [];
   const groups: number[] = [];
@@ -65,7 +65,7 @@ const groupsOf = (text: string): number[] | undefined => {
   return groups;
 };
 
-/** Whether only this machine is meant: an address in any spelling, or `localhost` and the names below it (RFC 6761). */
+/** Whether a host is this machine: a loopback address in any spelling, or `localhost` and the names below it (RFC 6761). */
 export const isLoopback = (host: string): boolean => {
   const name = host.toLowerCase();
   if (name === 'localhost' || name.endsWith('.localhost')) return true;

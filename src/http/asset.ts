@@ -1,7 +1,7 @@
 import { weightedList } from '../../views/weighted-list.ts';
 import { securityHeaders } from './security-headers.ts';
 
-/** A file of the page: its path changes with its content, so that a browser may keep it for ever. */
+/** A static file. Its path changes with its content, so that browsers may cache it for ever. */
 export const createAsset = (name: string, type: string, text: string) => {
   const plain = new TextEncoder().encode(text);
   const gzipped = Bun.gzipSync(plain, { level: 9 });
@@ -15,7 +15,7 @@ export const createAsset = (name: string, type: string, text: string) => {
   };
   return {
     path: `/${link}`,
-    /** From a page that lies at the root. */
+    /** Relative to a page at the root. */
     link,
     respond: (request: Request) =>
       acceptsGzip(request)

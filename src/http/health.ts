@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { waitAtMost } from '../async/retry.ts';
+import { withTimeout } from '../async/retry.ts';
 import type { ConsumerState } from '../ingest/thread.ts';
 import { readOnly, reasonOf } from '../observability/error-reason.ts';
 import type { Store } from '../postgres/store.ts';
@@ -12,7 +12,7 @@ const Part = Type.Object({
   reason: Type.Optional(Type.String({ description: 'Why it is away or degraded' })),
 });
 
-/** Lookups are answered while it warms, only not as quickly. */
+/** Lookups are answered while it is warming, only more slowly. */
 const CachePart = Type.Object({ state: oneOf('works', 'warming', 'off') });
 
 export const HealthSchema = Type.Object({
@@ -31,93 +31,79 @@ export const HealthSchema = Type.Object({
 export type PartState = Static<typeof Part>;
 
 /**
- * `ready` while all works; `unready` while this process cannot do what it is there for: answer lookups, which takes
- * PostgreSQL, or, when it answers none, store orders, which takes Kafka as well; also while it has to store orders and finds
- * PostgreSQL read-only, as another process may find the primary; `degraded` when something else does not work, or does not
- * work as it should;
- * `stopping` when it still does all that, but not for long.
+ * `unready`: this process cannot do its work. To answer lookups it needs PostgreSQL, or the standby. If it answers none, it needs
+ * PostgreSQL and Kafka to store orders. A process that stores orders is also unready while its PostgreSQL is read-only, as another
+ * process may be connected to the primary. `degraded`: another part is away or degraded. `stopping`: as before, but the process
+ * ends soon.
  */
 export type Health = Static<typeof HealthSchema>;
 
-const answerWithin = 1_000;
+const pingTimeoutMs = 1_000;
 
 type Options = {
   store: Pick<Store, 'ping'>;
-  /** Why the standby that lookups are answered from does not work; absent when there is none. */
+  /** Why the standby is down; absent when lookups use none. */
   standby?: (() => string | undefined) | undefined;
-  /** Why Redis does not work; absent when the program runs without it. */
+  /** Why Redis is down; absent when the program runs without it. */
   redis: (() => string | undefined) | undefined;
-  /** Of each consumer of this process; absent when none runs here. */
+  /** Of each consumer thread; absent when this process consumes nothing. */
   consumers: (() => readonly ConsumerState[]) | undefined;
-  /** Whether the cache has been filled; absent when this process answers no lookups. */
+  /** Whether the cache has been warmed; absent when this process answers no lookups. */
   isWarm: (() => boolean) | undefined;
-  /** Aborted when the process is asked to stop. */
+  /** Aborted when the process begins to stop. */
   stopping?: AbortSignal;
 };
 
-/** Asks PostgreSQL, and takes the word of those who talk with Redis and Kafka all the time. */
+/** Pings PostgreSQL; the other parts report the state of connections that are in use all the time. */
 export const createHealth = ({ store, standby, redis, consumers, isWarm, stopping }: Options) => {
-  let asking: Promise<string | undefined> | undefined;
-  /** One question at a time, however many want to know: they must not queue up in front of a frozen PostgreSQL. */
-  const ask = async () => {
-    asking ??= store
-      .ping()
-      .then(() => undefined, reasonOf)
-      .finally(() => {
-        asking = undefined;
-      });
-    return reasonWithin(asking);
-  };
+  const pingPostgres = createPing(store);
 
   return async (): Promise<Health> => {
-    const postgres = partOf(await ask());
-    const redisPart = redis ? partOf(redis()) : off;
-    const kafka = consumers ? kafkaPart(consumers()) : off;
-    const threads = consumers ? partOf(threadsReason(consumers())) : off;
-    const offsets = consumers ? offsetsPart(consumers()) : off;
+    const states = consumers?.();
+    const postgres = partOf(await pingPostgres());
     const standbyPart = standby && partOf(standby());
-    const isAway = (part: PartState) => part.state === 'away';
-    // A standby that works still answers lookups, though not of the newest orders.
-    const needed = isWarm
-      ? standbyPart && !isAway(standbyPart)
-        ? []
-        : [postgres]
-      : [postgres, kafka, threads];
-    const parts = [postgres, standbyPart ?? off, redisPart, kafka, threads];
-    const isDegraded = [kafka, offsets].some(({ state }) => state === 'degraded') || parts.some(isAway);
-    const cannotStore = consumers?.().some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
-    const works = needed.some(isAway) || cannotStore ? 'unready' : isDegraded ? 'degraded' : 'ready';
-    const status = stopping?.aborted ? 'stopping' : works;
+    const parts = {
+      postgres,
+      ...(standbyPart && { standby: standbyPart }),
+      redis: redis ? partOf(redis()) : off,
+      kafka: states ? kafkaPart(states) : off,
+      consumers: states ? partOf(consumersReason(states)) : off,
+      offsets: states ? offsetsPart(states) : off,
+    };
+    const lookupsNeed = standbyPart && !isAway(standbyPart) ? [] : [postgres];
+    const needed = isWarm ? lookupsNeed : [postgres, parts.kafka, parts.consumers];
+    const isReadOnly = states?.some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
+    const isDegraded = Object.values(parts).some((part) => isAway(part) || part.state === 'degraded');
+    const status = needed.some(isAway) || isReadOnly ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;
-    const shown = { postgres, ...(standbyPart && { standby: standbyPart }) };
-    return { status, parts: { ...shown, redis: redisPart, kafka, consumers: threads, offsets, cache } };
+    return { status: stopping?.aborted ? 'stopping' : status, parts: { ...parts, cache } };
   };
 };
 
 const off: PartState = { state: 'off' };
 
+const isAway = ({ state }: PartState) => state === 'away';
+
 const partOf = (reason: string | undefined): PartState =>
   reason === undefined ? { state: 'works' } : { state: 'away', reason };
 
-/** As the first consumer sees it for which Kafka is away, or else does not work as it should. */
+const degradedPart = (reason: string | undefined): PartState =>
+  reason === undefined ? { state: 'works' } : { state: 'degraded', reason };
+
+/** Of the first consumer whose Kafka is away, or else degraded. */
 const kafkaPart = (consumers: readonly ConsumerState[]): PartState => {
   if (consumers.length === 0) return { state: 'away', reason: 'not reached yet' };
   const away = consumers.find(({ kafka }) => kafka !== undefined);
   if (away) return partOf(away.kafka);
-  const degraded = consumers.find(({ kafkaDegraded }) => kafkaDegraded !== undefined);
-  return degraded?.kafkaDegraded === undefined
-    ? { state: 'works' }
-    : { state: 'degraded', reason: degraded.kafkaDegraded };
+  return degradedPart(consumers.find(({ kafkaDegraded }) => kafkaDegraded !== undefined)?.kafkaDegraded);
 };
 
-/** Of the first consumer that has something to say of where it reads. */
-const offsetsPart = (consumers: readonly ConsumerState[]): PartState => {
-  const reason = consumers.find(({ offsets }) => offsets !== undefined)?.offsets;
-  return reason === undefined ? { state: 'works' } : { state: 'degraded', reason };
-};
+/** Of the first consumer whose offsets are degraded. */
+const offsetsPart = (consumers: readonly ConsumerState[]): PartState =>
+  degradedPart(consumers.find(({ offsets }) => offsets !== undefined)?.offsets);
 
-/** Of the first consumer that does not run, or cannot store. */
-const threadsReason = (consumers: readonly ConsumerState[]) => {
+/** Of the first consumer whose thread has ended, or that cannot store orders. */
+const consumersReason = (consumers: readonly ConsumerState[]) => {
   if (consumers.length === 0) return 'not started yet';
   for (const { name, thread, postgres } of consumers) {
     if (thread !== undefined) return `${name}: ${thread}`;
@@ -126,11 +112,16 @@ const threadsReason = (consumers: readonly ConsumerState[]) => {
   return undefined;
 };
 
-const reasonWithin = async (asking: Promise<string | undefined>): Promise<string | undefined> => {
-  let reason: string | undefined = `no answer within ${answerWithin} ms`;
-  const answer = asking.then((given) => {
-    reason = given;
-  });
-  await waitAtMost(answerWithin, answer);
-  return reason;
+/** Resolves with why PostgreSQL is down, or undefined. Concurrent calls share one ping, so that none queue up in a frozen PostgreSQL. */
+const createPing = (store: Pick<Store, 'ping'>) => {
+  let ping: Promise<string | undefined> | undefined;
+  return async (): Promise<string | undefined> => {
+    ping ??= store
+      .ping()
+      .then(() => undefined, reasonOf)
+      .finally(() => {
+        ping = undefined;
+      });
+    return withTimeout(pingTimeoutMs, ping).catch((error: Error) => error.message);
+  };
 };

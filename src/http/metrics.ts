@@ -13,7 +13,7 @@ import { addServiceMetrics } from './service-metrics.ts';
 
 type Sources = {
   sql: Sql;
-  /** Of the pool behind `sql`. */
+  /** Size of the pool behind `sql`. */
   connections: number;
   health: () => Promise<Health>;
   consumers: readonly ConsumerThread[];

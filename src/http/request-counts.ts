@@ -3,7 +3,7 @@ import { createDurations, toHistogram } from '../observability/metrics/durations
 
 type Route = { methods: Map<string, Map<number, number>>; durations: ReturnType<typeof createDurations> };
 
-/** Requests that were answered, by method, route and status, and how long that took. */
+/** Counts answered requests by method, route and status, and their durations by route. */
 export const createRequestCounts = () => {
   const routes = new Map<string, Route>();
 
@@ -14,7 +14,7 @@ export const createRequestCounts = () => {
   };
 
   return {
-    /** `seconds`: from the request to the answer's head. */
+    /** `seconds`: from the request to the head of the response. */
     count(method: string, name: string, status: number, seconds: number) {
       const route = routes.get(name) ?? open(name);
       route.durations.observe(seconds);

@@ -3,29 +3,32 @@ import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import type { AddressOf } from './client.ts';
 
 /**
- * A connection without an answer in progress is closed so long after the last one, in s; Bun closes one that has not sent
- * the whole head of its first request after 10 s. Longer than balancers keep theirs (60 s is usual), as one that sends a
- * request while we close its connection has lost it; and than the live list's heartbeat.
+ * An idle connection is closed after this; Bun closes one that has not sent the whole head of its first request after 10 s. Longer than
+ * balancers keep idle connections (60 s is usual), as a request that is sent while the connection is being closed is lost; and
+ * longer than the heartbeat of the live list.
  */
-const keptFor = 75;
-/** Nothing takes a body. In bytes. */
+const idleTimeoutSeconds = 75;
+/** In bytes. No route reads a body. */
 const maxRequestBodySize = 65_536;
 
-/** `variable`: the setting that names the port. `idleTimeout`: in s. */
+/** `variable`: the setting of the port. `idleTimeout`: in seconds. */
 type Address = { port: number; host: string; variable?: string; idleTimeout?: number };
 type Answer = (request: Request, addressOf: AddressOf) => Response | Promise<Response>;
 type Handler = { fetch: Answer };
 
-/** Listens. Throws an Error of one line when it cannot. */
-export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeout = keptFor }: Address) => {
+/** Listens. Throws an Error of one line when the port is taken. */
+export const listen = (
+  app: Handler,
+  { port, host, variable = 'PORT', idleTimeout = idleTimeoutSeconds }: Address,
+) => {
   const answer = inTurns(withHost(app.fetch));
   const server = serve(answer, { port, host, variable, idleTimeout });
-  // A browser does not go to 0.0.0.0.
+  // Browsers do not open 0.0.0.0.
   const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
   return {
     url: `http://${name.includes(':') ? `[${name}]` : name}:${server.port}`,
     port: server.port as number,
-    /** From now on an answer ends its connection, so that who keeps one comes to another process with the next request. */
+    /** From now on each response closes its connection, so that clients connect to another process. */
     drain() {
       server.reload({
         async fetch(request) {
@@ -35,7 +38,7 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
         },
       });
     },
-    /** Takes no more requests, and waits for those that are running, up to 3 s. */
+    /** Accepts no more requests, and waits for those in flight, up to `stopTimeoutsMs.requests`. */
     async stop() {
       await waitAtMost(stopTimeoutsMs.requests, server.stop());
       await server.stop(true);
@@ -43,14 +46,13 @@ export const listen = (app: Handler, { port, host, variable = 'PORT', idleTimeou
   };
 };
 
-/** One turn of the event loop answers requests for so long, in ms, but so many at least; the others have the next one. */
-const turnLasts = 5;
-const turnAnswers = 10;
+/** One turn of the event loop answers at least this many requests, and after this time no more. */
+const minTurnAnswers = 10;
+const maxTurnMs = 5;
 
 /**
- * Answers at once, or in a later turn of the event loop when this one has lasted long enough. Requests that a client sends one
- * behind another without waiting arrive in one turn, thousands of them; Bun ends the connection of a client that has more of
- * them waiting behind one that is not answered yet.
+ * Answers at once, or in a later turn of the event loop when this one has lasted long enough. Pipelined requests arrive thousands in one
+ * turn, and would block everything else. Bun closes a connection on which more of them queue behind an unanswered one.
  */
 const inTurns = (answer: Answer): Answer => {
   let begun = 0;
@@ -63,7 +65,7 @@ const inTurns = (answer: Answer): Answer => {
       begun = performance.now();
       setImmediate(endTurn);
     }
-    if (answered >= turnAnswers && performance.now() - begun > turnLasts) return later(request, addressOf);
+    if (answered >= minTurnAnswers && performance.now() - begun > maxTurnMs) return later(request, addressOf);
     answered++;
     return answer(request, addressOf);
   };
@@ -75,8 +77,8 @@ const inTurns = (answer: Answer): Answer => {
 };
 
 /**
- * The URL of a request that names no host, or one that is none, is for Bun its path alone. Apps get it whole, so that a route
- * is known by its path whatever the host.
+ * Bun's URL of a request without a valid host is the path alone. Apps get a whole URL, so that the route is that of the path, whatever
+ * the host.
  */
 const withHost =
   (answer: Answer): Answer =>
@@ -95,7 +97,7 @@ const serve = (answer: Answer, { port, host, variable, idleTimeout }: Required<A
       reusePort: false,
       idleTimeout,
       maxRequestBodySize,
-      // Bun's page about an error shows the source.
+      // Bun's error page shows source code.
       development: false,
       fetch: (request) => answer(request, addressOf),
     });

@@ -4,7 +4,7 @@ import type { Health } from './health.ts';
 
 type Sources = { health: () => Promise<Health>; consumers: readonly ConsumerThread[] };
 
-/** The same as `/readyz` tells, so that the two never disagree, and the consumers' threads. */
+/** The state of `/readyz`, so that the two never disagree, and of the consumer threads. */
 export const addServiceMetrics = ({ gauge, counter }: Readings, { health, consumers }: Sources) => {
   gauge({
     name: 'orders_ready',
