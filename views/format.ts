@@ -1,7 +1,7 @@
 import type { Language } from './language.ts';
 import type { Plural } from './text.ts';
 
-/** Numbers, money and times as a language writes them. */
+/** Formats numbers, money and times for a language. */
 export const createFormat = (language: Language) => {
   const rules = new Intl.PluralRules(language);
   const numbers = new Intl.NumberFormat(language);
@@ -30,12 +30,12 @@ export const createFormat = (language: Language) => {
     number: (value: number) => numbers.format(value),
     /** A share in percent, 30 → "−30 %". */
     discount: (value: number) => (value === 0 ? '' : `−${percent.format(value / 100)}`),
-    /** A duration in ms, to two digits; under a hundredth of one it only says so. */
+    /** A duration in ms, to two digits; below 0.01 ms only that. */
     duration(ms: number) {
       const unit = language === 'ru' ? 'мс' : 'ms';
       return ms < 0.01 ? `< ${numbers.format(0.01)} ${unit}` : `${precise.format(ms)} ${unit}`;
     },
-    /** In this zone; without one in UTC, which it then says. */
+    /** In this zone; without one in UTC, with the letters UTC. */
     time: (instant: Date, zone: string | undefined) =>
       zone ? timesIn(zone).format(instant) : `${timesIn('UTC').format(instant)} UTC`,
     /** How long before `now` it was, in the largest unit that fits. */
@@ -51,12 +51,12 @@ export const createFormat = (language: Language) => {
 
 export type Format = ReturnType<typeof createFormat>;
 
-/** English dates are written day first: the month's name keeps them from being misread either way. */
+/** English dates have the day first; the month is a name, so they cannot be misread. */
 export const datesIn = (language: Language) => (language === 'en' ? 'en-GB' : language);
 
 const shortTime = { dateStyle: 'medium', timeStyle: 'short' } as const;
 
-/** Whether it is a time zone's name: then there is a format for it. Of these there are some hundreds. */
+/** Whether this is the name of a time zone. There are some hundreds, so the formats that are kept are bounded. */
 export const isTimeZone = (name: string) => zoneNames.has(name);
 const zoneNames = new Set(Intl.supportedValuesOf('timeZone'));
 

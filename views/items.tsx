@@ -1,4 +1,4 @@
-// biome-ignore-all lint/a11y/noRedundantRoles: on a phone the table is laid out as cards, and would lose what it is
+// biome-ignore-all lint/a11y/noRedundantRoles: on a phone the table is laid out as cards, which removes its role
 import { Html } from '@elysiajs/html';
 import type { Order } from '../src/order/order.ts';
 import { fill } from './format.ts';
@@ -8,7 +8,7 @@ import type { View } from './view.ts';
 
 type ItemsProps = { view: View; order: Order; differences: Differences };
 
-/** The items: a table that becomes a list of cards where it does not fit. */
+/** The items: a table, or cards where it does not fit. */
 export const OrderItems = ({ view: { text, format }, order, differences }: ItemsProps) => {
   const money = (amount: number | bigint) => format.money(amount, order.payment.currency);
   return (

@@ -6,7 +6,7 @@ export type Language = keyof typeof texts;
 export const isLanguage = (value: unknown): value is Language =>
   typeof value === 'string' && Object.hasOwn(texts, value);
 
-/** The language that an `Accept-Language` header asks for first; Russian where it asks for neither. */
+/** The preferred language of an `Accept-Language` header; Russian when it has neither. */
 export const preferredLanguage = (header: string | null): Language => {
   const asked = weightedList(header).map(({ value, weight }) => ({ language: value.split('-')[0], weight }));
   const usable = asked.filter(({ language, weight }) => isLanguage(language) && weight > 0);

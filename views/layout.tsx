@@ -8,10 +8,10 @@ export type AssetPaths = { style: string; script: string; icon: string };
 
 type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; uid: string }>;
 
-/** What htmx may do: no styles of its own, no evaluation of text, no extension but the one for the live list. */
+/** No styles of htmx's own, and no extension but the one of the live list. */
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: 'sse', defaultTimeout: 15_000 });
 
-/** The strings that the page's script needs, so that it holds none. */
+/** The strings of the page's script, which has none itself. */
 const scriptWords = ({ text, language }: View) => ({
   dates: datesIn(language),
   looking: text.looking,
@@ -29,7 +29,7 @@ const scriptWords = ({ text, language }: View) => ({
   resume: text.resume,
 });
 
-/** The document around everything. */
+/** The document around the content. */
 export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
   const { text, language, theme } = view;
   return (
@@ -95,7 +95,7 @@ const Languages = ({ view, uid }: { view: View; uid: string }) => (
   </ul>
 );
 
-/** Both are there; the style sheet shows the one that would change something. */
+/** Both links; the style sheet shows the one that changes the theme. */
 const Themes = ({ view: { text }, uid }: { view: View; uid: string }) => (
   <>
     <a class="icon to-dark" href={setting('theme', 'dark', uid)} data-setting="theme" data-to="dark">

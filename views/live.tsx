@@ -4,8 +4,7 @@ import type { View } from './view.ts';
 const rows = 8;
 
 /**
- * The newest orders as they are stored. The rows are there from the start and only their text changes, so nothing on
- * the page moves, however many orders arrive.
+ * The newest orders as they are stored. All rows exist from the start and only their text changes, so the layout does not shift.
  */
 export const Live = ({ view: { text } }: { view: View }) => (
   <section

@@ -6,7 +6,7 @@ import { OrderSource } from './source.tsx';
 import { findDifferences } from './sums.ts';
 import { literal, type Source, type View } from './view.ts';
 
-/** An order, whole: status and totals, delivery, payment, items, and the technical fields folded away. */
+/** A whole order: status and totals, delivery, payment, items, and the technical fields folded. */
 export const OrderCard = ({ view, order, source }: { view: View; order: Order; source: Source }) => {
   const { text, format } = view;
   const { payment } = order;

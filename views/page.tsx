@@ -6,10 +6,10 @@ import { type Finding, literal, type View } from './view.ts';
 
 type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveFeed: boolean };
 
-/** The whole page: the field, what came of the lookup, and the live list. */
+/** The whole page: the field, the result of the lookup, and the live list. */
 export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
   const { text } = view;
-  const wrong = finding.state !== 'empty' && finding.state !== 'found';
+  const hasMessage = finding.state !== 'empty' && finding.state !== 'found';
   return (
     <Layout view={view} assets={assets} title={titleOf(view, finding)} uid={finding.given}>
       <search>
@@ -33,8 +33,8 @@ export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
               value={literal(finding.given)}
               placeholder={text.number}
               autofocus={finding.state !== 'found'}
-              aria-invalid={wrong && finding.state !== 'unavailable' ? 'true' : undefined}
-              aria-describedby={wrong ? 'message' : undefined}
+              aria-invalid={hasMessage && finding.state !== 'unavailable' ? 'true' : undefined}
+              aria-describedby={hasMessage ? 'message' : undefined}
               autocapitalize="off"
               autocorrect="off"
               spellcheck="false"
@@ -70,7 +70,7 @@ export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
   );
 };
 
-/** What changes on the page when an order is looked up; htmx takes the title from it too. */
+/** The part of the page that a lookup changes; htmx also reads the title from it. */
 export const Fragment = ({ view, finding }: { view: View; finding: Finding }) => (
   <>
     <title safe>{titleOf(view, finding)}</title>

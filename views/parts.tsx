@@ -6,8 +6,8 @@ import type { View } from './view.ts';
 type ExactProps = { view: View; instant: string; written: string; relative?: boolean };
 
 /**
- * A point in time, as short as it can be read; the exact one, as the order has it, shows on hover and focus. In
- * the reader's own zone, where the page's script has told it to us, and in UTC otherwise.
+ * A point in time in a short form, in the visitor's time zone when the page's script has set its cookie, otherwise in UTC. The order's
+ * own text shows on hover and focus.
  */
 export const Exact = ({ view: { format, now, zone }, instant, written, relative = false }: ExactProps) => {
   const moment = new Date(instant);
@@ -31,14 +31,14 @@ export const Exact = ({ view: { format, now, zone }, instant, written, relative 
   );
 };
 
-/** Marks a sum that does not add up, and says what it should be. */
+/** Marks a sum that does not add up, with what it should be. */
 export const Difference = ({ text, sum = '' }: { text: string; sum?: string }) => (
   <span class="differs">
     <span aria-hidden="true">≠</span> <span safe>{fill(text, { sum })}</span>
   </span>
 );
 
-/** The fields that only matter when something is wrong. */
+/** The fields for support and debugging. */
 export const Technical = ({ view: { text }, order }: { view: View; order: Order }) => {
   const { payment } = order;
   const fields = {

@@ -3,7 +3,7 @@ import { fill } from './format.ts';
 import { OrderCard } from './order.tsx';
 import { type Finding, linkTo, literal, type View } from './view.ts';
 
-/** What stands under the field: the order, a message, or the sentence that a first visit begins with. */
+/** What is below the field: the order, a message, or the hint of a first visit. */
 export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
   const { text } = view;
   if (finding.state === 'empty') {
@@ -40,7 +40,7 @@ const advice = {
 
 type MessageProps = { view: View; state: keyof typeof advice; given?: string };
 
-/** A sentence on what is the case, one on what to do, and a way to try again where that can help. */
+/** What happened, what to do, and a button to try again where that may help. */
 export const Message = ({ view: { text }, state, given = '' }: MessageProps) => (
   <div data-state={state} data-say={`${text[state]} ${text[advice[state]]}`} class="message">
     <h2 safe>{text[state]}</h2>
@@ -55,7 +55,7 @@ export const Message = ({ view: { text }, state, given = '' }: MessageProps) => 
   </div>
 );
 
-/** The document's title while this is on the page. */
+/** The document's title. */
 export const titleOf = ({ text }: View, finding: Finding) => {
   if (finding.state === 'empty') return text.title;
   const about = finding.state === 'found' ? finding.order.order_uid : text[finding.state].replace(/\.$/, '');

@@ -2,11 +2,11 @@ import { Html } from '@elysiajs/html';
 import { fill } from './format.ts';
 import type { Source, View } from './view.ts';
 
-/** Where the order came from and how long it took, next to what the other way took the last time. */
+/** The tier that the order came from and how long the lookup took, compared with the last hit in another tier. */
 export const OrderSource = ({ view, source }: { view: View; source: Source }) => {
   const { text, format } = view;
-  const { tier, took } = source;
-  const time = format.duration(took);
+  const { tier, tookMs } = source;
+  const time = format.duration(tookMs);
   return (
     <p class="source">
       <span class={`badge ${tier}`}>
@@ -19,7 +19,7 @@ export const OrderSource = ({ view, source }: { view: View; source: Source }) =>
   );
 };
 
-const comparison = ({ text, format }: View, { tier, took, others }: Source) => {
+const comparison = ({ text, format }: View, { tier, tookMs, others }: Source) => {
   if (tier === 'postgres') {
     const fast = others.memory ?? others.redis;
     return fast === undefined ? text.cachedNow : fill(text.cachedNowLast, { time: format.duration(fast) });
@@ -27,7 +27,7 @@ const comparison = ({ text, format }: View, { tier, took, others }: Source) => {
   const { postgres } = others;
   if (postgres === undefined) return '';
   const slower = fill(text.slower, { time: format.duration(postgres) });
-  const ratio = postgres / took;
+  const ratio = postgres / tookMs;
   if (!Number.isFinite(ratio) || ratio < 2) return slower;
   return `${slower}, ${format.count(text.ratio, Math.round(ratio))}`;
 };

@@ -1,10 +1,10 @@
 import type { Order } from '../src/order/order.ts';
 
-/** What the parts of an order add up to, where that is not what the order says. In whole units of its currency. */
+/** The sums that differ from the order's own, in whole units of its currency; undefined where they agree. */
 export type Differences = {
   goods: bigint | undefined;
   amount: bigint | undefined;
-  /** One for each item. */
+  /** By item. */
   items: (bigint | undefined)[];
 };
 
@@ -18,7 +18,7 @@ export const findDifferences = ({ payment, items }: Order): Differences => {
     items: items.map((item) => {
       const hundredfold = BigInt(item.price) * BigInt(100 - item.sale);
       const off = BigInt(item.total_price) * 100n - hundredfold;
-      // Rounded up or down, either is right.
+      // Rounding up and rounding down are both right.
       return off > -100n && off < 100n ? undefined : hundredfold / 100n;
     }),
   };

@@ -1,4 +1,4 @@
-/** Every string of the page. `{name}` is filled in by `fill`; a plural has a form for each of its language's categories. */
+/** All strings of the page. `fill` replaces `{name}`; a plural has a form for each category of its language. */
 
 export type Plural = { other: string } & Partial<Record<Intl.LDMLPluralRule, string>>;
 
@@ -16,9 +16,9 @@ const en = {
   find: 'Find',
   hint: 'Paste an order number and press Enter. It has 10 to 50 characters.',
   recent: 'Recent',
-  forget: 'Forget',
-  forgetRecent: 'Forget the recent orders',
-  looking: 'Looking…',
+  forget: 'Clear',
+  forgetRecent: 'Clear recent orders',
+  looking: 'Searching…',
 
   found: 'Order {uid} found.',
   placed: 'placed',
@@ -46,7 +46,7 @@ const en = {
   total: 'total',
   goodsDiffer: 'the items add up to {sum}',
   amountDiffers: 'this adds up to {sum}',
-  itemDiffers: 'works out at {sum}',
+  itemDiffers: 'should be {sum}',
   doesNotAddUp: 'does not add up',
   items: 'Items',
   item: 'Item',
@@ -60,15 +60,15 @@ const en = {
   itemFields: 'Fields of the items',
 
   notFound: 'No order has this number.',
-  notFoundAdvice: 'Check that all of it was copied. An order placed just now appears here within seconds.',
+  notFoundAdvice: 'Check that you copied all of it. A new order can be found within seconds.',
   malformed: 'This is not an order number.',
-  malformedAdvice: 'Check that all of it was copied, and nothing else: it has 10 to 50 characters.',
-  unavailable: 'The order cannot be looked up right now.',
-  unavailableAdvice: 'The store does not answer. It may be there, so try again in a few seconds.',
-  failed: 'The lookup did not go through.',
-  failedAdvice: 'The server did not answer as it should. Try again in a few seconds.',
+  malformedAdvice: 'Check that you copied all of it and nothing else: it has 10 to 50 characters.',
+  unavailable: 'Orders are temporarily unavailable.',
+  unavailableAdvice: 'The database does not answer, so this order may exist. Try again in a few seconds.',
+  failed: 'The lookup failed.',
+  failedAdvice: 'The server did not answer, or answered with an error. Try again in a few seconds.',
   offline: 'You are offline.',
-  offlineAdvice: 'Check the network. The lookup is tried again by itself when you are back.',
+  offlineAdvice: 'Check your connection. The lookup is repeated as soon as you are back online.',
   retry: 'Try again',
 
   live: 'Live',
@@ -97,8 +97,8 @@ const ru: Text = {
   find: 'Найти',
   hint: 'Вставьте номер заказа и нажмите Enter. В нём от 10 до 50 символов.',
   recent: 'Недавние',
-  forget: 'Забыть',
-  forgetRecent: 'Забыть недавние заказы',
+  forget: 'Очистить',
+  forgetRecent: 'Очистить недавние заказы',
   looking: 'Ищем…',
 
   found: 'Заказ {uid} найден.',
@@ -137,7 +137,7 @@ const ru: Text = {
   total: 'итого',
   goodsDiffer: 'по товарам выходит {sum}',
   amountDiffers: 'вместе выходит {sum}',
-  itemDiffers: 'по расчёту {sum}',
+  itemDiffers: 'должно быть {sum}',
   doesNotAddUp: 'не сходится',
   items: 'Товары',
   item: 'Товар',
@@ -152,16 +152,16 @@ const ru: Text = {
 
   notFound: 'Заказа с таким номером нет.',
   notFoundAdvice:
-    'Проверьте, что номер скопирован целиком. Только что оформленный заказ появится здесь через несколько секунд.',
+    'Проверьте, что номер скопирован целиком. Новый заказ можно найти через несколько секунд после оформления.',
   malformed: 'Это не номер заказа.',
   malformedAdvice: 'Проверьте, что скопирован весь номер и ничего кроме него: в нём от 10 до 50 символов.',
-  unavailable: 'Сейчас найти заказ не получается.',
+  unavailable: 'Заказы временно недоступны.',
   unavailableAdvice:
-    'Хранилище не отвечает. Заказ, возможно, есть: попробуйте ещё раз через несколько секунд.',
+    'База данных не отвечает, поэтому заказ может существовать. Попробуйте ещё раз через несколько секунд.',
   failed: 'Поиск не удался.',
-  failedAdvice: 'Сервер ответил не так, как должен. Попробуйте ещё раз через несколько секунд.',
+  failedAdvice: 'Сервер не ответил или ответил ошибкой. Попробуйте ещё раз через несколько секунд.',
   offline: 'Нет связи с сетью.',
-  offlineAdvice: 'Проверьте подключение. Когда связь вернётся, поиск повторится сам.',
+  offlineAdvice: 'Проверьте подключение. Когда связь восстановится, поиск повторится автоматически.',
   retry: 'Попробовать ещё раз',
 
   live: 'Лента',

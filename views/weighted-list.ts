@@ -1,13 +1,13 @@
-/** Browsers send 100 characters at most. What is longer is cut: it is read for each answer. */
-const longest = 500;
+/** Longer headers are cut, as they are parsed for each response; browsers send at most 100 characters. */
+const maxLength = 500;
 
 /**
- * A header such as `Accept-Language: de, en;q=0.5` as its values, in lower case and in their order, each with its weight from 0
- * to 1, or NaN where that is none (RFC 9110, 12.4.2).
+ * The values of a header such as `Accept-Language: de, en;q=0.5`, in lower case and in order, each with its weight from 0 to 1; NaN for
+ * an invalid weight (RFC 9110, 12.4.2).
  */
 export const weightedList = (header: string | null) =>
   (header ?? '')
-    .slice(0, longest)
+    .slice(0, maxLength)
     .toLowerCase()
     .split(',')
     .map((part) => {

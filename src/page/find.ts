@@ -6,20 +6,20 @@ import { isOrderUid, type Order } from '../order/order.ts';
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 
 /**
- * Looks up what a person typed or pasted: as it stands, and without the spaces and quotes around it. In this order,
- * as an order's uid may well begin with a quote.
+ * Looks up what a person typed or pasted: first unchanged, as an order's uid may begin with a quote, then without the spaces and
+ * quotes around it.
  */
 export const createFind = (lookup: Lookup) => {
   const sourceOf = ({ steps }: Answer, tier: Tier): Source => ({
     tier,
-    took: steps.reduce((sum, step) => sum + step.durationMs, 0),
+    tookMs: steps.reduce((sum, step) => sum + step.durationMs, 0),
     others: Object.fromEntries(
       tiers.filter((other) => other !== tier).map((other) => [other, lookup.lastHitMs(other)]),
     ),
   });
 
   return async (given: string): Promise<Finding> => {
-    if (given.length > longest) return { state: 'malformed', given };
+    if (given.length > maxLength) return { state: 'malformed', given };
     const trimmed = trimUid(given);
     if (trimmed === '') return { state: 'empty', given: '' };
     const candidates = new Set([given, trimmed].filter(isOrderUid));
@@ -42,16 +42,16 @@ export const createFind = (lookup: Lookup) => {
   };
 };
 
-/** In UTF-16 units. No order number is longer, with all that may come along. */
-const longest = 500;
+/** In UTF-16 units. No order number is longer, with any spaces and quotes around it. */
+const maxLength = 500;
 
-/** As much of a text as tells that it is too long: a page of all of it would take 12 ms. */
-export const cutUid = (text: string) => text.slice(0, longest + 1).toWellFormed();
+/** The text, or just enough of it to be too long: to render all of a long one would take 12 ms. */
+export const cutUid = (text: string) => text.slice(0, maxLength + 1).toWellFormed();
 
-/** One character that comes along when a number is copied: a space, a quote, an invisible one. */
+/** A character that is often copied with a number: a space, a quote, an invisible one. */
 const around = /^[\s\p{Cf}"'`«»“”„‘’‚‹›]$/u;
 
-/** Without those characters at both ends. */
+/** The text without such characters at both ends. */
 export const trimUid = (text: string) => {
   const characters = [...text];
   const isInside = (character: string) => !around.test(character);

@@ -21,76 +21,89 @@ import { queryOf } from '../http/request-url.ts';
 import { securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
 import { createFind, cutUid } from './find.ts';
-import { changeSettings, moveTo, readSettings } from './preferences.ts';
+import { readPreferences, redirectTo, savePreferences } from './preferences.ts';
 
 const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
 
 type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number };
 
 /**
- * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. Whatever
- * `lookup` throws that is not `Unavailable` is left to the app's own error handling.
+ * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. The app handles what
+ * `lookup` throws, except `Unavailable`.
  */
 export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) => {
-  const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
-  // One module: a request less each, and nothing global.
-  const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
-  const assets = {
-    style: createAsset('page.css', 'text/css', styles.join('\n')),
-    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
-    icon: createAsset('icon.svg', 'image/svg+xml', icon),
-  };
+  const assets = createAssets(liveFeed);
   const paths = { style: assets.style.link, script: assets.script.link, icon: assets.icon.link };
   const formats = { ru: createFormat('ru'), en: createFormat('en') };
-
   const find = createFind(lookup);
 
-  const answer = async (request: Request) => {
+  const viewFor = (request: Request): View => {
+    const preferences = readPreferences(request);
+    const { language } = preferences;
+    return { ...preferences, text: texts[language], format: formats[language], now: new Date() };
+  };
+
+  const answer = async ({ request }: { request: Request }) => {
+    // Only the query is parsed: the host may be invalid.
     const url = new URL(queryOf(request.url), 'http://localhost/');
-    const changed = changeSettings(url, isSecure(request, trustedProxies));
-    if (changed) return changed;
+    const redirect = savePreferences(url, isSecure(request, trustedProxies));
+    if (redirect) return redirect;
 
     const asked = url.searchParams.get('uid');
     const given = cutUid(asked ?? '');
     const finding = await find(given);
     const isPart = request.headers.get('hx-request-type') === 'partial';
-    if (!isPart && asked !== null && given !== finding.given) return moveTo(linkTo(finding.given));
+    if (!isPart && asked !== null && given !== finding.given) return redirectTo(linkTo(finding.given));
 
-    const settings = readSettings(request);
-    const { language } = settings;
-    const view: View = { ...settings, text: texts[language], format: formats[language], now: new Date() };
+    const view = viewFor(request);
     const headers: Record<string, string> = {
-      ...securityHeaders(),
-      'content-type': 'text/html; charset=utf-8',
-      'content-language': language,
-      // An order is personal, and Back must not show a part as if it were the page.
-      'cache-control': 'private, no-store',
-      vary: 'accept-encoding, accept-language, cookie, hx-request-type',
+      ...pageHeaders,
+      'content-language': view.language,
+      ...(finding.state === 'unavailable' && { 'retry-after': `${finding.retryAfterSeconds}` }),
     };
-    const respond = (html: JSX.Element) => {
-      const status = statuses[finding.state];
-      if (!acceptsGzip(request)) return new Response(html as string, { status, headers });
-      const gzipped = Bun.gzipSync(html as string);
-      return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
-    };
-    if (finding.state === 'unavailable') headers['retry-after'] = `${finding.retryAfterSeconds}`;
-    if (isPart) {
-      headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
-      return respond(<Fragment view={view} finding={finding} />);
-    }
-    return respond(<Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />);
+    const status = statuses[finding.state];
+    if (!isPart)
+      return respond(
+        request,
+        <Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />,
+        status,
+        headers,
+      );
+    headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
+    return respond(request, <Fragment view={view} finding={finding} />, status, headers);
   };
 
-  const app = new Elysia({ name: 'page' })
-    .get('/', ({ request }) => answer(request))
-    .head('/', ({ request }) => answer(request));
-  for (const { path, respond } of Object.values(assets)) {
-    app.get(path, ({ request }) => respond(request));
-  }
+  const app = new Elysia({ name: 'page' }).get('/', answer).head('/', answer);
+  for (const { path, respond } of Object.values(assets)) app.get(path, ({ request }) => respond(request));
   return app;
 };
 
-/** Whether the browser is at this order's address already: looking it up again adds nothing to its history. */
+const createAssets = (liveFeed: boolean) => {
+  const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
+  // One module: fewer requests, and nothing global.
+  const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
+  return {
+    style: createAsset('page.css', 'text/css', styles.join('\n')),
+    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
+    icon: createAsset('icon.svg', 'image/svg+xml', icon),
+  };
+};
+
+const pageHeaders = {
+  ...securityHeaders(),
+  'content-type': 'text/html; charset=utf-8',
+  // An order is personal data; and Back must not show a part as if it were the page.
+  'cache-control': 'private, no-store',
+  vary: 'accept-encoding, accept-language, cookie, hx-request-type',
+};
+
+const respond = (request: Request, html: JSX.Element, status: number, headers: Record<string, string>) => {
+  if (!acceptsGzip(request)) return new Response(html as string, { status, headers });
+  const gzipped = Bun.gzipSync(html as string);
+  return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
+};
+
+/** Whether the browser is at this order's address already: a repeated lookup adds nothing to its history. */
 const isAt = (request: Request, uid: string) => {
   const address = URL.parse(request.headers.get('hx-current-url') ?? '');
   return address !== null && (address.searchParams.get('uid') ?? '') === uid;

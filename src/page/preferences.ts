@@ -3,12 +3,12 @@ import { isLanguage, type Language, preferredLanguage } from '../../views/langua
 import type { Theme } from '../../views/view.ts';
 import { securityHeaders } from '../http/security-headers.ts';
 
-export type Settings = { language: Language; theme: Theme | undefined; zone: string | undefined };
+export type Preferences = { language: Language; theme: Theme | undefined; zone: string | undefined };
 
 const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
 
-/** What a reader chose before, or else what the browser asks for. */
-export const readSettings = (request: Request): Settings => {
+/** The visitor's, from cookies; the language otherwise from the browser. */
+export const readPreferences = (request: Request): Preferences => {
   const cookies = new Bun.CookieMap(request.headers.get('cookie') ?? '');
   const language = cookies.get('lang');
   const theme = cookies.get('theme');
@@ -21,27 +21,26 @@ export const readSettings = (request: Request): Settings => {
 };
 
 /**
- * The answer to a link that changes a setting: it is remembered, and the link that can be shared is without it. What came over
- * TLS (`isSecure`) is sent over TLS alone.
+ * Answers a link that changes a preference: sets its cookie and redirects to the address without it, which can be shared; undefined
+ * when the URL changes none. `isSecure`: the client uses TLS, and the cookie is for TLS only.
  */
-export const changeSettings = (url: URL, isSecure: boolean): Response | undefined => {
+export const savePreferences = (url: URL, isSecure: boolean): Response | undefined => {
   const language = url.searchParams.get('lang');
   const theme = url.searchParams.get('theme');
   if (language === null && theme === null) return undefined;
   url.searchParams.delete('lang');
   url.searchParams.delete('theme');
-  const answer = moveTo(`./${url.search}`);
-  const attributes = isSecure ? `${lasting}; Secure` : lasting;
-  if (isLanguage(language)) answer.headers.append('set-cookie', `lang=${language}; ${attributes}`);
-  if (isTheme(theme)) answer.headers.append('set-cookie', `theme=${theme}; ${attributes}`);
-  return answer;
+  const response = redirectTo(`./${url.search}`);
+  const attributes = isSecure ? `${cookieAttributes}; Secure` : cookieAttributes;
+  if (isLanguage(language)) response.headers.append('set-cookie', `lang=${language}; ${attributes}`);
+  if (isTheme(theme)) response.headers.append('set-cookie', `theme=${theme}; ${attributes}`);
+  return response;
 };
 
-/** For a year, and for the page's own path, as without one in the cookie. */
-const lasting = 'Max-Age=31536000; SameSite=Lax';
+/** For a year. Without `Path`, a cookie is for the path of the page. */
+const cookieAttributes = 'Max-Age=31536000; SameSite=Lax';
 
-/** To the address that this page is known by. */
-export const moveTo = (location: string) =>
+export const redirectTo = (location: string) =>
   new Response(null, {
     status: 303,
     headers: { ...securityHeaders(), location, 'cache-control': 'no-store' },

@@ -72,7 +72,7 @@ export const budgetTests = (visit: OpenVisit) => {
       }));
   }
 
-  test('a second visit asks for the page alone', () =>
+  test('a second visit requests only the page', () =>
     visit({ orders, liveFeed: false }, async ({ page, requests }) => {
       await page.goto('/');
       await page.waitForLoadState('load');

@@ -61,7 +61,7 @@ export const liveTests = (visit: OpenVisit) => {
       }));
   }
 
-  test('the list holds still under the pointer, and under the focus, and goes on afterwards', () =>
+  test('the list pauses under the pointer and under the focus, and resumes afterwards', () =>
     visit({ orders }, async ({ page, site }) => {
       await page.goto('/');
       await connected(page);
@@ -95,7 +95,7 @@ export const liveTests = (visit: OpenVisit) => {
       expect(await state(page)).toBe('paused');
     }));
 
-  test('the list can be paused for good by a button', () =>
+  test('the list can be paused by a button', () =>
     visit({ orders }, async ({ page, site }) => {
       await page.goto('/');
       await connected(page);
@@ -109,7 +109,7 @@ export const liveTests = (visit: OpenVisit) => {
       expect(await state(page)).toBe('on');
     }));
 
-  test('a lost connection shows, and comes back by itself', () =>
+  test('a lost connection is shown, and restored by itself', () =>
     visit({ orders, expected: /ERR_|htmx:/ }, async ({ page, site }) => {
       await page.goto('/');
       await connected(page);
@@ -122,7 +122,7 @@ export const liveTests = (visit: OpenVisit) => {
       await eventually(() => listed(page), [first.order_uid]);
     }));
 
-  test('a connection that fails from the start is tried again', () =>
+  test('a connection that fails at the start is retried', () =>
     visit({ orders, expected: /status of 503|htmx:/ }, async ({ page, site }) => {
       await page.route('**/events', (route) => route.fulfill({ status: 503, body: '{}' }), { times: 1 });
       await page.goto('/');
@@ -158,7 +158,7 @@ export const liveTests = (visit: OpenVisit) => {
       await page.locator('#order').waitFor();
     }));
 
-  test('there is no live list unless it is on, nor without JavaScript', async () => {
+  test('there is no live list when it is off, or without JavaScript', async () => {
     await visit({ orders, liveFeed: false }, async ({ page, requests }) => {
       await page.goto('/');
       expect(await page.locator('#live').count()).toBe(0);

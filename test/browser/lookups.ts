@@ -66,7 +66,7 @@ export const lookupTests = (visit: OpenVisit) => {
       }));
   }
 
-  test('spaces and quotes are gone once a number is pasted', () =>
+  test('spaces and quotes around a pasted number are removed', () =>
     visit({ orders }, async ({ page }) => {
       await page.goto('/');
       await page.evaluate((text) => navigator.clipboard.writeText(text), ` "${first.order_uid}" `);
@@ -94,7 +94,7 @@ export const lookupTests = (visit: OpenVisit) => {
       expect(await focused()).toBe('uid');
     }));
 
-  test('looking the same order up again adds nothing to the history', () =>
+  test('a repeated lookup of the same order adds nothing to the history', () =>
     visit({ orders }, async ({ page, site }) => {
       await page.goto(linkTo(first.order_uid));
       const length = await page.evaluate(() => history.length);
@@ -104,7 +104,7 @@ export const lookupTests = (visit: OpenVisit) => {
       expect(await page.evaluate(() => history.length)).toBe(length);
     }));
 
-  test('recent orders are one click away, the newest first, each once, until they are forgotten', () =>
+  test('recent orders are one click away, the newest first, each once, until they are cleared', () =>
     visit({ orders }, async ({ page }) => {
       for (const { order_uid } of [first, second, first]) await page.goto(linkTo(order_uid));
       await page.goto('/');

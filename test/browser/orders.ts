@@ -35,7 +35,7 @@ export const orderTests = (visit: OpenVisit) => {
   for (const view of everywhere) {
     const where = `at ${view.width} px ${view.javaScriptEnabled ? 'with' : 'without'} JavaScript`;
 
-    test(`every field is there, status and totals first, the technical ones folded away, ${where}`, () =>
+    test(`every field is shown, status and totals first, the technical ones folded, ${where}`, () =>
       visit({ ...view, orders }, async ({ page }) => {
         await page.goto(linkTo(plain.order_uid));
         const head = await text(page, '.order-head');
@@ -88,7 +88,7 @@ export const orderTests = (visit: OpenVisit) => {
       }));
   }
 
-  test('the badge says where the order came from, and what the other way took', () =>
+  test('the badge shows the tier that the order came from, and how long the other tier took', () =>
     visit({ orders }, async ({ page }) => {
       await page.goto(linkTo(plain.order_uid));
       expect(await text(page, '.source')).toContain('PostgreSQL 3.9 ms');
@@ -117,7 +117,7 @@ export const orderTests = (visit: OpenVisit) => {
       expect(await clip()).toBe('none');
     }));
 
-  test('without JavaScript times are in UTC, and say so', () =>
+  test('without JavaScript times are in UTC, with the letters UTC', () =>
     visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
       await page.goto(linkTo(plain.order_uid));
       expect(await text(page, '.placed [data-local]')).toBe('26 Nov 2021, 06:22 UTC');
@@ -138,7 +138,7 @@ export const orderTests = (visit: OpenVisit) => {
       expect(JSON.parse((await page.locator('pre').textContent()) ?? '')).toEqual(plain);
     }));
 
-  test('what copying needs is not offered without JavaScript', () =>
+  test('copy buttons are not shown without JavaScript', () =>
     visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
       await page.goto(linkTo(plain.order_uid));
       expect(await page.locator('.needs-script:visible').count()).toBe(0);

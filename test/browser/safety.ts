@@ -160,7 +160,7 @@ export const safetyTests = (visit: OpenVisit) => {
         expect(reached.some((html) => html.includes(part))).toBe(true);
     }));
 
-  test('Swagger UI works under the same strict policy, with nothing from elsewhere', () =>
+  test('Swagger UI works under the same strict policy, and loads nothing from other hosts', () =>
     visit({ orders, docs: true }, async ({ page }) => {
       const answer = await page.goto('/swagger');
       expect(answer?.headers()['content-security-policy']).toContain("default-src 'none'");

@@ -12,7 +12,7 @@ const scheme = (page: Page) =>
 const isDark = async (page: Page) => Number(await scheme(page)) < 128;
 
 export const settingsTests = (visit: OpenVisit) => {
-  test('the language is the one that the browser asks for, and Russian where it asks for neither', async () => {
+  test('the language is the one that the browser prefers, or Russian', async () => {
     for (const [locale, expected] of [
       ['en-US', 'en'],
       ['ru-RU', 'ru'],
@@ -28,7 +28,7 @@ export const settingsTests = (visit: OpenVisit) => {
   for (const javaScriptEnabled of [true, false]) {
     const how = javaScriptEnabled ? 'with' : 'without';
 
-    test(`the language is switched with the order kept, and remembered, ${how} JavaScript`, () =>
+    test(`the language can be switched without losing the order, and is remembered, ${how} JavaScript`, () =>
       visit({ orders, javaScriptEnabled }, async ({ page }) => {
         await page.goto('/');
         await page.fill('#uid', order.order_uid);
@@ -42,7 +42,7 @@ export const settingsTests = (visit: OpenVisit) => {
         expect(await language(page)).toBe('ru');
       }));
 
-    test(`the theme follows the system, is switched and remembered, ${how} JavaScript`, () =>
+    test(`the theme follows the system, can be switched and is remembered, ${how} JavaScript`, () =>
       visit({ orders, javaScriptEnabled, colorScheme: 'dark' }, async ({ page }) => {
         await page.goto(linkTo(order.order_uid));
         expect(await isDark(page)).toBe(true);
@@ -58,7 +58,7 @@ export const settingsTests = (visit: OpenVisit) => {
       }));
   }
 
-  test('nothing is animated where reduced motion is asked for', () =>
+  test('nothing is animated when the visitor prefers reduced motion', () =>
     visit({ orders, reducedMotion: 'reduce' }, async ({ page, site }) => {
       await page.goto('/');
       const slow = Promise.withResolvers<void>();

@@ -17,7 +17,7 @@ export const stateTests = (visit: OpenVisit) => {
   for (const view of everywhere) {
     const where = `at ${view.width} px ${view.javaScriptEnabled ? 'with' : 'without'} JavaScript`;
 
-    test(`a full sentence says what is the case and what to do, ${where}`, () =>
+    test(`a message says what happened and what to do, ${where}`, () =>
       visit({ ...view, orders }, async ({ page, site }) => {
         await page.goto('/');
         expect(await page.locator('.hint').first().textContent()).toContain(
@@ -27,7 +27,7 @@ export const stateTests = (visit: OpenVisit) => {
           { uid: 'no-such-order', heading: 'No order has this number.', focus: 'uid' },
           { uid: 'short', heading: 'This is not an order number.', focus: 'uid' },
           { uid: `${'x'.repeat(51)}`, heading: 'This is not an order number.', focus: 'uid' },
-          { uid: 'down-order-1', heading: 'The order cannot be looked up right now.', focus: 'uid' },
+          { uid: 'down-order-1', heading: 'Orders are temporarily unavailable.', focus: 'uid' },
         ];
         for (const { uid, heading, focus } of cases) {
           site.down = uid.startsWith('down');
@@ -49,7 +49,7 @@ export const stateTests = (visit: OpenVisit) => {
         expect(await page.getAttribute('#uid', 'aria-invalid')).toBe(null);
       }));
 
-    test(`an order that could not be looked up can be tried again, ${where}`, () =>
+    test(`a lookup that was unavailable can be repeated, ${where}`, () =>
       visit({ ...view, orders }, async ({ page, site }) => {
         site.down = true;
         const answer = await page.goto(linkTo(order.order_uid));
@@ -70,7 +70,7 @@ export const stateTests = (visit: OpenVisit) => {
       expect(await announced(page)).toBe(`Order ${order.order_uid} found.`);
     }));
 
-  test('after 150 ms, and not before, the page says that it is looking', () =>
+  test('after 150 ms, and not before, the page says that it is searching', () =>
     visit({ orders, liveFeed: false }, async ({ page, site }) => {
       await page.clock.install();
       await page.goto('/');
@@ -84,13 +84,13 @@ export const stateTests = (visit: OpenVisit) => {
       await page.clock.runFor(149);
       expect(await busy()).toEqual(['', null]);
       await page.clock.runFor(1);
-      expect(await busy()).toEqual(['Looking…', 'true']);
+      expect(await busy()).toEqual(['Searching…', 'true']);
       slow.resolve();
       await page.locator('#order').waitFor();
       await eventually(busy, [`Order ${order.order_uid} found.`, null]);
     }));
 
-  test('offline is told apart, and the lookup is made by itself when the network is back', () =>
+  test('offline has its own message, and the lookup is repeated when the network is back', () =>
     visit({ orders, expected: /ERR_INTERNET_DISCONNECTED|htmx:/ }, async ({ page }) => {
       await page.goto('/');
       await page.context().setOffline(true);
@@ -102,7 +102,7 @@ export const stateTests = (visit: OpenVisit) => {
       expect(new URL(page.url()).searchParams.get('uid')).toBe(order.order_uid);
     }));
 
-  test('an answer that is not the page’s own is never shown; it can be tried again', () =>
+  test('a response that is not the page’s own is never shown; the lookup can be repeated', () =>
     visit({ orders, expected: /status of (429|502)|htmx:/ }, async ({ page }) => {
       await page.goto('/');
       const refusals = [

@@ -25,7 +25,7 @@ const expectProblem = async (response: Response, status: number) => {
 };
 
 describe('GET /order/:uid', () => {
-  test('gives exactly the order, and says where it was found', async () => {
+  test('returns exactly the order, and the tier that it was found in', async () => {
     const { get } = openApp();
     const first = await get(path);
     expect(first.status).toBe(200);
@@ -44,7 +44,7 @@ describe('GET /order/:uid', () => {
     [[], 'memory; fwd=miss, redis; hit', 'redis'],
     [[{ bypassed: true }], 'memory; fwd=miss, redis; fwd=bypass', 'postgres'],
     [[{}], 'memory; fwd=miss, redis; fwd=miss', 'postgres'],
-  ])('writes the way as the contract has it: %j', async (redis, cacheStatus, last) => {
+  ])('Cache-Status lists the tiers that were asked, in order: %j', async (redis, cacheStatus, last) => {
     const step = (tier: string, hit: boolean, more: object = {}) => ({ tier, hit, durationMs: 1, ...more });
     const steps = [
       step('memory', false),
@@ -56,7 +56,7 @@ describe('GET /order/:uid', () => {
     expect((await openApp({ lookup }).get(path)).headers.get('cache-status')).toBe(cacheStatus);
   });
 
-  test('an unknown order is 404, with the way, and does not repeat the number', async () => {
+  test('an unknown order is 404, with the tiers that were asked and without the number', async () => {
     const { get } = openApp();
     const response = await get('/order/%3Cscript%3Ealert(1)');
     expect(response.headers.get('cache-status')).toBe('memory; fwd=miss');
@@ -80,7 +80,7 @@ describe('GET /order/:uid', () => {
     'aaaaaaaaaaaa%ED%A0%80',
     'aaaaaaaaaaaa%FF',
     'aaaaaaaaaaaa%F4%90%80%80',
-  ])('a malformed number is 400, and nobody is asked: %s', async (uid) => {
+  ])('a malformed number is 400, and PostgreSQL is not queried: %s', async (uid) => {
     const { get, asked } = openApp();
     await expectProblem(await get(`/order/${uid}`), 400);
     expect(asked).toEqual([]);
@@ -97,7 +97,7 @@ describe('GET /order/:uid', () => {
     ['%2500%2500%2500%2500', '%00%00%00%00'],
     ['{orders}:queue', '{orders}:queue'],
     ['__proto__--', '__proto__--'],
-  ])('a number may hold anything, as %s', async (written, uid) => {
+  ])('a number may contain anything, such as %s', async (written, uid) => {
     const { get, asked, orders } = openApp();
     await expectProblem(await get(`/order/${written}`), 404);
     expect(asked).toEqual([uid]);
@@ -107,13 +107,13 @@ describe('GET /order/:uid', () => {
     expect(await found.json()).toEqual(other as never);
   });
 
-  test('what cannot be told now is 503, within the contract, and says nothing of why', async () => {
+  test('an unavailable order is 503 with Retry-After, and without the cause', async () => {
     const response = await openApp({ lookup: unavailable }).get(path);
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await expectProblem(response, 503)).not.toMatch(/select|secret|password/);
   });
 
-  test('the tag is strong, stays the same, and is another for another order', async () => {
+  test('the entity tag is strong, stays the same, and differs between orders', async () => {
     const { get, orders } = openApp();
     const etag = (await get(path)).headers.get('etag');
     expect(etag).toMatch(/^"[\x21\x23-\x7e]+"$/);
@@ -144,14 +144,14 @@ describe('GET /order/:uid', () => {
     expect(await response.text()).toBe(status === 304 ? '' : json);
   });
 
-  test('If-None-Match: * does not hide that there is no such order', async () => {
+  test('If-None-Match: * does not turn 404 into 304', async () => {
     await expectProblem(
       await openApp().get('/order/no-such-order', { headers: { 'if-none-match': '*' } }),
       404,
     );
   });
 
-  test('on PostgreSQL gives what was stored', async () => {
+  test('returns the order that PostgreSQL stores', async () => {
     await using database = await testDatabase();
     const store = createStore(database.sql);
     await store.save([order]);
@@ -168,7 +168,7 @@ describe('any route', () => {
       .filter(({ method, path }) => method === 'GET' && path !== '/events')
       .map((route) => route.path.replace(':uid', order.order_uid));
 
-  test('carries the security headers, whatever it answers', async () => {
+  test('has the security headers, whatever it answers', async () => {
     const feed = createFeed();
     const { app, get } = openApp({ feed });
     for (const url of [
@@ -188,7 +188,7 @@ describe('any route', () => {
     feed.close();
   });
 
-  test('a method that is not possible is 405 and names those that are', async () => {
+  test('a method that is not allowed is 405, with those that are', async () => {
     const { app, get } = openApp();
     for (const url of routes(app))
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
@@ -222,7 +222,7 @@ describe('any route', () => {
     },
   );
 
-  test('an error of ours is 500 and says nothing; the log has its kind and place, and nothing of an order', async () => {
+  test('an unexpected error is 500 without details; the log has its kind and place, and nothing of an order', async () => {
     const secret = 'Иван Петров, +79001234567';
     const lookup = {
       find() {
@@ -268,7 +268,7 @@ describe('any route', () => {
     expect([alive.status, await alive.json()]).toEqual([200, { status: 'alive' }]);
   });
 
-  test('metrics are as Prometheus reads them', async () => {
+  test('metrics are in the text format of Prometheus', async () => {
     const response = await openApp().get('/metrics');
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(await response.text()).toBe('orders_lookups_total 1\n');

@@ -34,7 +34,7 @@ test('page, API, documents and events are below BASE_PATH, and at the root for p
   feed.close();
 });
 
-test('the base path without its slash moves to the page; what only begins like it is not below it', async () => {
+test('the base path without its slash redirects to the page; a path that only begins like it is not below it', async () => {
   const { get } = openBelow('/lookup');
   const moved = await get('/lookup?uid=0123456789');
   expect([moved.status, moved.headers.get('location')]).toEqual([308, '/lookup/?uid=0123456789']);
@@ -50,7 +50,7 @@ test('the OpenAPI document names the base path as its server', async () => {
   expect(await servers('')).toMatchObject([{ url: '/' }]);
 });
 
-test('method, headers, body and the address of the client come through', async () => {
+test("method, headers, body and the client's address are passed on", async () => {
   const seen: unknown[] = [];
   const app = {
     fetch: async (request: Request, addressOf?: (request: Request) => string | undefined) => {

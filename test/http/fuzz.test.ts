@@ -212,7 +212,7 @@ describe.each([
     return answers;
   };
 
-  test('survives whatever is sent, answers in HTTP, never with a mistake of ours, and is well right after', async () => {
+  test('survives any bytes, answers in HTTP, never with an internal server error, and still answers right after', async () => {
     await isWell();
     const before = await residentMegabytes();
     const statuses = new Set<number>();
@@ -243,7 +243,7 @@ describe.each([
     ['Host: a/b?c', 400],
     ['Host: [::1', 400],
     ['Host: %', 400],
-  ])('is well whatever it is called: %s', async (host, wellFormed) => {
+  ])('answers under any host name: %s', async (host, wellFormed) => {
     for (const path of [serve === 'http' ? '/?x' : '/healthz', '/readyz', '/metrics', '//x/nowhere']) {
       const connection = await open();
       connection.write(`GET ${path} HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`);
@@ -272,7 +272,7 @@ describe.each([
     ['X: a\r\n Transfer-Encoding: chunked', '0\r\n\r\n'],
     ['X: a\n\nTransfer-Encoding: chunked', '0\r\n\r\n'],
   ])(
-    'a length in doubt (%j) is refused, and nothing behind it is taken for a request',
+    'an ambiguous length (%j) is rejected, and nothing behind it is parsed as a request',
     async (headers, rest) => {
       const connection = await open();
       connection.write(`POST /healthz HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n${rest}${smuggled}`);

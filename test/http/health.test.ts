@@ -21,7 +21,7 @@ const fine: ConsumerState = {
 };
 const away = { ...fine, name: 'consumer-2', kafka: 'Connection error: connect ECONNREFUSED' };
 
-test('all well is ready', async () => {
+test('with every part working the status is ready', async () => {
   const health = createHealth({ store: ok, redis: () => undefined, consumers: () => [fine], isWarm });
   expect(await health()).toEqual({
     status: 'ready',
@@ -29,7 +29,7 @@ test('all well is ready', async () => {
   });
 });
 
-test('parts that the program runs without are off, and make it no less ready', async () => {
+test('parts that the program runs without are off, and the status is ready', async () => {
   const health = createHealth({ store: ok, redis: undefined, consumers: undefined, isWarm: undefined });
   expect(await health()).toEqual({
     status: 'ready',
@@ -37,7 +37,7 @@ test('parts that the program runs without are off, and make it no less ready', a
   });
 });
 
-test('a cache that is just being filled is told, and makes it no less ready', async () => {
+test('a cache that is warming is shown, and the status is ready', async () => {
   const health = createHealth({ store: ok, redis: undefined, consumers: undefined, isWarm: () => false });
   expect(await health()).toMatchObject({ status: 'ready', parts: { cache: { state: 'warming' } } });
 });
@@ -77,7 +77,7 @@ test('Redis or Kafka away is degraded, with the reason', async () => {
   });
 });
 
-test('a Kafka of which something is wrong is degraded, with the reason, also where nothing but consumers run', async () => {
+test('a degraded Kafka is degraded, with the reason, also in a process that only consumes', async () => {
   const limping = { ...fine, name: 'consumer-2', kafkaDegraded: 'a broker does not answer' };
   for (const one of [isWarm, undefined]) {
     const health = createHealth({
@@ -95,7 +95,7 @@ test('a Kafka of which something is wrong is degraded, with the reason, also whe
   expect(await health()).toMatchObject({ parts: { kafka: { state: 'away', reason: away.kafka } } });
 });
 
-test('a consumer whose thread has ended, or that cannot store, is degraded, and named', async () => {
+test('a consumer whose thread has ended, or that cannot store, is degraded, with its name', async () => {
   const ended = { ...away, thread: 'it has ended and is started again' };
   const stuck = { ...fine, postgres: 'no space left on device' };
   for (const [consumer, reason] of [
@@ -115,7 +115,7 @@ test('a consumer whose thread has ended, or that cannot store, is degraded, and 
   }
 });
 
-test('a process that has to store orders is unready while PostgreSQL is read-only; one that only answers lookups is not', async () => {
+test('a process that stores orders is unready while PostgreSQL is read-only; one that only answers lookups is not', async () => {
   await using database = await testDatabase({ connections: 1 });
   await database.sql`set default_transaction_read_only = on`;
   const store = createStore(database.sql);
@@ -133,7 +133,7 @@ test('a process that has to store orders is unready while PostgreSQL is read-onl
   expect((await reading()).status).toBe('ready');
 });
 
-test('a process that answers no lookups is unready while Kafka is away, as it then does nothing', async () => {
+test('a process that only consumes is unready while Kafka is away', async () => {
   const statusWith = async (...consumers: ConsumerState[]) =>
     (await createHealth({ store: ok, redis: undefined, consumers: () => consumers, isWarm: undefined })())
       .status;
@@ -142,7 +142,7 @@ test('a process that answers no lookups is unready while Kafka is away, as it th
   expect(await statusWith()).toBe('unready');
 });
 
-test('PostgreSQL away is unready, whatever else works, and ready again when it is back', async () => {
+test('with PostgreSQL away the status is unready, and ready again when it is back', async () => {
   let isAway = true;
   const ping = async () => {
     if (isAway) throw Object.assign(new Error('connect db.internal:5432'), { code: 'ECONNREFUSED' });
@@ -168,7 +168,7 @@ test('PostgreSQL away is unready, whatever else works, and ready again when it i
   expect((await health()).status).toBe('ready');
 });
 
-test('what is asked to stop is stopping, however well it still works', async () => {
+test('a process that has begun to stop is stopping, even if everything works', async () => {
   const stop = new AbortController();
   const health = createHealth({
     store: ok,
@@ -182,7 +182,7 @@ test('what is asked to stop is stopping, however well it still works', async () 
   expect(await health()).toMatchObject({ status: 'stopping', parts: { postgres: works } });
 });
 
-test('a PostgreSQL that does not answer is unready within a second, and is asked once by however many', async () => {
+test('a PostgreSQL that does not answer is unready within a second, and concurrent checks share one ping', async () => {
   let pings = 0;
   const answer = Promise.withResolvers<void>();
   const ping = () => {
@@ -204,7 +204,7 @@ test.each([
   ['a wrong password', (url: URL) => Object.assign(url, { password: 'wr0ng-pa55' })],
   ['a wrong port', (url: URL) => Object.assign(url, { port: '1', password: 'wr0ng-pa55' })],
   ['a wrong database', (url: URL) => Object.assign(url, { pathname: '/nowhere' })],
-])('%s is unready, and the reason holds no password', async (_, change) => {
+])('%s is unready, and the reason contains no password', async (_, change) => {
   await using database = await testDatabase({ migrated: false });
   const url = change(new URL(database.url));
   const sql = openDatabase({ url: url.href, connections: 1, name: 'test' });

@@ -21,7 +21,7 @@ const send = async (port: number, ...lines: string[]) => {
   return { text, status: Number(text.slice(9, 12)) };
 };
 
-describe('a route is known by its path', () => {
+describe('the path alone decides the route', () => {
   const { app } = openApp({
     // One request, and no more.
     rateLimit: createRateLimit(1),
@@ -49,7 +49,7 @@ describe('a route is known by its path', () => {
       expect([target, (await send(server.port, ...request(target))).status]).toEqual([target, 429]);
   });
 
-  test('every route answers without a host as it does with one', async () => {
+  test('every route answers the same without a host as with one', async () => {
     const open = listen(openApp().app, { port: 0, host: '127.0.0.1' });
     for (const target of [path, '/', '/?uid=short', '/swagger', '/swagger/json', ...assets, '/nothing']) {
       const named = await send(open.port, `GET ${target} HTTP/1.1`, 'Host: localhost');
@@ -76,7 +76,7 @@ test.each([
   [['Host: \xff']],
   [['Host: <script>']],
   [[`Host: ${'a'.repeat(10_000)}`]],
-])('%j is 400 on every route, a problem, and repeats nothing', async (headers) => {
+])('%j is 400 on every route, a problem, and quotes nothing', async (headers) => {
   const server = listen(openApp().app, { port: 0, host: '127.0.0.1' });
   for (const target of ['/healthz', '/readyz', '/metrics', path, '/', '/nothing']) {
     const { status, text } = await send(server.port, `GET ${target} HTTP/1.1`, ...headers);
@@ -114,14 +114,14 @@ describe('names', () => {
     '2130706433',
   ];
 
-  test('of this machine are all that is allowed while it listens to nobody else', () => {
+  test('of this machine are the only ones allowed on loopback', () => {
     const only = { names: null, loopbackOnly: true };
     for (const host of own) expect([host, check(only, host)]).toEqual([host, 200]);
     for (const host of [...others, ...addresses, 'orders.example.org'])
       expect([host, check(only, host)]).toEqual([host, 421]);
   });
 
-  test('that are listed are allowed, in any case and with any port, and addresses, and nothing else', () => {
+  test('that are listed are allowed, in any case and with any port, and IP addresses, and nothing else', () => {
     const listed = { names: ['orders.example.org', '*.internal'], loopbackOnly: true };
     for (const host of [
       ...own,
@@ -137,12 +137,12 @@ describe('names', () => {
       expect([host, check(listed, host)]).toEqual([host, 421]);
   });
 
-  test('are all allowed where none is listed and the network is listened to', () => {
+  test('are all allowed on a network without a list', () => {
     for (const host of [...own, ...addresses, ...others])
       expect(check({ names: null, loopbackOnly: false }, host)).toBe(200);
   });
 
-  test('are looked at again after one that was allowed', () => {
+  test('are checked again after one that was allowed', () => {
     const again = createHostCheck({ names: null, loopbackOnly: true });
     const ask = (host: string) =>
       again(new Request('http://localhost/', { headers: { host } }), false)?.status;
@@ -165,7 +165,7 @@ test.each([
   ['with the name in the list', { ALLOWED_HOSTS: 'evil.example' }, 200],
   ['on services of its own', {}, 200],
 ])(
-  'the program %s: a page of another host whose name leads here is answered %d',
+  'the program %s: a page of a host whose name points here is answered %d',
   async (_, environment, status) => {
     await using database = await testDatabase();
     const dir = await mkdtemp(join(tmpdir(), 'host-'));

@@ -21,7 +21,7 @@ import { errorText } from '../../src/observability/error-text.ts';
 import { toInstant } from '../../src/order/instant.ts';
 import { isOrderUid, parseOrder } from '../../src/order/order.ts';
 import { createFind } from '../../src/page/find.ts';
-import { readSettings } from '../../src/page/preferences.ts';
+import { readPreferences } from '../../src/page/preferences.ts';
 import { createFormat } from '../../views/format.ts';
 import { preferredLanguage } from '../../views/language.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -104,7 +104,7 @@ const shapes = runs.flatMap((run) => [
 /** Without those that no header can hold. */
 const headerShapes = shapes.filter((shape) => !/[^\t\x20-\x7e]/.test(shape(24)));
 
-describe('a text of a request keeps nobody waiting', () => {
+describe('no text of a request blocks the event loop', () => {
   const asked = (headers: Record<string, string>) => new Request('http://localhost/', { headers });
   const ask = openApp();
   const none = () => undefined;
@@ -122,7 +122,7 @@ describe('a text of a request keeps nobody waiting', () => {
   const fromHeader: [string, (text: string) => unknown][] = [
     ['Accept-Language', (text) => preferredLanguage(text)],
     ['Accept-Encoding', (text) => acceptsGzip(asked({ 'accept-encoding': text }))],
-    ['Cookie', (text) => readSettings(asked({ cookie: text }))],
+    ['Cookie', (text) => readPreferences(asked({ cookie: text }))],
     ['X-Request-Id', (text) => requestIdFrom(new Headers({ 'x-request-id': text }))],
     ['X-Forwarded-For', (text) => createClientOf(3)(asked({ 'x-forwarded-for': text }), none)],
     ['X-Forwarded-Proto', (text) => isSecure(asked({ 'x-forwarded-proto': text }), 3)],
@@ -142,7 +142,7 @@ describe('a text of a request keeps nobody waiting', () => {
     for (const shape of headerShapes) await expectQuick(shape, head, run);
   });
 
-  test('many cookies, tags and addresses', async () => {
+  test('many cookies, entity tags and addresses', async () => {
     const { get } = openApp();
     const etag = (await get(path)).headers.get('etag') ?? '';
     const lists: [string, Shape][] = [
@@ -191,14 +191,14 @@ describe('a text of a request keeps nobody waiting', () => {
         await expectQuick(shape, head, (text) => get(start + text));
   });
 
-  test('an error that quotes it, in the log', async () => {
+  test('an error that quotes it, when it is logged', async () => {
     const failed = createFailure(silent);
     for (const shape of [...shapes, fill('\n'), fill('\n '), fill(' at x\n'), fill('\n at')])
       await expectQuick(shape, head, (text) => failed(asked({}), new Error(text)));
   });
 });
 
-describe('a text of a message, an error or a command line keeps nobody waiting', () => {
+describe('no text of a message, an error or a command line blocks the event loop', () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const order = buildOrder();
   const place: [string, (text: string) => unknown][] = [
@@ -256,7 +256,7 @@ describe('a text of a message, an error or a command line keeps nobody waiting',
     for (const shape of shapes) await expectQuick(shape, 10_000, read);
   });
 
-  test('a date of a megabyte is refused at once', async () => {
+  test('a date of a megabyte is rejected at once', async () => {
     for (const shape of shapes)
       await expectQuick(shape, message, (text) => toInstant(`2026-01-01T00:00:00.${text}`));
   });

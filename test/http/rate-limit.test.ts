@@ -24,7 +24,7 @@ describe('the allowance', () => {
     },
   );
 
-  test('grows back one after another, and who waits as long as told gets through', () => {
+  test('refills one by one, and a client that waits as long as Retry-After says gets through', () => {
     const { limit, pass } = openLimit(6);
     for (let request = 0; request < 6; request++) limit.take('a');
     pass(limit.take('a') - 1);
@@ -37,7 +37,7 @@ describe('the allowance', () => {
     expect(limit.take('a')).toBeGreaterThan(0);
   });
 
-  test('whatever a client does, in no minute it gets more than twice its number, and each client its own', () => {
+  test("is never more than twice the limit in any minute, and is each client's own", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 50 }),
@@ -61,7 +61,7 @@ describe('the allowance', () => {
     );
   });
 
-  test('of clients that have stayed away nothing is kept, and never more than 100,000', () => {
+  test('is forgotten when it is full, and kept for at most 100,000 clients', () => {
     const { limit, pass } = openLimit(60);
     for (let client = 0; client < 100_500; client++) limit.take(`client ${client}`);
     expect(limit.clients()).toBe(100_000);
@@ -81,7 +81,7 @@ describe('a client', () => {
       () => address,
     );
 
-  test('is the address of the connection, whatever it says of itself', () => {
+  test('is the address of the connection, whatever its headers say', () => {
     expect(ask(0, '10.0.0.7')).toBe('10.0.0.7');
     expect(ask(0, '10.0.0.7', '1.2.3.4')).toBe('10.0.0.7');
   });
@@ -103,11 +103,11 @@ describe('a client', () => {
     [1, `${'1.2.3.4, '.repeat(1_600)}203.0.113.9`, '203.0.113.9'],
     [2, `${'1.2.3.4, '.repeat(1_600)}203.0.113.9, 10.0.0.1`, '203.0.113.9'],
     [1, undefined, '10.0.0.7'],
-  ])('behind %d proxies is what the outermost of them saw: %s', (proxies, forwarded, client) => {
+  ])('behind %d proxies is the address that the outermost of them saw: %s', (proxies, forwarded, client) => {
     expect(ask(proxies, '10.0.0.7', forwarded)).toBe(client);
   });
 
-  test('is not asked of the connection where a proxy has told it', () => {
+  test('is not looked up from the connection when a proxy has sent it', () => {
     const request = new Request('http://localhost/', { headers: { 'x-forwarded-for': '203.0.113.9' } });
     let asked = 0;
     const addressOf = () => `10.0.0.${++asked}`;
@@ -127,7 +127,7 @@ describe('a client', () => {
     ['2001:0db8:0001:0002:0000:0000:0000:0006', '2001:db8:1:2'],
     ['2001:db8:1:2:3:4:192.0.2.1', '2001:db8:1:2'],
     ['fe80::1%eth0', 'fe80:0:0:0'],
-  ])('with IPv6 is its network: %s', (address, client) => {
+  ])('with IPv6 is its /64: %s', (address, client) => {
     expect(ask(0, address)).toBe(client);
   });
 });
@@ -150,7 +150,7 @@ describe('an IPv6 address', () => {
     return upper ? text.toUpperCase() : text;
   };
 
-  test('is one client in every spelling, of a connection and of a header', () => {
+  test('is the same client in every spelling, of a connection and of a header', () => {
     fc.assert(
       fc.property(
         groups,
@@ -186,10 +186,10 @@ describe('an IPv6 address', () => {
     '::1.2.3.4.5',
     '[::1',
     '::1]',
-  ])('%s is none', (text) => expect(parseAddress(text)).toBeUndefined());
+  ])('%s is invalid', (text) => expect(parseAddress(text)).toBeUndefined());
 });
 
-test('of a long header no more than the address is remembered', () => {
+test('only the address of a long header stays in memory', () => {
   const limit = createRateLimit(10);
   const clientOf = createClientOf(1);
   const padding = 'x'.repeat(15_000);
@@ -209,7 +209,7 @@ test('of a long header no more than the address is remembered', () => {
 describe('over the limit', () => {
   const open = (perMinute: number) => openApp({ rateLimit: createRateLimit(perMinute) });
 
-  test('every route but those of operations answers 429, says when to come again, and asks nobody', async () => {
+  test('every route but those of operations answers 429 with Retry-After, and queries nothing', async () => {
     const { app, asked } = open(2);
     const get = (url: string, address = '10.0.0.1') =>
       app.fetch(new Request(`http://localhost${url}`), () => address);

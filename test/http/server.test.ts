@@ -71,13 +71,13 @@ test.concurrent.each([
   ['a body that trickles', head('POST', '/', 'Content-Length: 60000'), 'a'],
   ['chunks without end', head('POST', '/', 'Transfer-Encoding: chunked'), '1\r\na\r\n'],
   ['bytes in a tunnel that there is not', head('CONNECT', 'x:80'), 'a'],
-])('after an answer, %s keeps no connection', async (_, first, part) => {
+])('after an answer, %s does not keep the connection open', async (_, first, part) => {
   const { answer, took } = await trickle(first, part);
   expect(answer).toStartWith('HTTP/1.1 200 OK\r\n');
   expect(took).toBeLessThan(12_000);
 });
 
-test.concurrent('an answer that is not read is given up', async () => {
+test.concurrent('a response that the client does not read is aborted', async () => {
   const connection = await open();
   connection.pause();
   connection.write(head('GET', '/large?watched'));
@@ -94,21 +94,21 @@ test.concurrent.each([
   ['a target without end', `GET /${'a'.repeat(1_000_000)}`, 431],
   ['250 headers', head('GET', '/', ...Array.from({ length: 250 }, (_, n) => `X-${n}: a`)), 431],
   ['a body of more than 64 kB', head('POST', '/', 'Content-Length: 65537'), 413],
-])('%s is refused, and the connection closed', async (_, bytes, status) => {
+])('%s is rejected, and the connection closed', async (_, bytes, status) => {
   const { answer, took } = await trickle(bytes);
   expect(answer).toStartWith(`HTTP/1.1 ${status} `);
   expect(answer).toEndWith('Connection: close\r\n\r\n');
   expect(took).toBeLessThan(5_000);
 });
 
-test.concurrent('a thousand connections that say nothing, or half a request, keep nobody waiting', async () => {
+test.concurrent('a thousand connections with no request, or half of one, do not delay others', async () => {
   const connections = await Promise.all(Array.from({ length: 1_000 }, () => open()));
   for (const connection of connections.slice(500)) connection.write('GET / HTTP/1.1\r\nHost: ');
   for (let asked = 0; asked < 20; asked++) expect(await neighbour()).toBeLessThan(2_000);
   for (const connection of connections) connection.terminate();
 });
 
-test.concurrent('thousands of requests on a connection that reads no answer are not all answered in memory', async () => {
+test.concurrent('thousands of requests on a connection that reads no response are not all answered in memory', async () => {
   const before = process.memoryUsage.rss();
   const connection = await open();
   connection.pause();
@@ -121,7 +121,7 @@ test.concurrent('thousands of requests on a connection that reads no answer are 
   expect(connection.length()).toBeLessThan(large.length);
 });
 
-test('thousands of requests one behind another get their turn of a few ms, not the whole event loop', async () => {
+test('thousands of pipelined requests get turns of a few ms, not the whole event loop', async () => {
   let answered = 0;
   const busy = listen(
     {
@@ -160,7 +160,7 @@ test('thousands of requests one behind another get their turn of a few ms, not t
   await busy.stop();
 });
 
-test('a server that drains answers all the same, ends each connection with its next answer, and then stops', async () => {
+test('a draining server still answers, closes each connection with its next response, and then stops', async () => {
   const draining = listen(app, { port: 0, host });
   const answers = (text: string) => text.match(/HTTP\/1\.1 200 OK/g)?.length ?? 0;
   const [kept, busy, half] = await Promise.all([

@@ -67,7 +67,7 @@ describe('on a socket', () => {
     }
   });
 
-  test('HEAD of the live list ends, and counts no reader', async () => {
+  test('HEAD of the live list ends, and opens no subscription', async () => {
     expect(split(await ask('HEAD', '/events'))).toMatchObject({
       status: 200,
       headers: { 'content-type': 'text/event-stream' },
@@ -83,27 +83,27 @@ describe('on a socket', () => {
     },
   );
 
-  test('bytes of UTF-8 in the path that are not percent-encoded are the number', async () => {
+  test('UTF-8 in the path needs no percent-encoding', async () => {
     const answer = await send(
       Buffer.from('GET /order/žluťoučkýkůň HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'),
     );
     expect(split(answer).status).toBe(404);
   });
 
-  test('TRACE is refused and repeats nothing', async () => {
+  test('TRACE is rejected and echoes nothing', async () => {
     const { status, body } = split(await ask('TRACE', path, 'Cookie: secret=1\r\n'));
     expect(status).toBe(405);
     expect(body).not.toContain('secret');
   });
 
-  test('a path of 10 kB is an answer, one of 10 MB is no end', async () => {
+  test('a path of 10 kB and one of 10 MB are answered or rejected', async () => {
     expect(split(await ask('GET', `/order/${'a'.repeat(10_000)}`)).status).toBe(400);
     const huge = await send(`GET /${'a'.repeat(10_000_000)}`, (answer) => answer.includes('\r\n\r\n'));
     expect(split(huge).status || 431).toBeGreaterThanOrEqual(400);
     expect(split(await ask('GET', '/healthz')).status).toBe(200);
   });
 
-  test('garbage, lies about the length and sudden ends are survived', async () => {
+  test('the server survives garbage, wrong lengths and sudden ends', async () => {
     const random = () => crypto.getRandomValues(new Uint8Array(2_000));
     const lies = [
       '\r\n\r\n\r\n\r\n',
@@ -136,7 +136,7 @@ describe('on a socket', () => {
     }
   });
 
-  test('a body that is too large is refused, and so is one that is never sent in full', async () => {
+  test('a body that is too large is rejected, and so is one that is never complete', async () => {
     const answer = await send(
       `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n`,
       (given) => given.includes('\r\n\r\n'),
@@ -144,7 +144,7 @@ describe('on a socket', () => {
     expect(split(answer).status).toBeGreaterThanOrEqual(400);
   });
 
-  test('requests one behind another on a connection are answered in their order', async () => {
+  test('pipelined requests are answered in order', async () => {
     const request = (url: string) => `GET ${url} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
     const count = (answer: string) => answer.match(/HTTP\/1\.1 (\d+)/g)?.map((line) => line.slice(-3)) ?? [];
     const urls = [path, '/order/short', '/order/unknown-one', '/healthz', '/nothing'];
@@ -158,7 +158,7 @@ describe('on a socket', () => {
     );
   });
 
-  test('a stop lets what runs end, and takes nothing new', async () => {
+  test('a stop finishes the requests in flight, and accepts no new ones', async () => {
     const gate = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
     const slow = listen(

@@ -14,7 +14,7 @@ test('money is in whole units of its currency, as the language writes it', () =>
   expect(spaces(ru.money(2n ** 60n, 'EUR'))).toBe('1 152 921 504 606 846 976,00 €');
 });
 
-test('a duration has two digits, and under a hundredth of a millisecond only says so', () => {
+test('a duration has two digits, and below a hundredth of a millisecond only that', () => {
   expect([0, 0.0004, 0.0214, 3.94, 12.6, 1234].map(en.duration)).toEqual([
     '< 0.01 ms',
     '< 0.01 ms',
@@ -48,7 +48,7 @@ test('counts follow the plurals of the language', () => {
   expect([1, 2].map((n) => en.count(texts.en.itemCount, n))).toEqual(['1 item', '2 items']);
 });
 
-test('what is filled in is not searched for placeholders', () => {
+test('values that are filled in are not searched for placeholders', () => {
   expect(fill('{a} and {b}', { a: '{b}', b: '$&' })).toBe('{b} and $&');
 });
 
@@ -58,7 +58,7 @@ test('a plausible order adds up', () => {
   expect(items.every((item) => item === undefined)).toBe(true);
 });
 
-test('an item’s total may be rounded up or down, and not be further off', () => {
+test('an item’s total may be rounded up or down, but not differ by more', () => {
   const differences = (total_price: number) =>
     findDifferences(buildOrder({ items: [{ price: 453, sale: 30, total_price }] })).items;
   expect([316, 317, 318, 319].map((total) => differences(total)[0])).toEqual([

@@ -22,7 +22,7 @@ const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
 /** As the page has it: it may lie below a path. */
 const relative = (uid: string) => `.${linkTo(uid)}`;
 
-test('htmx gets the part that changes, with its title and its address; anyone else the whole page', async () => {
+test('htmx gets the part that changes, with its title and its address; other clients get the whole page', async () => {
   const { get } = createSite();
   const page = await get(linkTo(order.order_uid));
   expect(await page.text()).toStartWith('<!doctype html><html');
@@ -52,7 +52,7 @@ test('at an order’s address already, the address is replaced rather than pushe
   expect((await get(path, broken)).headers.get('hx-push-url')).toBe(`.${path}`);
 });
 
-test('each state has its status, as a page and as a part', async () => {
+test('each state has its status code, as a page and as a part', async () => {
   const { get, world } = createSite();
   const cases = [
     ['/', 200, 'empty'],
@@ -80,7 +80,7 @@ test('each state has its status, as a page and as a part', async () => {
   expect((await get(linkTo(order.order_uid))).status).toBe(200);
 });
 
-test('an address with spaces or quotes around the number moves to the one without', async () => {
+test('an address with spaces or quotes around the number redirects to the one without', async () => {
   const { get } = createSite();
   for (const around of [` ${order.order_uid}`, `"${order.order_uid}"`, `«${order.order_uid}»\u00a0`]) {
     const answer = await get(linkTo(around));
@@ -89,12 +89,12 @@ test('an address with spaces or quotes around the number moves to the one withou
   }
 });
 
-test('a number that begins with a quote is found as it stands', async () => {
+test('a number that begins with a quote is found unchanged', async () => {
   const { get } = createSite();
   expect((await get(linkTo(quoted.order_uid))).status).toBe(200);
 });
 
-test('what is no failure of a store is left to the app', async () => {
+test('an unexpected error is passed on to the app', async () => {
   const { lookup } = createWorld([]);
   const broken = { ...lookup, find: () => Promise.reject(new TypeError('a bug')) };
   const page = createPage({ lookup: broken, liveFeed: false });
@@ -103,7 +103,7 @@ test('what is no failure of a store is left to the app', async () => {
   expect(await answer.text()).toBe('TypeError: a bug');
 });
 
-test('the page is compressed where that is accepted', async () => {
+test('the page is compressed for clients that accept gzip', async () => {
   const { get } = createSite();
   const plain = await (await get('/')).text();
   const answer = await get('/', { 'accept-encoding': 'gzip' });
@@ -151,7 +151,7 @@ const assetPaths = async (get: ReturnType<typeof createSite>['get']) => {
   return [...html.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, path]) => `/${path}`);
 };
 
-test('the files of the page are kept for ever under names that change with them, and compressed if wanted', async () => {
+test('the files of the page are immutable, under names that change with their content, and compressed for clients that accept gzip', async () => {
   const { get } = createSite();
   const paths = await assetPaths(get);
   expect(paths.length).toBe(3);
@@ -178,7 +178,7 @@ test('the live list’s script is served only where there is a live list', async
   expect(await (await get('/')).text()).not.toContain('id="live"');
 });
 
-test('the language is the chosen one, else the first that the browser accepts, else Russian', async () => {
+test('the language is the chosen one, otherwise the one that the browser prefers, otherwise Russian', async () => {
   const { get } = createSite();
   const cases = [
     [{}, 'ru'],
@@ -209,7 +209,7 @@ test.each([
   [1, 'http', 'https, http', false],
   [2, 'http', 'https, http', true],
 ])(
-  'behind %d proxies, over %s, with X-Forwarded-Proto: %s, a cookie is for TLS alone: %p',
+  'behind %d proxies, over %s, with X-Forwarded-Proto: %s, a cookie is for TLS only: %p',
   async (trustedProxies, scheme, header, secure) => {
     const page = createPage({ lookup: createWorld([]).lookup, liveFeed: false, trustedProxies });
     const headers = header === undefined ? {} : { 'x-forwarded-proto': header };
@@ -220,7 +220,7 @@ test.each([
   },
 );
 
-test('a choice is remembered, and the address goes on without it', async () => {
+test('a choice is saved in a cookie, and redirects to the address without it', async () => {
   const { get } = createSite();
   const answer = await get(`${linkTo(quoted.order_uid)}&lang=en&theme=dark`);
   expect(answer.status).toBe(303);
@@ -241,7 +241,7 @@ test('a choice is remembered, and the address goes on without it', async () => {
   expect(await (await get('/', { cookie: 'theme="><b>' })).text()).not.toContain('data-theme');
 });
 
-test('times are in the zone that the browser told, and in UTC where it is not one', async () => {
+test('times are in the zone of the cookie, and in UTC when it is not a zone', async () => {
   const { get } = createSite();
   const local = async (cookie: string) =>
     (await (await get(linkTo(order.order_uid), { cookie, 'accept-language': 'en' })).text()).match(
@@ -253,7 +253,7 @@ test('times are in the zone that the browser told, and in UTC where it is not on
   expect(await local('zone=Asia/Vladivostok')).not.toContain('UTC');
 });
 
-test('the scripts hold no words of their own, the style sheets no colour outside the palette', () => {
+test('the scripts contain no words of the page, the style sheets no colour outside the palette', () => {
   const read = (name: string) => readFileSync(new URL(`../../views/assets/${name}`, import.meta.url), 'utf8');
   for (const name of ['page.js', 'live.js']) {
     const code = read(name).replaceAll(/^\s*(\/\/|\/?\*).*$/gm, '');

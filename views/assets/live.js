@@ -1,4 +1,4 @@
-// The live list. The rows stay where they are and only their text changes: nothing moves, however many orders arrive.
+// The live list. The rows stay in place and only their text changes, so the layout does not shift.
 
 const live = byId('live');
 const list = live.querySelector('ol');
@@ -18,7 +18,7 @@ const money = (amount, currency) =>
   new Intl.NumberFormat(root.lang, { ...moneyFormat, currency }).format(amount);
 const itemCount = (n) =>
   (words.itemCount[plural.select(n)] ?? words.itemCount.other).replace('{n}', number.format(n));
-// Our clock may be behind the server's: nothing is stored in the future.
+// The browser's clock may be behind the server's.
 const since = (instant) => relative(new Date(Math.min(Date.parse(instant), Date.now())), agoBriefly);
 
 let orders = [];
@@ -26,7 +26,7 @@ let fresh = [];
 let drawing;
 let connection = 'connecting';
 const paused = { hover: false, focus: false, button: false };
-// A pointer that happens to rest on the empty list is after nothing there.
+// A pointer that rests on the empty list does not pause it.
 const isPaused = () => paused.button || (orders.length > 0 && (paused.hover || paused.focus));
 
 const showState = () => {
@@ -58,14 +58,14 @@ const draw = () => {
   showState();
 };
 
-/** Draws four times a second at most: more could not be read. */
+/** Draws at most four times a second, as fast as a person can read. */
 const drawSoon = () => {
   if (drawing) return;
   drawing = setTimeout(() => requestAnimationFrame(draw), orders.length < rows.length ? 0 : 250);
 };
 
 live.addEventListener('htmx:sse:before:message', (event) => {
-  // It is data, not a fragment to swap.
+  // The message is data, not a fragment to swap.
   event.preventDefault();
   const order = JSON.parse(event.detail.message.data);
   fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
@@ -93,7 +93,7 @@ pauseButton.addEventListener('click', () => {
   pauseButton.textContent = paused.button ? words.resume : words.pause;
 });
 
-// The connection. htmx connects again by itself once it has been connected; until then it gives up at the first failure.
+// The connection. htmx reconnects by itself, but only after a first connection.
 
 let failures = 0;
 const connectLater = () => {

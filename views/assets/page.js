@@ -1,4 +1,4 @@
-// What the page does beyond links and a form. Runs as one module behind htmx, which swaps what a lookup answers.
+// What the page does beyond links and a form. One module with htmx, which swaps in the result of a lookup.
 
 const root = document.documentElement;
 const words = JSON.parse(root.dataset.words);
@@ -30,12 +30,12 @@ const writeTimes = () => {
 setInterval(writeTimes, 60_000);
 
 const overTls = location.protocol === 'https:' ? '; Secure' : '';
-// For the page's own path, as without one in the cookie.
+// Without `Path`, a cookie is for the path of the page.
 const remember = (name, value) => {
   // biome-ignore lint/suspicious/noDocumentCookie: the server reads it, and the Cookie Store needs TLS
   document.cookie = `${name}=${value}; Max-Age=31536000; SameSite=Lax${overTls}`;
 };
-// So that the next page is written in it from the start.
+// The server renders the next page in this time zone.
 remember('zone', dateTime.resolvedOptions().timeZone);
 
 // Recent orders, kept in this browser
@@ -86,7 +86,7 @@ recent.querySelector('button').addEventListener('click', () => {
   field.focus();
 });
 
-// What a lookup answered
+// The result of a lookup
 
 const shown = () => result.querySelector('[data-state]')?.dataset ?? {};
 
@@ -141,7 +141,7 @@ onLookup('htmx:finally:request', () => {
   result.ariaBusy = null;
 });
 onLookup('htmx:before:swap', (event) => {
-  // A proxy's error page, or a refusal in JSON, is not for reading.
+  // A proxy's error page and a problem in JSON are not shown.
   if (event.detail.ctx.text.includes('data-state=')) return;
   event.preventDefault();
   fail();
@@ -176,7 +176,7 @@ const isTyping = ({ target }) => target.matches?.('input, textarea, select, [con
 
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  // By its place too: with a Cyrillic layout the key writes a full stop.
+  // By the key's position too: in a Cyrillic layout it types a full stop.
   if ((event.key === '/' || (event.code === 'Slash' && !event.shiftKey)) && !isTyping(event)) {
     event.preventDefault();
     field.focus();
@@ -194,11 +194,11 @@ document.addEventListener('keydown', (event) => {
 
 const copyText = async (text) => {
   if (navigator.clipboard) {
-    // A promise inside: Safari wants the clipboard asked for in the click itself.
+    // With a promise inside: Safari allows the clipboard only within the click.
     const blob = text.then((value) => new Blob([value], { type: 'text/plain' }));
     return navigator.clipboard.write([new ClipboardItem({ 'text/plain': blob })]);
   }
-  // Without TLS there is no clipboard, but there is the old way.
+  // Without TLS there is no clipboard API.
   const area = Object.assign(document.createElement('textarea'), { value: await text });
   document.body.append(area);
   area.select();
