@@ -1,6 +1,6 @@
 /**
- * The servers that `bench/lookup.ts` compares: `ours` is the program's HTTP part with one tier left, `bare` a Bun.serve that
- * does the same work and nothing else. Prints its port when it listens.
+ * The servers that `bench/lookup.ts` compares: `ours` is the program's HTTP part with a single tier, `bare` a Bun.serve that does the
+ * same work and nothing else. Prints its port when it listens.
  *
  *   bun bench/lookup-server.ts ours|ours-limited|bare|bare-body memory|redis|postgres
  */

@@ -1,7 +1,7 @@
 /**
- * How quick lookups are, each as a ratio to a bare server that does the same work in the same run and sends the same bytes,
- * head and body: (a) memory hits, (b) Redis hits, (c) misses; and how much slower PostgreSQL answers than memory. The load comes
- * from wrk, in short turns of all servers, as a machine's speed changes: a ratio is the median of the turns' ratios.
+ * Throughput of lookups, as a ratio to a bare server that does the same work in the same run and sends the same bytes, head and body:
+ * (a) memory hits, (b) Redis hits, (c) misses; and how much longer PostgreSQL takes than memory. The load is wrk's, in short turns of
+ * all servers, as a machine's speed changes: a ratio is the median of the turns' ratios.
  *
  *   bun --env-file=.services/env bench/lookup.ts [turns [seconds of a turn]]
  *
@@ -68,7 +68,7 @@ const milliseconds = (figures: readonly Figure[], what: 'p50' | 'p99') =>
   (median(figures.map((figure) => figure[what])) / 1000).toFixed(2).padStart(7);
 
 const titles = { memory: '(a) memory hits', redis: '(b) Redis hits', postgres: '(c) misses' };
-/** `bare-body` sends the body and no head of ours; `ours-limited` has the limit for each client. */
+/** `bare-body` sends the body without our headers; `ours-limited` has a rate limit. */
 const sides = ['bare', 'bare-body', 'ours', 'ours-limited'];
 
 for (const tier of ['memory', 'redis', 'postgres'] as const) {
@@ -89,14 +89,14 @@ for (const tier of ['memory', 'redis', 'postgres'] as const) {
       `${titles[tier].padEnd(16)} ${String(clients).padStart(3)} connections: ${rate('ours')}/s of ${rate('bare')}/s, ` +
         `ratio ${ratio('ours', 'bare')}; p50${milliseconds(of('ours'), 'p50')} ms (bare${milliseconds(of('bare'), 'p50')}), ` +
         `p99${milliseconds(of('ours'), 'p99')} ms (bare${milliseconds(of('bare'), 'p99')})\n` +
-        `${' '.repeat(33)}the body alone, without our head: ${rate('bare-body')}/s, ratio ${ratio('ours', 'bare-body')}; ` +
-        `ours with a limit for each client: ${rate('ours-limited')}/s, ratio ${ratio('ours-limited', 'bare')}`,
+        `${' '.repeat(33)}the body without our headers: ${rate('bare-body')}/s, ratio ${ratio('ours', 'bare-body')}; ` +
+        `ours with a rate limit: ${rate('ours-limited')}/s, ratio ${ratio('ours-limited', 'bare')}`,
     );
   }
   for (const { child } of servers) child.kill();
 }
 
-// What the cache is for: the same lookup, one after another, from PostgreSQL and from memory, as Server-Timing tells it.
+// The gain of the cache: the same lookups, one after another, from PostgreSQL and from memory, by Server-Timing.
 const timed = async (tier: string) => {
   const server = await serve('ours', tier);
   const took: number[] = [];

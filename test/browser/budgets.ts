@@ -54,8 +54,8 @@ export const budgetTests = (visit: OpenVisit) => {
           site.publish([orders[index] as typeof order]);
           await eventually(() => page.locator('#live a').first().getAttribute('title'), order_uid);
         }
-        // An age that ends at its column's edge begins elsewhere once it is longer, of which the browser tells now and then
-        // (0.00005); one row that moved by its height would be 0.002.
+        // An age is aligned to the right, so it starts elsewhere when it gets longer: the browser reports 0.00005 now and then. A row
+        // that moved by its height would be 0.002.
         expect(await shift()).toBeLessThan(0.000_5);
         await page.goto('/');
         const places = () =>

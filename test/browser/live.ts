@@ -8,7 +8,7 @@ const orders = Array.from({ length: 20 }, (_, index) =>
 );
 const [first, second, third] = orders as [(typeof orders)[0], (typeof orders)[0], (typeof orders)[0]];
 
-/** A hundred orders each tenth of a second, none of them left out. */
+/** A hundred orders each tenth of a second, without sampling. */
 const flood = () => {
   let sent = 0;
   let timer: Timer;

@@ -8,7 +8,7 @@ import { everywhere, linkTo, type OpenVisit } from './stage.ts';
 
 const markup = `<img src=x onerror=alert(1)>"'&lt;`;
 const rightToLeft = '\u202eabc\u2066שלום';
-/** To `length` characters: markup, quotes, bidi characters, and one long word. */
+/** Markup, quotes, bidi characters and one long word, `length` characters in total. */
 const hostile = (length: number) => (markup + rightToLeft + 'W'.repeat(200)).slice(0, length);
 
 const most = Number.MAX_SAFE_INTEGER;
@@ -57,7 +57,7 @@ const plain = buildOrder();
 const wrong = buildOrder({ order_uid: 'sums-do-not-add-up', payment: { amount: 1 } });
 const orders = [nasty, plain, wrong];
 
-/** Every text of an order, but for its currency, which is shown as a sign. */
+/** Every text of an order except the currency, which is shown as a sign. */
 const textsOf = ({ delivery, payment, items, ...rest }: Order) =>
   [rest, delivery, payment, ...items].flatMap((part) =>
     Object.entries(part).flatMap(([name, value]) =>

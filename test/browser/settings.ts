@@ -52,7 +52,7 @@ export const settingsTests = (visit: OpenVisit) => {
         expect(await page.locator('.to-dark').isVisible()).toBe(true);
         expect(await page.locator('#order').textContent()).toBe(order.order_uid);
         await page.goto('/');
-        // In the document itself, so there is no flash of the other theme.
+        // The document itself has the theme, so the other one does not flash.
         expect(await page.getAttribute('html', 'data-theme')).toBe('light');
         expect(await isDark(page)).toBe(false);
       }));

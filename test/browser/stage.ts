@@ -68,11 +68,10 @@ type SiteOptions = {
   liveFeed?: boolean;
   /** With Swagger UI. */
   docs?: boolean;
-  /** Below which the site lies. */
   basePath?: string;
-  /** The live list's stream, in place of the program's own. */
+  /** Replaces the program's live list. */
   events?: (() => Response) | undefined;
-  /** In place of the world's. */
+  /** Replaces the world's. */
   lookup?: Lookup;
 };
 
@@ -133,14 +132,14 @@ type VisitOptions = BrowserContextOptions &
   SiteOptions & {
     width?: number;
     orders: readonly Order[];
-    /** Console messages that belong to what is tested. */
+    /** Console messages that the test expects. */
     expected?: RegExp;
   };
 
-/** Chromium says this of every answer that is not a success; that it is one is not the page's fault. */
+/** Chromium logs this for every response that is not a success. */
 const unsuccessful = /^Failed to load resource: the server responded with a status of (400|404|503)/;
 
-/** A visit to a site of its own; whatever happens, nothing may be said on the console or asked of another host. */
+/** A visit to a site of its own, which fails when anything is logged on the console or requested from another host. */
 export const createVisit =
   (browser: () => Awaited<ReturnType<typeof launch>>) =>
   async (options: VisitOptions, act: (visit: Visit) => Promise<void>) => {
@@ -199,7 +198,7 @@ export const everywhere = widths.flatMap((width) =>
 
 export const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
 
-/** Waits until `found` gives what is expected, and fails with the difference otherwise. */
+/** Waits until `found` returns what is expected, and otherwise fails with the difference. */
 export const eventually = async <Value>(found: () => Promise<Value>, expected: Value, within = 5_000) => {
   const deadline = Date.now() + within;
   let value = await found();

@@ -21,7 +21,7 @@ const seed = Number(process.env.CONTRACT_SEED ?? crypto.getRandomValues(new Uint
 console.log(`CONTRACT_SEED=${seed} repeats the same requests`);
 
 const open = new AsyncDisposableStack();
-/** As in `GET /order/{uid} 404`. */
+/** Keys such as `GET /order/{uid} 404`. */
 const seen = new Set<string>();
 let postgres: ReturnType<typeof startProxy>;
 let environment: Record<string, string>;

@@ -3,19 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 type Run = {
-  /** Of the program. */
   url: string;
   seed: number;
   phases: readonly ('examples' | 'coverage' | 'fuzzing' | 'stateful')[];
-  /** At the most, for each operation. */
+  /** At most, for each operation. */
   examples: number;
-  /** Statuses from 500 on that the document names and that are to be had now. */
+  /** Statuses from 500 on that the program may answer now. */
   expected?: readonly number[];
 };
 
 type Exchange = { request: { method: string; url: string }; response: { status: number } };
 
-/** Runs schemathesis, all of its checks, and resolves with what it printed and every request with its answer's status. */
+/** Runs all checks of schemathesis; resolves with its output, and every request with the status of its response. */
 export const runSchemathesis = async ({ url, seed, phases, examples, expected = [] }: Run) => {
   const directory = await mkdtemp(join(tmpdir(), 'order-lookup-contract-'));
   const report = join(directory, 'report.har');

@@ -30,7 +30,7 @@ const method = mostly(
 
 // biome-ignore format: one awkward thing after another
 const awkwardTargets = ['/', '/healthz', '/readyz', '/metrics', '/swagger', '/swagger/json', '/events', '/assets/', '/?uid=%00', '/?uid=%ff%fe', '/?uid=<script>', '/?uid=a&uid=b', '/?%', '//', '//evil/healthz', '/..', '/../../etc/passwd', '/order/../healthz', '/order/%2e%2e/%2e%2e', '/order%2Fabcdefghijkl', '/order/a%2Fb%2Fc%2Fd%2Fe', '/order/%zz23456789', '/order/%c3%28456789', '/order/\xff\xfe\xfd3456789', '/order/\x00\x01\x02456789', '/order/', '/order//', '/order/abc\\..\\..', '/order/%F0%9F%98%80%F0%9F%98%80', '*', '', '?', '#', '/#/order', 'healthz', 'http://x/healthz', 'http://[:::/', 'http://u:p@x:99999/', 'https://x', 'ftp://x/', 'x:80', `/${'a'.repeat(9_000)}`, `/${'a'.repeat(20_000)}`, `/order/${'%41'.repeat(3_000)}`, '/constructor', '/__proto__'];
-// So often that each status the test waits for comes dozens of times: a rare one would now and then not come at all.
+// Often enough that each status that the test expects occurs dozens of times: a rare one could be missing in some runs.
 const target = mostly(
   found,
   fc.constantFrom(found, '/nowhere', '/nowhere'),
@@ -100,12 +100,12 @@ const message = fc.oneof(
     arbitrary: fc.tuple(fc.constant(good), request, fc.constant(good)).map((all) => all.join('')),
   },
   { weight: 1, arbitrary: bytes(3_000) },
-  // TLS and HTTP/2 where neither is spoken.
+  // TLS and HTTP/2, which the server does not speak.
   { weight: 1, arbitrary: bytes(300).map((rest) => `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03${rest}`) },
   { weight: 1, arbitrary: bytes(100).map((rest) => `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${rest}`) },
 );
 
-/** What one client sends: some of a message, in some pieces, and how it leaves. */
+/** What one client sends: a part of a message, in some pieces; and how it ends the connection. */
 const conversation = fc.record({
   message,
   share: mostly(1, fc.double({ min: 0, max: 1, noNaN: true })),
@@ -116,7 +116,7 @@ const conversation = fc.record({
 type Conversation = typeof conversation extends fc.Arbitrary<infer T> ? T : never;
 type Answer = { status: number; text: string };
 
-/** The answers that are there in full, or undefined while what is there is not that. Throws for what is no HTTP. */
+/** Parses complete responses; undefined while the last one is incomplete. Throws for anything that is no HTTP. */
 const toAnswers = (text: string, mayBeHead: boolean): Answer[] | undefined => {
   const answers: Answer[] = [];
   for (let rest = text; rest !== ''; ) {
@@ -127,7 +127,7 @@ const toAnswers = (text: string, mayBeHead: boolean): Answer[] | undefined => {
     for (const one of headers) expect(one).toMatch(/^[\w-]+: ?[\x20-\x7e]*$/);
     const status = Number(line.slice(9, 12));
     const length = Number(/^content-length: (\d+)$/im.exec(headers.join('\n'))?.[1] ?? 0);
-    // The live list has no length, and no end.
+    // The live list has neither a length nor an end.
     const isStream = headers.some((one) => /^transfer-encoding: chunked$/i.test(one));
     let from = end + 4;
     const hasBody = !(mayBeHead && (rest.length === from || rest.startsWith('HTTP/1.1 ', from)));
@@ -168,11 +168,10 @@ describe.each([
   });
 
   const open = () => connect({ hostname: '127.0.0.1', port });
-  /** A good request has its answer. */
-  const isWell = async () => {
+  const expectAnswers = async () => {
     const response = await fetch(`http://127.0.0.1:${port}${serve === 'http' ? found : '/healthz'}`);
-    const told = await response.json();
-    expect([response.status, told]).toMatchObject([
+    const body = await response.json();
+    expect([response.status, body]).toMatchObject([
       200,
       serve === 'http' ? { order_uid: order.order_uid } : { status: 'alive' },
     ]);
@@ -182,7 +181,7 @@ describe.each([
     return Number(/^process_resident_memory_bytes (\S+)/m.exec(text)?.[1]) / 1e6;
   };
 
-  /** Resolves with what was answered in full, when the server has closed or says no more. */
+  /** Resolves with the complete responses, when the server has closed the connection or is silent. */
   const talk = async ({ message, share, pieces, leaves }: Conversation) => {
     const connection = await open();
     const sent = message.slice(0, Math.ceil(message.length * share));
@@ -198,7 +197,7 @@ describe.each([
     if (leaves === 'says that it has ended') connection.end();
     const mayBeHead = sent.includes('HEAD');
     const read = () => toAnswers(connection.text(), mayBeHead);
-    // A request that is not whole has no answer: so much silence is taken for the end of it.
+    // An incomplete request has no response: silence of 30 ms counts as the end.
     let length = -1;
     let since = 0;
     const answers = await until(() => {
@@ -213,7 +212,7 @@ describe.each([
   };
 
   test('survives any bytes, answers in HTTP, never with an internal server error, and still answers right after', async () => {
-    await isWell();
+    await expectAnswers();
     const before = await residentMegabytes();
     const statuses = new Set<number>();
     await fc.assert(
@@ -225,7 +224,7 @@ describe.each([
             if (status !== 200)
               expect(text).not.toMatch(/\bat .*:\d+:\d+|node_modules|\.tsx?\b|Bun v|Error:/);
           }
-        await isWell();
+        await expectAnswers();
       }),
       { numRuns: 60, interruptAfterTimeLimit: 60_000 },
     );

@@ -216,7 +216,7 @@ test.each([
   });
   const state = await health();
   await sql.end({ timeout: 0 });
-  // A server that trusts whoever comes from this machine asks for no password.
+  // A server that trusts local connections needs no password.
   if (state.status === 'ready') return expect(url.password).toBe('wr0ng-pa55');
   expect(state.status).toBe('unready');
   expect(state.parts.postgres.reason).toBeString();

@@ -12,7 +12,7 @@ import { connect } from '../support/raw-http.ts';
 
 setDefaultTimeout(60_000);
 
-/** Sends one request, and resolves with what came until the server closed. */
+/** Sends one request; resolves with what was received until the server closed the connection. */
 const send = async (port: number, ...lines: string[]) => {
   const connection = await connect({ hostname: '127.0.0.1', port });
   connection.write([...lines, 'Connection: close', '', ''].join('\r\n'));
@@ -23,7 +23,7 @@ const send = async (port: number, ...lines: string[]) => {
 
 describe('the path alone decides the route', () => {
   const { app } = openApp({
-    // One request, and no more.
+    // A single request.
     rateLimit: createRateLimit(1),
   });
   const assets = app.routes.map((route) => route.path).filter((route) => route.startsWith('/assets/'));
@@ -43,7 +43,7 @@ describe('the path alone decides the route', () => {
     for (let asked = 0; asked < 3; asked++)
       for (const target of ['/healthz', '/readyz', '/healthz?a=/b', '/metrics'])
         expect([target, (await send(server.port, ...request(target))).status]).toEqual([target, 200]);
-    // Another one is of another route, whatever it ends with, and the one request that there is goes to the first.
+    // Any other path is another route, whatever it ends with. The first request uses up the limit.
     await send(server.port, ...request('/nothing'));
     for (const target of ['//healthz', '//x/healthz', '/x/healthz', '/healthz/x'])
       expect([target, (await send(server.port, ...request(target))).status]).toEqual([target, 429]);
@@ -180,7 +180,7 @@ test.each([
     } as Record<string, string>);
     const port = Number(new URL(await program.url()).port);
     for (const target of targets) {
-      // The live list has no end.
+      // The live list does not end.
       const method = target === '/events' ? 'HEAD' : 'GET';
       const answer = await send(port, `${method} ${target} HTTP/1.1`, evil);
       expect([target, answer.status === 421]).toEqual([target, status === 421]);

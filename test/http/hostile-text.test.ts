@@ -1,6 +1,6 @@
 /**
- * Every place where a stranger's text meets a regular expression or a parser, with the text that would take it longest, as long
- * as it can arrive. The event loop stands still meanwhile, so none may take 5 ms.
+ * Every regular expression and parser that reads text from outside, with the text that takes it longest, of the greatest length that
+ * can be received. Each blocks the event loop, so none may take 5 ms.
  */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { hostNames, integer, kafkaName, share, token } from '../../src/config/values.ts';
@@ -28,26 +28,26 @@ import { buildOrder } from '../support/build-order.ts';
 import { silent } from '../support/database.ts';
 import { openApp, path, unavailable } from '../support/open-app.ts';
 
-// Thousands of texts, and each is tried until it was quick once.
+// Thousands of texts, each repeated until one run was quick.
 setDefaultTimeout(120_000);
 
-/** In bytes: what Bun takes of a request's head, and Kafka of a message. */
+/** In bytes: the limits of a request's head in Bun, and of a message in Kafka. */
 const head = 16_000;
 const message = 1_000_000;
 const mostMs = 5;
 
-/** A text of at most so many UTF-16 units. */
+/** Makes a text of at most `length` UTF-16 units. */
 type Shape = (length: number) => string;
 
-/** `part` again and again, between a beginning and an end. */
+/** Repeats `part` between a start and an end. */
 const fill =
   (part: string, start = '', end = ''): Shape =>
   (length) =>
     start + part.repeat(Math.max(0, Math.floor((length - start.length - end.length) / part.length))) + end;
 
 /**
- * Of several runs the quickest, in ms: the others were interrupted. Each has a text of its own, as JavaScriptCore remembers
- * what came of the last ones.
+ * Takes the quickest of several runs, in ms, as the others may have been interrupted. Each has a text of its own, as JavaScriptCore
+ * caches recent results.
  */
 const expectQuick = async (shape: Shape, length: number, run: (text: string) => unknown) => {
   const step = length > 1_000 ? 20 : 1;
@@ -62,7 +62,7 @@ const expectQuick = async (shape: Shape, length: number, run: (text: string) => 
   expect([seen, length, least < mostMs ? 'quick' : `${least} ms`]).toEqual([seen, length, 'quick']);
 };
 
-/** What a regular expression may go over again from each of its places: runs of one kind, ended by what does not fit. */
+/** Runs that a regular expression may scan again from each position, ended by a character that does not match. */
 const runs = [
   'a',
   ' ',
@@ -101,7 +101,7 @@ const shapes = runs.flatMap((run) => [
   fill(run, ' ', '\0'),
   fill(run, '"', '!'),
 ]);
-/** Without those that no header can hold. */
+/** Those that a header can contain. */
 const headerShapes = shapes.filter((shape) => !/[^\t\x20-\x7e]/.test(shape(24)));
 
 describe('no text of a request blocks the event loop', () => {

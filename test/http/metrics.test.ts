@@ -19,7 +19,7 @@ const token = 's3cret-T0ken-of-16';
 const open = new AsyncDisposableStack();
 afterAll(() => open.disposeAsync());
 
-/** Of a program with two consumers and Redis, after messages and lookups of every kind. */
+/** The metrics of a program with two consumers and Redis, after messages and lookups of every kind. */
 let url = '';
 let metricsUrl = '';
 let output = '';
@@ -89,7 +89,7 @@ const samplesOf = (name: string, labels: Record<string, string> = {}) =>
       Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
   );
 
-/** Of all threads together. */
+/** The sum over all threads. */
 const total = (name: string, labels: Record<string, string>) =>
   samplesOf(name, labels).reduce((sum, { value }) => sum + value, 0);
 
@@ -162,10 +162,10 @@ type Panel = { title: string; targets?: { expr: string; legendFormat: string }[]
 const panels = async () =>
   ((await Bun.file(`${root}/ops/grafana-dashboard.json`).json()) as { panels: Panel[] }).panels;
 
-/** What Prometheus itself adds. */
+/** Labels that Prometheus adds. */
 const added = ['job', 'instance'];
 
-/** What an expression names and the program's output has not. */
+/** Metrics and labels of an expression that the program's output does not have. */
 const unknownIn = (expression: string) => {
   const { selectors, labels } = namesIn(expression);
   const ours = selectors.filter(({ metric }) => metric !== 'up');

@@ -22,7 +22,7 @@ const documented = Object.entries(document.paths).flatMap(([url, methods]) =>
   ),
 );
 
-/** Each of them, from the program. */
+/** The program's own responses, by the same keys. */
 const answers = async () => {
   const ask = (parts?: Parameters<typeof openApp>[0]) => {
     const { get } = openApp(parts);

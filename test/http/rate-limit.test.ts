@@ -137,7 +137,7 @@ describe('an IPv6 address', () => {
     minLength: 8,
     maxLength: 8,
   });
-  /** With or without leading zeros, in either case, with a run of zeros left out, the end as IPv4. */
+  /** With or without leading zeros, in either case, with a run of zeros shortened, with the end as IPv4. */
   const spell = (parts: number[], long: boolean, upper: boolean, short: boolean, v4: boolean) => {
     const texts = parts.map((part) => part.toString(16).padStart(long ? 4 : 1, '0'));
     const [high = 0, low = 0] = parts.slice(6);
@@ -195,7 +195,7 @@ test('only the address of a long header stays in memory', () => {
   const padding = 'x'.repeat(15_000);
   Bun.gc(true);
   const before = process.memoryUsage.rss();
-  // 450 MB, were the headers kept.
+  // The headers together are 450 MB.
   for (let number = 0; number < 30_000; number++) {
     const address = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
     const headers = { 'x-forwarded-for': `${padding}${number}, ${address}` };

@@ -3,7 +3,7 @@ import { listen } from '../../src/http/server.ts';
 import { connect } from '../support/raw-http.ts';
 import { until } from '../support/until.ts';
 
-// Bun's own deadline for the head of a request is 10 s, and its timers move in steps of four.
+// Bun's timeout for the head of a request is 10 s, and its timers have a resolution of 4 s.
 setDefaultTimeout(40_000);
 
 const host = '127.0.0.1';
@@ -11,7 +11,7 @@ const head = (method: string, path: string, ...headers: string[]) =>
   [`${method} ${path} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
 
 const megabytes = (count: number) => new Uint8Array(count * 1024 * 1024);
-/** Far more than the operating system takes off our hands. */
+/** Far more than the operating system's buffers. */
 const large = megabytes(32);
 
 const gate = Promise.withResolvers<void>();
@@ -31,7 +31,7 @@ beforeAll(() => {
 afterAll(() => server.stop());
 
 const open = (port = server.port) => connect({ port, hostname: host });
-/** What a neighbour is answered, and in how many ms. */
+/** Another client's request; resolves with how long it took, in ms. */
 const neighbour = async () => {
   const begun = performance.now();
   const response = await fetch(`http://${host}:${server.port}/`);
@@ -39,7 +39,7 @@ const neighbour = async () => {
   return performance.now() - begun;
 };
 
-/** Sends `first`, and then `part` every 200 ms. Resolves with what was answered and when the server had closed the connection, in ms. */
+/** Sends `first`, then `part` every 200 ms, until the server closes the connection; resolves with the response and the time, in ms. */
 const trickle = async (first: string, part = '') => {
   const begun = performance.now();
   const connection = await open();
@@ -112,7 +112,7 @@ test.concurrent('thousands of requests on a connection that reads no response ar
   const before = process.memoryUsage.rss();
   const connection = await open();
   connection.pause();
-  // 64 GB, were it all answered.
+  // The responses together are 64 GB.
   connection.write(head('GET', '/large').repeat(2_000));
   for (let asked = 0; asked < 20; asked++) expect(await neighbour()).toBeLessThan(2_000);
   expect(process.memoryUsage.rss() - before).toBeLessThan(400e6);
@@ -143,7 +143,7 @@ test('thousands of pipelined requests get turns of a few ms, not the whole event
   const flood = await open(busy.port);
   flood.write(head('GET', '/').repeat(5_000));
   await flood.closed;
-  // A second is 500 of them.
+  // 500 of them take a second.
   expect(most).toBeWithin(10, 100);
   expect(answered).toBeLessThan(100);
 

@@ -15,7 +15,7 @@ describe('on a socket', () => {
     await server.stop();
   });
 
-  /** Sends bytes, and resolves with what came until the server closed, or with what came until `isEnough`. */
+  /** Sends bytes; resolves with what was received until the server closed the connection, or until `isEnough`. */
   const send = (bytes: string | Uint8Array, isEnough = (_: string) => false) =>
     new Promise<string>((resolve, reject) => {
       let answer = '';

@@ -19,7 +19,7 @@ const createSite = () => {
 
 const part = { 'hx-request': 'true', 'hx-request-type': 'partial' };
 const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
-/** As the page has it: it may lie below a path. */
+/** As the page writes it, as it may be below a base path. */
 const relative = (uid: string) => `.${linkTo(uid)}`;
 
 test('htmx gets the part that changes, with its title and its address; other clients get the whole page', async () => {
@@ -76,7 +76,7 @@ test('each state has its status code, as a page and as a part', async () => {
   const unavailable = await get('/?uid=some-other-order');
   expect(unavailable.status).toBe(503);
   expect(unavailable.headers.get('retry-after')).toBe(`${new Unavailable().retryAfterSeconds}`);
-  // What is in memory answers all the same.
+  // Orders in memory are still found.
   expect((await get(linkTo(order.order_uid))).status).toBe(200);
 });
 

@@ -38,6 +38,6 @@ test('every string is used', async () => {
   const unused = Object.keys(texts.en).filter(
     (key) => !new RegExp(`text\\.${key}\\b|'${key}'|^ {2}${key}:`, 'm').test(code),
   );
-  // By the name of the state or the tier that they are for.
+  // The views read these by the name of the tier.
   expect(unused.filter((key) => !['redis', 'memory', 'postgres'].includes(key))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** A connection to an HTTP server without a client in between: the bytes are the test's own. */
+/** A TCP connection to an HTTP server, on which the test writes the bytes itself. */
 export const connect = async (address: { hostname: string; port: number }) => {
   const closed = Promise.withResolvers<void>();
   let parts: Buffer[] = [];
@@ -33,14 +33,14 @@ export const connect = async (address: { hostname: string; port: number }) => {
       waiting = Buffer.concat([waiting, typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes]);
       flush();
     },
-    /** What has come, one character for each byte. */
+    /** What was received, one character for each byte. */
     text: () => all().toString('latin1'),
     length: () => all().length,
-    /** Of what has come so far nothing is kept. */
+    /** Discards what was received so far. */
     forget() {
       parts = [];
     },
-    /** Resolves when either side has ended the connection. */
+    /** Resolves when either side has closed the connection. */
     closed: closed.promise,
     isClosed: () => isClosed,
     pause() {
@@ -49,9 +49,9 @@ export const connect = async (address: { hostname: string; port: number }) => {
     resume() {
       socket.resume();
     },
-    /** Says that no more is sent, as a client that has all it wants. */
+    /** Closes the sending side. */
     end: () => void socket.end(),
-    /** As a client that is gone. */
+    /** Aborts the connection. */
     terminate: () => socket.terminate(),
   };
 };

@@ -1,16 +1,16 @@
-/** Redis servers of a test's own, with nothing on disk, to be frozen, killed and put to shame. */
+/** Redis servers of a test's own, without persistence, which it may freeze, kill and damage. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Redis from 'ioredis';
 
-/** Another program that takes the same settings, such as valkey-server, may stand in for it. */
+/** Or a compatible server, such as valkey-server. */
 const program = process.env.REDIS_SERVER ?? 'redis-server';
 export const hasRedisServer = Bun.which(program) !== null;
-if (!hasRedisServer) console.warn(`No ${program}: the tests that need one of their own are left out.`);
+if (!hasRedisServer) console.warn(`No ${program}: the tests that need one of their own are skipped.`);
 
-/** Where no test of a file is chosen, its afterAll is not run: then the server must end by itself. */
-const withUs = Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : [];
+/** When no test of a file is selected, its afterAll does not run: then the server has to end by itself. */
+const withParent = Bun.which('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : [];
 
 const freePort = () => {
   const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
@@ -18,7 +18,7 @@ const freePort = () => {
   return listener.port;
 };
 
-/** `settings` are those of redis.conf. A cluster's server needs a second port, 10,000 above. */
+/** `settings`: of redis.conf. A node of a cluster needs a second port, 10,000 above. */
 export const startRedisServer = async (settings: Record<string, string> = {}) => {
   const dir = await mkdtemp(join(tmpdir(), 'redis-'));
   const all = { bind: '127.0.0.1', dir, save: '', appendonly: 'no', ...settings };
@@ -26,7 +26,7 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
   let port = 0;
 
   const launch = async () => {
-    const child = Bun.spawn([...withUs, program, '--port', String(port), ...args], {
+    const child = Bun.spawn([...withParent, program, '--port', String(port), ...args], {
       stdout: 'pipe',
       stderr: 'ignore',
     });
@@ -40,7 +40,7 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
     return undefined;
   };
   let child: Awaited<ReturnType<typeof launch>>;
-  // Somebody else may take a port between its choice and its use.
+  // Another process may take the port before the server binds it.
   for (let attempt = 0; !child; attempt++) {
     if (attempt === 10) throw new Error('redis-server does not start');
     do port = freePort();
@@ -61,10 +61,10 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
-    /** A client that waits for as long as it takes. */
+    /** A client without timeouts. */
     admin,
     kill,
-    /** Again, on the same port, empty. */
+    /** Starts it again on the same port, empty. */
     async start() {
       child = await launch();
       if (!child) throw new Error('redis-server does not start again');
