@@ -76,7 +76,7 @@ one line, for example:
 PORT holds "abc"; allowed: an integer from 0 to 65535
 \`\`\`
 
-The commands (\`bun run producer\`, \`migrate\`, \`dead-letters\`, \`replay\`) read the same settings; each lists its own at the end of \`--help\`.
+The commands (\`bun run producer\`, \`dead-letters\`, \`replay\`, \`migrate\`) read the same settings; \`--help\` of the first three lists which.
 
 ${written.join('\n\n')}
 `;

@@ -1,7 +1,9 @@
 import { expect, test } from 'bun:test';
 import { createRequire } from 'node:module';
 
-/** kafkajs's filter of messages of aborted transactions, as `patches/` changes it. */
+/** Changes of kafkajs in `patches/` that no other test shows. */
+const kafkajs = createRequire(import.meta.url);
+
 const filter: (fetched: {
   messages: object[];
   abortedTransactions: object[];
@@ -52,4 +54,17 @@ test('of several transactions that were open at the start of a fetch, in any ord
     { producerId: '1', firstOffset: '4' },
   ];
   expect(offsetsOf(filter({ messages, abortedTransactions }))).toEqual(['12']);
+});
+
+test('a connection that is neither throttled nor has requests pending runs no timer; one that has, checks again', () => {
+  const RequestQueue = kafkajs('kafkajs/src/network/requestQueue');
+  const queue = new RequestQueue({ maxInFlightRequests: 1 });
+  queue.scheduleCheckPendingRequests();
+  expect(queue.throttleCheckTimeoutId).toBeNull();
+  for (const busy of [{ pending: [{}] }, { throttledUntil: Date.now() + 60_000 }]) {
+    const waiting = Object.assign(new RequestQueue({ maxInFlightRequests: 1 }), busy);
+    waiting.scheduleCheckPendingRequests();
+    expect(waiting.throttleCheckTimeoutId).not.toBeNull();
+    clearTimeout(waiting.throttleCheckTimeoutId);
+  }
 });
