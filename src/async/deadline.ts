@@ -1,38 +1,38 @@
-type Wait = { until: number; giveUp: (error: Error) => void };
+type Wait = { until: number; onTimeout: (error: Error) => void };
 
 export type Deadline = ReturnType<typeof createDeadline>;
 
 /**
- * For waits that may all last equally long, `ms`. One timer watches the longest of them: every lookup that memory cannot answer
- * waits here, and a timer or a promise for each would take longer than all the rest of this.
+ * Timeouts of the same length, `ms`, with one timer for the oldest of them. For hot paths: each lookup that memory cannot answer
+ * waits here, and a timer or a promise per lookup would cost more than the rest of it.
  */
 export const createDeadline = (ms: number) => {
-  // In the order in which they began, so in the order in which they end.
+  // In the order in which they begin, which is the order in which they expire.
   const waits = new Set<Wait>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const watch = (milliseconds: number) => {
-    timer = setTimeout(look, milliseconds);
+  const schedule = (delayMs: number) => {
+    timer = setTimeout(expire, delayMs);
   };
-  const look = () => {
+  const expire = () => {
     timer = undefined;
     const now = performance.now();
     for (const wait of waits) {
-      if (wait.until > now) return watch(Math.ceil(wait.until - now));
+      if (wait.until > now) return schedule(Math.ceil(wait.until - now));
       waits.delete(wait);
-      wait.giveUp(new Error(`no answer within ${ms} ms`));
+      wait.onTimeout(new Error(`no answer within ${ms} ms`));
     }
   };
 
   return {
-    /** `giveUp` is called once, unless the wait has ended by then. */
-    begin(giveUp: Wait['giveUp']): Wait {
-      const wait = { until: performance.now() + ms, giveUp };
+    /** Calls `onTimeout` once after `ms`, unless the wait has ended before. */
+    begin(onTimeout: Wait['onTimeout']): Wait {
+      const wait = { until: performance.now() + ms, onTimeout };
       waits.add(wait);
-      if (!timer) watch(ms);
+      if (!timer) schedule(ms);
       return wait;
     },
-    /** False when it has been given up: what has come is nobody's. */
+    /** False if it has already timed out: the late result is ignored. */
     end: (wait: Wait): boolean => waits.delete(wait),
   };
 };

@@ -1,13 +1,13 @@
-const shortest = 100;
-const longest = 5_000;
+const minBackoffMs = 100;
+const maxBackoffMs = 5_000;
 
-/** How long to wait before attempt `attempt` (from 0), in ms: twice as long each time, from 100 ms to 5 s, less up to half of it. */
+/** Exponential backoff with jitter before attempt `attempt` (from 0), in ms: doubled each time from 100 ms to 5 s, less up to half. */
 export const backoff = (attempt: number) => {
-  const full = Math.min(shortest * 2 ** attempt, longest);
-  return Math.max(shortest, full * (0.5 + Math.random() / 2));
+  const full = Math.min(minBackoffMs * 2 ** attempt, maxBackoffMs);
+  return Math.max(minBackoffMs, full * (0.5 + Math.random() / 2));
 };
 
-/** Resolves after `ms`, or at once when `signal` is aborted. */
+/** Resolves after `ms`, or as soon as `signal` is aborted. */
 export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -21,8 +21,8 @@ export const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
   });
 
 /**
- * Does `work` until it succeeds, for ever, with `backoff` between attempts. Rejects with the signal's reason once it is
- * aborted, and with an error of `work` for which `isFinal` holds. `failed` is told of each failure that is followed by another attempt.
+ * Runs `work` until it succeeds, with `backoff` between attempts. Rejects with the signal's reason when that is aborted, and with an
+ * error of `work` for which `isFinal` is true. `failed` is called with each error that is followed by another attempt.
  */
 export const retry = async <T>(
   work: () => Promise<T>,
@@ -38,7 +38,7 @@ export const retry = async <T>(
       return await work();
     } catch (error) {
       if (isFinal(error)) throw error;
-      // Work that was given up because of the signal has not failed.
+      // An error caused by the abort is not a failure of the work.
       signal.throwIfAborted();
       failed(error);
       await sleep(backoff(attempt), signal);
@@ -46,27 +46,18 @@ export const retry = async <T>(
   }
 };
 
-/** Resolves when `promise` does, or after `ms`. Rejects with `promise`. */
+/** Waits for `promise`, for at most `ms`. Rejects if it rejects within that time. */
 export const waitAtMost = async (ms: number, promise: Promise<unknown>): Promise<void> => {
-  const over = new AbortController();
-  await Promise.race([promise, sleep(ms, over.signal)]).finally(() => over.abort());
+  const settled = new AbortController();
+  await Promise.race([promise, sleep(ms, settled.signal)]).finally(() => settled.abort());
 };
 
-/** As `answer`, but rejects when it has not come within `ms`; what comes of it later is nobody's. */
-export const withTimeout = <T>(ms: number, answer: Promise<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    answer.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
+/** As `answer`, but rejects if it does not settle within `ms`. A later result is ignored. */
+export const withTimeout = <T>(ms: number, answer: Promise<T>): Promise<T> => {
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(() => timeout.reject(new Error(`no answer within ${ms} ms`)), ms);
+  return Promise.race([answer, timeout.promise]).finally(() => clearTimeout(timer));
+};
 
 /** As `promise`, but rejects with the signal's reason as soon as that is aborted. */
 export const raceAbort = async <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> => {

@@ -2,9 +2,9 @@ import { Database } from 'bun:sqlite';
 import { ensurePrivateFile } from './private-files.ts';
 
 /**
- * Takes the lock that `file` stands for, or returns undefined while another holds it. The kernel gives it back when its
- * holder ends, however it ends, so it is never stale. SQLite is asked because it locks files on every system; nothing is stored.
- * Only its owner can read the file, as whoever can may also lock it. Throws where it cannot be made or opened for writing.
+ * Takes a lock on `file`, or returns undefined while another process holds it. The kernel releases it when the process ends in any
+ * way, so it is never stale. SQLite is used because it can lock files on every system; nothing is stored. The file is readable by
+ * its owner only, since any reader could lock it. Throws if it cannot be created or opened for writing.
  */
 export const takeLock = (file: string): { release(): void } | undefined => {
   ensurePrivateFile(file);

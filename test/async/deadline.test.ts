@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createDeadline } from '../../src/async/deadline.ts';
 import { sleep } from '../../src/async/retry.ts';
 
-test('a wait is given up once, after its time, and what then comes is nobody’s', async () => {
+test('a wait times out once, after its time, and ending it later has no effect', async () => {
   const deadline = createDeadline(30);
   const begun = performance.now();
   const given = Promise.withResolvers<Error>();
@@ -21,7 +21,7 @@ test('a wait is given up once, after its time, and what then comes is nobody’s
   expect(times).toBe(1);
 });
 
-test('a wait that has ended is not given up, and ends once', async () => {
+test('a wait that has ended does not time out, and ends once', async () => {
   const deadline = createDeadline(20);
   let times = 0;
   const wait = deadline.begin(() => times++);
@@ -32,7 +32,7 @@ test('a wait that has ended is not given up, and ends once', async () => {
   expect(times).toBe(0);
 });
 
-test('of waits that begin and end in any order each is given up or has ended, in the order of their beginnings', () =>
+test('waits that begin and end in any order each end or time out, in the order in which they began', () =>
   fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ after: fc.integer({ min: 0, max: 4 }), ends: fc.boolean() }), {

@@ -45,7 +45,7 @@ describe('a data directory that cannot be used is named in one line', () => {
   }, 60_000);
 
   if (isLinux)
-    test('when a PostgreSQL that someone else started works in it', async () => {
+    test('when a PostgreSQL that another program started runs in it', async () => {
       const { dataDir, data } = await stopped();
       const home = join(dataDir, 'postgres');
       const runner = createRunner(home, serverUser(home));
@@ -58,7 +58,7 @@ describe('a data directory that cannot be used is named in one line', () => {
           existsSync(join(data, 'postmaster.pid')) ? readFileSync(join(data, 'postmaster.pid'), 'utf8') : '',
         ),
       );
-      await oneLine(dataDir, new RegExp(`another PostgreSQL \\(pid ${other.pid}\\) works in it`))();
+      await oneLine(dataDir, new RegExp(`another PostgreSQL \\(pid ${other.pid}\\) runs in it`))();
       expect(other.exitCode).toBeNull();
       other.kill('SIGINT');
       await other.exited;

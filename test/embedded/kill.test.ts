@@ -63,7 +63,7 @@ if (isLinux)
       expect(processesIn(data)).toEqual([orphan]);
       const log = createLog();
       const next = await start(dataDir, log);
-      expect(log.lines.join('\n')).toContain('ending 1 processes left behind');
+      expect(log.lines.join('\n')).toContain('killing 1 orphaned processes');
       expect(processesIn(data)).not.toContain(orphan);
       expect(await query(next.url, 'select n from kept')).toEqual([{ n: 7 }]);
     }, 60_000);

@@ -6,7 +6,7 @@ import { cannotUse, codeOf } from './errors.ts';
 import type { Programs } from './programs.ts';
 import { finished, type Runner } from './runner.ts';
 
-/** Waits until the folder's entries are on the disk. */
+/** Flushes the folder's entries to disk. */
 const sync = (folder: string) => {
   const descriptor = openSync(folder, 'r');
   fsyncSync(descriptor);
@@ -15,7 +15,7 @@ const sync = (folder: string) => {
 
 const UNFINISHED = 'unfinished-';
 
-/** What `PG_VERSION` begins with. The folder is that of the server's user, who may have put links or pipes there. */
+/** The start of `PG_VERSION`. The folder belongs to the server's user, who may have put links or pipes there. */
 const versionIn = (data: string): string | undefined => {
   if (!lstatSync(data).isDirectory()) throw cannotUse(data, 'it is not a folder. Move it away.');
   try {
@@ -43,15 +43,15 @@ const checkVersion = (data: string, major: number) => {
   }
 };
 
-/** Makes the data directory `data` in `home` unless there is one; complete or not at all. */
+/** Creates the data directory `data` in `home` unless it exists, atomically. */
 export const ensureCluster = async (home: string, runner: Runner, programs: Programs, log: Log) => {
   const unfinished = readdirSync(home).filter((name) => name.startsWith(UNFINISHED));
-  // By the server's user: root could be led elsewhere by a folder that becomes a link meanwhile.
+  // Removed by the server's user: as root, a folder that is replaced by a link meanwhile would lead elsewhere.
   if (unfinished.length > 0)
     await finished(runner.run(['rm', '-rf', '--', ...unfinished.map((name) => join(runner.place, name))]));
   const data = join(home, 'data');
   if (existsSync(data)) return checkVersion(data, programs.major);
-  log.info(`making an empty PostgreSQL ${programs.major} in ${data}`);
+  log.info(`creating an empty PostgreSQL ${programs.major} cluster in ${data}`);
   const fresh = `${UNFINISHED}${crypto.randomUUID()}`;
   const { error, code } = await finished(
     runner.run([
@@ -62,18 +62,18 @@ export const ensureCluster = async (home: string, runner: Runner, programs: Prog
       '--locale=C',
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
-      // Only over 127.0.0.1, only with the password, which is set afterwards.
+      // Connections only over 127.0.0.1 and with the password, which is set afterwards.
       '--auth-local=reject',
       '--auth-host=scram-sha-256',
       '--no-instructions',
     ]),
   );
-  if (code !== 0) throw cannotUse(data, `making it failed: ${error.replaceAll(runner.place, home)}`);
+  if (code !== 0) throw cannotUse(data, `initdb failed: ${error.replaceAll(runner.place, home)}`);
   renameSync(join(home, fresh), data);
   sync(home);
 };
 
-/** Sets the superuser's password in a cluster that is not running. */
+/** Sets the superuser's password while the cluster is not running. */
 export const setPassword = async (runner: Runner, programs: Programs, data: string, password: string) => {
   const { out, error, code } = await finished(
     runner.run(

@@ -1,4 +1,4 @@
-/** The messages of this folder are for a person to read: each is one line and says what to do. */
+/** Messages of the embedded PostgreSQL: each is one line that says what to do. */
 
 const oneLine = (text: string) =>
   text
@@ -13,7 +13,7 @@ export const cannotRun = (reason: string): Error =>
     `PostgreSQL cannot run here: ${oneLine(reason)}. Set DATABASE_URL to use a PostgreSQL of your own.`,
   );
 
-/** There is something about this directory that a person must put right. */
+/** The data directory has a problem that the user must solve. */
 export const cannotUse = (directory: string, reason: string): Error =>
   new Error(`PostgreSQL's data directory ${directory} cannot be used: ${oneLine(reason)}`);
 

@@ -1,20 +1,20 @@
-/** What another run left in a data directory: a server that outlived it, or single processes of one. */
+/** Processes that a killed run left in a data directory: its server, or single processes of it. */
 import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../../observability/log.ts';
 import { readFileStart } from '../private-files.ts';
 import { cannotUse, codeOf } from './errors.ts';
 
-/** In the server's command line, which it writes to `postmaster.opts`: tells our servers from others'. */
+/** An argument of our servers, which they write to `postmaster.opts`: it distinguishes them from others. */
 export const CLUSTER_NAME = 'order_lookup';
 
 const FAST_MS = 10_000;
 const FORCED_MS = 5_000;
 
-/** The pids of the PostgreSQL processes that work in `data`, all of which have it as working directory. Linux only. */
+/** The pids of PostgreSQL processes whose working directory is `data`. Linux only. */
 export const processesIn = (data: string): number[] => {
   if (process.platform !== 'linux') return [];
-  const works = (pid: string) => {
+  const isOurs = (pid: string) => {
     try {
       return (
         readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'postgres' &&
@@ -25,7 +25,7 @@ export const processesIn = (data: string): number[] => {
     }
   };
   return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry) && works(entry))
+    .filter((entry) => /^\d+$/.test(entry) && isOurs(entry))
     .map(Number);
 };
 
@@ -37,7 +37,7 @@ const signal = (pids: number[], name: NodeJS.Signals) => {
   }
 };
 
-const gone = async (data: string, ms: number): Promise<boolean> => {
+const waitUntilGone = async (data: string, ms: number): Promise<boolean> => {
   const end = performance.now() + ms;
   while (processesIn(data).length > 0) {
     if (performance.now() > end) return false;
@@ -46,13 +46,13 @@ const gone = async (data: string, ms: number): Promise<boolean> => {
   return true;
 };
 
-/** Ends all that still works in `data` at once, as a crash would. */
+/** Kills all processes in `data`, like a crash. */
 export const killAll = async (data: string): Promise<void> => {
   signal(processesIn(data), 'SIGKILL');
-  await gone(data, FORCED_MS);
+  await waitUntilGone(data, FORCED_MS);
 };
 
-/** Root must not be made to follow a link of the server's user's, or to wait for ever at a pipe. */
+/** Root must not follow a link of the server's user, or block on a pipe. */
 const read = (data: string, name: string): string => {
   try {
     return readFileStart(join(data, name), 8_192) ?? '';
@@ -62,9 +62,8 @@ const read = (data: string, name: string): string => {
 };
 
 /**
- * Clears `data` for a new server. To be called by the holder of the directory's lock: so a server that runs here and was
- * started by us has lost the process it was for, and is shut down in order; what remains is killed. Throws if the server that
- * runs here was started by someone else.
+ * Prepares `data` for a new server. The caller must hold the lock of the directory: then a server of ours that still runs here has
+ * lost its parent, and is shut down; remaining processes are killed. Throws if another program started the server.
  */
 export const endLeftOver = async (data: string, log: Log): Promise<void> => {
   const pidFile = join(data, 'postmaster.pid');
@@ -74,17 +73,17 @@ export const endLeftOver = async (data: string, log: Log): Promise<void> => {
   if (processes.includes(server)) {
     const options = read(data, 'postmaster.opts');
     if (options && !options.includes(`--cluster_name=${CLUSTER_NAME}`)) {
-      throw cannotUse(data, `another PostgreSQL (pid ${server}) works in it. Stop that first.`);
+      throw cannotUse(data, `another PostgreSQL (pid ${server}) runs in it. Stop that first.`);
     }
-    log.warn(`stopping a PostgreSQL (pid ${server}) whose process was killed; it worked in ${data}`);
+    log.warn(`stopping a PostgreSQL (pid ${server}) whose process was killed; it ran in ${data}`);
     signal([server], 'SIGINT');
     signal(processes, 'SIGCONT');
-    if (!(await gone(data, FAST_MS))) await killAll(data);
+    if (!(await waitUntilGone(data, FAST_MS))) await killAll(data);
   } else if (processes.length > 0) {
-    log.warn(`ending ${processes.length} processes left behind by a PostgreSQL that was killed in ${data}`);
+    log.warn(`killing ${processes.length} orphaned processes of a killed PostgreSQL in ${data}`);
     await killAll(data);
   }
-  // Left by a kill -9. Its pid may belong to another program by now, or to a dead process that nobody has collected:
-  // PostgreSQL would take either for a server.
+  // Left by a kill -9. Its pid may by now be another program's, or a zombie's: PostgreSQL would take either for a running
+  // server.
   if (process.platform === 'linux' && processesIn(data).length === 0) rmSync(pidFile, { force: true });
 };

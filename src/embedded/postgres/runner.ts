@@ -3,7 +3,7 @@ import { cannotRun, codeOf } from './errors.ts';
 
 export type User = { uid: number; gid: number };
 
-/** The user and group called `nobody`, by their usual numbers where the system does not say. */
+/** The user and group `nobody`, by their usual numbers if /etc/passwd does not have them. */
 const nobody = (): User => {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')
@@ -16,8 +16,8 @@ const nobody = (): User => {
 };
 
 /**
- * The user that PostgreSQL runs as when we are root, which it refuses to be: the owner of `home`, which is made `nobody`'s
- * when it is root's. Undefined when we are not root.
+ * The user that runs PostgreSQL if this process is root, as PostgreSQL refuses to run as root: the owner of `home`, which is given
+ * to `nobody` if it belongs to root. Undefined if this process is not root.
  */
 export const serverUser = (home: string): User | undefined => {
   if (process.getuid?.() !== 0) return undefined;
@@ -35,21 +35,21 @@ export const serverUser = (home: string): User | undefined => {
 };
 
 /**
- * Runs PostgreSQL's programs with their data in `home`, as `user` if one is given. That user may not be able to enter the
- * folders above `home`, but needs not: the program gets it as an open directory and reaches it as `place`.
+ * Runs PostgreSQL's programs on data in `home`, as `user` if one is given. That user may have no access to the folders above `home`:
+ * the program inherits it as an open directory, whose path is `place`.
  */
 export const createRunner = (home: string, user: User | undefined) => {
-  const onDeath = Bun.which('setpriv');
+  const setpriv = Bun.which('setpriv');
   return {
     place: user ? '/proc/self/fd/3' : home,
     /**
-     * In a session of its own, so that Ctrl-C reaches us alone. Where `setpriv` exists, it gets SIGINT, a fast shutdown,
-     * when the thread that calls this ends, even by kill -9. Throws when the program cannot be executed.
+     * Starts a program in its own session, so that Ctrl-C does not reach it. Where `setpriv` exists, it gets SIGINT (a fast
+     * shutdown) when the calling thread ends, even by kill -9. Throws if the program cannot be executed.
      */
     run: (command: string[], input?: string) => {
       const directory = openSync(home, 'r');
       try {
-        return Bun.spawn([...(onDeath ? [onDeath, '--pdeathsig', 'INT'] : []), ...command], {
+        return Bun.spawn([...(setpriv ? [setpriv, '--pdeathsig', 'INT'] : []), ...command], {
           cwd: '/',
           env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
           stdio: [input === undefined ? 'ignore' : Buffer.from(input), 'pipe', 'pipe', directory],
@@ -64,7 +64,7 @@ export const createRunner = (home: string, user: User | undefined) => {
 };
 export type Runner = ReturnType<typeof createRunner>;
 
-/** The output and exit code of a program that `run` started, once it ended. */
+/** Waits for a program that `run` started to end. */
 export const finished = async (child: ReturnType<Runner['run']>) => {
   const [out, error, code] = await Promise.all([
     Bun.readableStreamToText(child.stdout),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { waitAtMost } from '../../async/retry.ts';
 import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
 import type { Log } from '../../observability/log.ts';
 import { cannotUse } from './errors.ts';
@@ -6,7 +7,7 @@ import { CLUSTER_NAME, killAll } from './left-over.ts';
 import type { Programs } from './programs.ts';
 import type { Runner } from './runner.ts';
 
-/** How a server ended. `asked` is false when nobody called `stop`; `lastLine` is the last that it logged. */
+/** How a server ended. `asked`: by `stop`. `lastLine`: the last line that it logged. */
 export type Ended = {
   code: number | null;
   signal: NodeJS.Signals | number | null;
@@ -16,7 +17,7 @@ export type Ended = {
 
 type Parts = { home: string; runner: Runner; programs: Programs; log: Log };
 
-/** Recovery after a crash included. */
+/** Includes recovery after a crash. */
 const READY_MS = 120_000;
 const PORT_ATTEMPTS = 5;
 
@@ -24,13 +25,13 @@ const SETTINGS = {
   cluster_name: CLUSTER_NAME,
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
-  // What was acknowledged is on the disk: on, whatever the file in the directory says.
+  // Durability must not depend on the postgresql.conf in the directory.
   fsync: 'on',
   synchronous_commit: 'on',
   shared_buffers: '64MB',
   max_wal_size: '512MB',
   max_connections: 100,
-  // Nothing replicates from here.
+  // There are no replicas.
   wal_level: 'minimal',
   max_wal_senders: 0,
   jit: 'off',
@@ -54,15 +55,16 @@ const eachLine = async (stream: ReadableStream<Uint8Array>, onLine: (line: strin
   }
 };
 
-/** Resolves to whether `promise` did within `ms`. */
-const within = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
-  let timer: Timer | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, ms, false);
-  });
-  const won = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return won;
+/** Whether `promise` resolves within `ms`. */
+const settlesWithin = async (ms: number, promise: Promise<unknown>): Promise<boolean> => {
+  let isSettled = false;
+  await waitAtMost(
+    ms,
+    promise.then(() => {
+      isSettled = true;
+    }),
+  );
+  return isSettled;
 };
 
 const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
@@ -78,42 +80,42 @@ const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
     lines.push(line);
     if (lines.length > 50) lines.shift();
     if (line.includes('database system is ready to accept connections')) ready.resolve(true);
-  }).catch((error: Error) => log.warn(`the messages of PostgreSQL cannot be read: ${error.message}`));
+  }).catch((error: Error) => log.warn(`cannot read the log of PostgreSQL: ${error.message}`));
 
   const end = async (): Promise<Ended> => {
     await child.exited;
-    // Its last words; a process of it that was left behind may hold the pipe open.
-    await within(500, read);
+    // For its last lines; not for longer, as an orphaned child process may hold the pipe open.
+    await settlesWithin(500, read);
     return { code: child.exitCode, signal: child.signalCode, asked, lastLine: lines.at(-1) ?? '' };
   };
   const ended = end();
   const stop = async () => {
     asked = true;
     child.kill('SIGINT');
-    if (await within(stopTimeoutsMs.postgresFast, ended)) return;
+    if (await settlesWithin(stopTimeoutsMs.postgresFast, ended)) return;
     log.warn(
-      `PostgreSQL did not shut down in ${stopTimeoutsMs.postgresFast / 1000} s and is stopped at once: its next start recovers`,
+      `PostgreSQL did not shut down in ${stopTimeoutsMs.postgresFast / 1000} s and is killed; the next start recovers`,
     );
     child.kill('SIGQUIT');
-    if (await within(stopTimeoutsMs.postgresImmediate, ended)) return;
+    if (await settlesWithin(stopTimeoutsMs.postgresImmediate, ended)) return;
     await killAll(data);
     child.kill('SIGKILL');
     await ended;
   };
   const started = Promise.race([ready.promise, ended.then(() => false)]);
-  const isReady = (await within(READY_MS, started)) && (await started);
+  const isReady = (await settlesWithin(READY_MS, started)) && (await started);
   return { port, pid: child.pid, ended, stop, lines, isReady };
 };
 
-/** What a server that did not start says of it: the fatal line with its details, else the last lines. */
-const complaint = (lines: string[]): string => {
+/** Why a server did not start: the fatal line with its details, else the last lines. */
+const startError = (lines: string[]): string => {
   const fatal = lines.findIndex((line) => /^(FATAL|PANIC):/.test(line));
   return fatal < 0 ? lines.slice(-2).join('\n') : lines.slice(fatal, fatal + 3).join('\n');
 };
 
 /**
- * Starts the server and waits until it takes connections; tries again when another program was quicker to take the port.
- * Rejects with what the server said if it ends instead, or is not ready after two minutes.
+ * Starts the server and waits until it accepts connections. Retries on another port if another program took the port first. Rejects
+ * with the server's error if it ends, or is not ready after two minutes.
  */
 export const startServer = async (parts: Parts) => {
   for (let attempt = 1; ; attempt++) {
@@ -121,6 +123,6 @@ export const startServer = async (parts: Parts) => {
     if (server.isReady) return server;
     await server.stop();
     const portTaken = server.lines.some((line) => line.includes('Address already in use'));
-    if (!portTaken || attempt === PORT_ATTEMPTS) throw cannotUse(parts.home, complaint(server.lines));
+    if (!portTaken || attempt === PORT_ATTEMPTS) throw cannotUse(parts.home, startError(server.lines));
   }
 };
