@@ -64,10 +64,10 @@ export const createMiddleware = ({
     }
   };
 
-  const count = (request: Request, route: string, response: Response, begun: number) => {
+  const count = (request: Request, route: string, response: Response, startedAt: number) => {
     const { method } = request;
     const { status } = response;
-    const ms = performance.now() - begun;
+    const ms = performance.now() - startedAt;
     requests?.count(knownMethods.has(method) ? method : 'other', route, status, ms / 1000);
     if (logsRequests) {
       // The route, not the path: whoever knows the number of an order may read it.
@@ -77,16 +77,16 @@ export const createMiddleware = ({
   };
 
   return (request: Request, addressOf: AddressOf = noAddress): Answer => {
-    const begun = performance.now();
+    const startedAt = performance.now();
     const route = routeOf(request.url);
     const refused =
       checkHost(request, isProbe(route)) ??
       (rateLimit && !isUnlimited(route) ? checkLimit(rateLimit, request, addressOf) : undefined);
     const response = refused ?? answerSafely(request, route, addressOf);
-    if (!(response instanceof Promise)) return count(request, route, response, begun);
+    if (!(response instanceof Promise)) return count(request, route, response, startedAt);
     return response.then(
-      (later) => count(request, route, later, begun),
-      (error) => count(request, route, failed(request, error), begun),
+      (later) => count(request, route, later, startedAt),
+      (error) => count(request, route, failed(request, error), startedAt),
     );
   };
 };

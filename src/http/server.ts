@@ -55,17 +55,18 @@ const maxTurnMs = 5;
  * turn, and would block everything else. Bun closes a connection on which more of them queue behind an unanswered one.
  */
 const inTurns = (answer: Answer): Answer => {
-  let begun = 0;
+  let startedAt = 0;
   let answered = 0;
   const endTurn = () => {
     answered = 0;
   };
   const inTurn: Answer = (request, addressOf) => {
     if (answered === 0) {
-      begun = performance.now();
+      startedAt = performance.now();
       setImmediate(endTurn);
     }
-    if (answered >= minTurnAnswers && performance.now() - begun > maxTurnMs) return later(request, addressOf);
+    if (answered >= minTurnAnswers && performance.now() - startedAt > maxTurnMs)
+      return later(request, addressOf);
     answered++;
     return answer(request, addressOf);
   };

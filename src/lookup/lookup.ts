@@ -59,8 +59,8 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     none: createDurations(),
   };
 
-  const addStep = (steps: Step[], tier: Tier, begun: number, hit: boolean) => {
-    const durationMs = performance.now() - begun;
+  const addStep = (steps: Step[], tier: Tier, startedAt: number, hit: boolean) => {
+    const durationMs = performance.now() - startedAt;
     if (hit) lastHits[tier] = durationMs;
     steps.push({ tier, hit, durationMs });
   };
@@ -87,17 +87,17 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
       steps.push({ tier: 'redis', hit: false, durationMs: 0, bypassed: true });
       return undefined;
     }
-    const begun = performance.now();
+    const startedAt = performance.now();
     const document = await redis.get(uid);
-    addStep(steps, 'redis', begun, document !== undefined);
+    addStep(steps, 'redis', startedAt, document !== undefined);
     if (document) memory.put(uid, document);
     return document;
   };
 
   const findInPostgres = async (uid: OrderUid, steps: Step[], load: Load) => {
-    const begun = performance.now();
+    const startedAt = performance.now();
     const json = await query.find(uid);
-    addStep(steps, 'postgres', begun, json !== undefined);
+    addStep(steps, 'postgres', startedAt, json !== undefined);
     if (json === undefined) {
       if (!load.isStale) absent.add(uid);
       return undefined;
@@ -130,10 +130,10 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
 
   return {
     find(uid: OrderUid): Answer | Promise<Answer> {
-      const begun = performance.now();
+      const startedAt = performance.now();
       const document = memory.get(uid);
       const steps: Step[] = [];
-      addStep(steps, 'memory', begun, document !== undefined);
+      addStep(steps, 'memory', startedAt, document !== undefined);
       if (document || absent.has(uid)) return count({ document, steps });
 
       return loads.get(uid)?.answer?.then(count, countUnavailable) ?? beginLoad(uid, steps);

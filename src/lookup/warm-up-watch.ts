@@ -6,11 +6,11 @@ export const watchWarmUp = (warmUp: WarmUp) => {
   let last: { entries: number; seconds: number } | undefined;
   return {
     async run(signal: AbortSignal): Promise<number> {
-      const begun = performance.now();
+      const startedAt = performance.now();
       isRunning = true;
       try {
         const entries = await warmUp(signal);
-        last = { entries, seconds: (performance.now() - begun) / 1000 };
+        last = { entries, seconds: (performance.now() - startedAt) / 1000 };
         return entries;
       } finally {
         isRunning = false;

@@ -21,7 +21,7 @@ type Options = {
 export const createWarmUp =
   ({ store, caches, limit, concurrency, log }: Options) =>
   async (signal: AbortSignal): Promise<number> => {
-    const begun = performance.now();
+    const startedAt = performance.now();
     const uids = (await store.newest(limit)).reverse();
     log.info({ orders: uids.length, concurrency }, 'warming the cache');
 
@@ -61,7 +61,7 @@ export const createWarmUp =
       limited.clearQueue();
     }
     await Promise.all(inserts);
-    log.info({ inserted, milliseconds: Math.round(performance.now() - begun) }, 'the cache is warm');
+    log.info({ inserted, milliseconds: Math.round(performance.now() - startedAt) }, 'the cache is warm');
     return inserted;
   };
 
