@@ -18,8 +18,8 @@ const texts = await Promise.all(documents.map(async (file) => [file, await readD
 /** A changelog also names what is gone. */
 const current = texts.filter(([file]) => file !== 'CHANGELOG.md');
 
-const faults = (of: (markdown: string) => string[]) =>
-  current.flatMap(([file, text]) => of(text).map((fault) => `${file}: ${fault}`));
+const faults = (of: (markdown: string, folder: string) => string[]) =>
+  current.flatMap(([file, text]) => of(text, file.replace(/[^/]+$/, '')).map((fault) => `${file}: ${fault}`));
 
 test('the documents name no file or folder that does not exist', () => {
   expect(

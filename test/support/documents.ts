@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Glob } from 'bun';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -6,7 +7,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 
 export const root = join(import.meta.dir, '../..');
 
-const folders = ['', 'docs/', '.github/'];
+const folders = ['', 'docs/', 'packages/kafka-broker/'];
 export const documents = folders.flatMap((folder) =>
   [...new Glob('*.md').scanSync({ cwd: join(root, folder), dot: true })].map((file) => folder + file),
 );
@@ -39,12 +40,12 @@ const isKnownFile = (path: string) =>
 /** The files that CONTRIBUTING.md tells its reader to make, and the tools of Apache Kafka. */
 const elsewhere = /_gift\.|NNNN|^kafka-[a-z-]+\.sh$/;
 
-/** Paths below a folder of the repository, and names of source files, that do not exist. */
-export const missingFiles = (markdown: string): string[] => {
+/** Paths below a folder of the repository, and names of source files, that do not exist; also looked for in the document's `folder`. */
+export const missingFiles = (markdown: string, folder = ''): string[] => {
   const words = codeOf(markdown).flatMap((code) => code.split(/[\s"'=,;:()[\]|]+/));
   const paths = words.filter((word) => /^[\w@.-]+(\/[\w@.*{}-]*)*$/.test(word) && !/[*{}<>]/.test(word));
   return paths.filter((path) => {
-    if (elsewhere.test(path)) return false;
+    if (elsewhere.test(path) || inRepository.has(folder + path)) return false;
     if (path.endsWith('/')) return topFolders.has(path.split('/')[0] ?? '') && !isFolder(path);
     const [top = ''] = path.split('/');
     const isPath = path.includes('/') && topFolders.has(top);
@@ -53,17 +54,25 @@ export const missingFiles = (markdown: string): string[] => {
   });
 };
 
+/** The package of a folder, if it is one. */
+const packageOf = (folder: string): { scripts: object } =>
+  inRepository.has(`${folder}package.json`)
+    ? createRequire(import.meta.url)(join(root, folder, 'package.json'))
+    : { scripts: {} };
+
 const commandLines = (markdown: string) =>
   codeOf(markdown)
     .flatMap((code) => code.replace(/\\\n/g, ' ').split('\n'))
     .map((line) => line.replace(/\s#.*$/, ''));
 
-/** `bun run …` of scripts that package.json does not have. */
-export const missingScripts = (markdown: string): string[] =>
+/** `bun run …` of scripts that neither the repository nor the document's own package has. */
+export const missingScripts = (markdown: string, folder = ''): string[] =>
   commandLines(markdown)
     .flatMap((line) => [...line.matchAll(/bun(?:@[\d.]+)?(?: --env-file=\S+)? run ([a-z][a-z:-]*)/g)])
     .map(([, script = '']) => script)
-    .filter((script) => !Object.hasOwn(packageJson.scripts, script));
+    .filter(
+      (script) => ![packageJson, packageOf(folder)].some(({ scripts }) => Object.hasOwn(scripts, script)),
+    );
 
 /** Programs with options of their own, by how documents call them, and what prints these. */
 const programs: [pattern: RegExp, file: string, ...subcommands: string[]][] = [
