@@ -4,7 +4,7 @@ import type { Log } from '../observability/log.ts';
 
 /** How long commits have to fail before it is reported: a coordinator that moves is found again sooner. */
 const reportAfterMs = 10_000;
-/** Without a further attempt for so long, nothing is left to commit: an attempt may take 5 s, finding the coordinator as long. */
+/** After this time without an attempt nothing is left to commit: an attempt takes up to 5 s, and so does finding the coordinator. */
 const attemptTimeoutMs = 20_000;
 
 /** Follows whether offsets can be committed to Kafka. No order is lost while they cannot, but the group seems to lag. */

@@ -5,8 +5,12 @@ import type { Group } from '../postgres/offsets.ts';
 
 const intervalMs = 5_000;
 
-/** `end`: after the partition's last message. `committed`: by the group, or where the partition begins if it never has; undefined: unknown. */
-export type KnownOffsets = { end: bigint; committed: bigint | undefined };
+export type KnownOffsets = {
+  /** The offset after the partition's last message. */
+  end: bigint;
+  /** The group's committed offset, or the partition's first one if the group has none; undefined if it is not known. */
+  committed: bigint | undefined;
+};
 
 type Options = {
   kafka: Kafka;

@@ -10,14 +10,14 @@ import type { Fence } from './fence.ts';
 import { createPartitionQueues, type PartitionQueues } from './partition-queues.ts';
 import type { Positions } from './positions.ts';
 
-/** The shortest that Kafka allows: for so long nobody reads the partitions of a member that has died. */
+/** The shortest that Kafka allows. The partitions of a member that has died are not read until it is over. */
 const sessionTimeoutMs = 6_000;
 const heartbeatIntervalMs = 1_000;
 /** In a rebalance, a member that does not join again within this time loses its partitions. */
 const rebalanceTimeoutMs = 8_000;
 /** How long until new partitions, and new leaders of partitions, are noticed. */
 const metadataMaxAgeMs = 3_000;
-/** A member that has neither fetched nor sent a heartbeat for so long is replaced. */
+/** After this time without a fetch or a heartbeat a member is replaced. */
 export const stallTimeoutMs = 60_000;
 /** How often the stored offsets of idle partitions are compared with the database, as they may be changed from outside. */
 const verifyIntervalMs = 2_000;

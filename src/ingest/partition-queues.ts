@@ -43,7 +43,7 @@ type Options = {
 
 /**
  * The queues of the partitions that a member is assigned, from one rebalance to the next. Fetching, storing and committing
- * overlap: kafkajs's position runs ahead of what is stored, and an offset is committed only when everything before it is
+ * overlap: kafkajs fetches further than what is stored, and an offset is committed only when everything before it is
  * stored. Each batch has to begin where the one before it ended. After a rebalance all that is not stored is fetched again, by
  * this member or by another.
  */
@@ -109,7 +109,7 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
       try {
         await commitOffsets(offsets.map(({ partition, offset }) => ({ partition, offset: String(offset) })));
       } catch (error) {
-        // In a rebalance, or while a broker is away. The fetch loop gets the same error, and handles it.
+        // In a rebalance, or while a broker is down. The fetch loop gets the same error, and handles it.
         log.debug({ error }, 'offsets not committed, trying again');
         await sleep(commitRetryMs, ending.signal);
         continue;

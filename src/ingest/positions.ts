@@ -52,7 +52,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
         };
       });
     } catch (error) {
-      // A new client reads anew which brokers lead the partitions.
+      // The next attempt gets a new client, which reads again which brokers lead the partitions.
       await disconnect();
       throw error;
     }

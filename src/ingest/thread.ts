@@ -6,7 +6,7 @@ import type { PipelineState } from './pipeline.ts';
 import type { ConsumerSettings, FromConsumer, ToConsumer } from './thread-protocol.ts';
 
 const metricsTimeoutMs = 1_000;
-/** After a thread has run for so long, the backoff of its restarts begins anew. */
+/** When a thread that has run for this time ends, the backoff of restarts is reset. */
 const steadyMs = 60_000;
 
 /** `thread`: why the consumer's thread does not run; undefined while it does. */

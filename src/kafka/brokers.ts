@@ -5,8 +5,8 @@ import type { Log } from '../observability/log.ts';
 
 const answerTimeoutMs = 3_000;
 /**
- * After so long without an attempt to reach it, a broker that did not answer counts as replaced by others, and no longer as a
- * trouble. If it was not configured it is forgotten then, as it may have moved.
+ * A broker that did not answer is no trouble any more when no client has connected to it for this time: Kafka has replaced it. It is
+ * forgotten then, unless it was configured, as it may have moved.
  */
 const troubleTimeoutMs = 15_000;
 

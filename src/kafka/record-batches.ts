@@ -30,9 +30,8 @@ limitBatches(null);
 const costs = new WeakMap<Decoder, number>();
 
 /**
- * Decodes fetched record batches in kafkajs's place. kafkajs trusts every length and count, decompresses without a limit, and at a
- * batch that it cannot read it stops, fetches the same one again, and so on for ever. Here such a batch becomes one message with
- * the reason.
+ * Decodes fetched record batches in kafkajs's place. kafkajs trusts every length and count, decompresses without a limit, and
+ * fetches a batch that it cannot read again and again. Here such a batch becomes one message with the reason.
  */
 export const installDecoder = () => {
   registerCodecs((compressed) => limitOf(compressed));

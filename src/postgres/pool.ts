@@ -27,7 +27,7 @@ type Options = {
   connections: number;
   /** The end of `application_name`, as `pg_stat_activity` shows it. */
   name: string;
-  /** After so long without an answer a connection is closed, and its query cancelled; unset: never. */
+  /** A connection that has not answered for this time is closed, and its query cancelled; unset: never. */
   silenceTimeoutSeconds?: number;
   /** `target_session_attrs` for a URL that has several servers and does not set it; unset: `read-write`. */
   severalServers?: TargetServer;
