@@ -1,12 +1,9 @@
 import type { TSchema } from '@sinclair/typebox';
 import { Order } from '../order/order.ts';
 
-/**
- * Messages that are bad on purpose: every way there is not to be an order, derived from the schema, so that a field or
- * rule that is added there is broken here too.
- */
+/** Deliberately invalid messages: every way to break the schema, derived from it, so that new fields and rules are included. */
 
-/** One way to be bad: `name` says which (`delivery.city missing`), `make` spoils a valid order that way. */
+/** One kind of invalid message, such as `delivery.city missing`; `make` derives it from a valid order. */
 export type BadKind = { name: string; make: (order: Order) => Buffer | null };
 export type Family = keyof ReturnType<typeof badKinds>;
 
@@ -25,7 +22,7 @@ const fieldsOf = (schema: TSchema, path: string[] = []): Field[] => {
 const valueAt = (order: Order, path: string[]) =>
   path.reduce((value: unknown, name) => (value as Record<string, unknown>)[name], order);
 
-/** The order with another value in one place; undefined leaves the field out. */
+/** The order with another value at a path; undefined removes the field. */
 const withValue = (order: Order, path: string[], value: unknown): unknown => {
   const copy = structuredClone(order);
   const parent = valueAt(copy, path.slice(0, -1)) as Record<string, unknown>;
@@ -33,7 +30,7 @@ const withValue = (order: Order, path: string[], value: unknown): unknown => {
   return copy;
 };
 
-/** Values that break a rule, each under the words for how; the list's need the list itself. */
+/** Values that break a rule, by description. Those of lists need the list itself. */
 const breaches = (rule: TSchema): Record<string, unknown | ((list: unknown[]) => unknown)> => {
   if (rule.enum) return { 'not among those allowed': 'none of them', 'not text': 1, 'is null': null };
   if (rule.type === 'object') return { 'is a list': [], 'is text': 'text', 'is null': null };
@@ -76,21 +73,21 @@ const brokenRules = ({ path, rule }: Field): BadKind[] =>
   }));
 
 /**
- * Every kind, in families. All of them are refused by `parseOrder`, except `conflict`: given an order that is known,
- * that is another order under its uid, which only the store can refuse.
+ * All kinds, by family. `parseOrder` rejects all of them except `conflict`, a different order under the uid of a known one, which
+ * only the store can reject.
  */
 export const badKinds = () => {
   const fields = fieldsOf(Order);
   const texts = fields.filter(({ rule }) => rule.type === 'string' && rule.maxLength);
   const integers = fields.filter(({ rule }) => rule.type === 'integer');
-  // A list's element cannot be missing: the list is shorter then.
+  // An element of a list cannot be missing: the list would be shorter.
   const required = fields.filter(({ path }) => path.at(-1) !== '0');
 
   return {
     'no value': [{ name: 'no value', make: () => null }],
     empty: [{ name: 'empty', make: () => Buffer.alloc(0) }],
     'not UTF-8': [
-      // A name in Windows-1251: what a producer with the wrong encoding sends.
+      // A name in Windows-1251, as a producer with the wrong encoding would send it.
       { name: 'in another encoding', make: (order) => spliced(order, [0xc8, 0xe2, 0xe0, 0xed]) },
       { name: 'half a character', make: (order) => spliced(order, [0xd0]) },
       { name: 'a lone surrogate as bytes', make: (order) => spliced(order, [0xed, 0xa0, 0x80]) },
@@ -132,7 +129,7 @@ export const badKinds = () => {
   } satisfies Record<string, BadKind[]>;
 };
 
-/** The order's JSON with these bytes at the start of the name. */
+/** The JSON of the order with these bytes at the start of the name. */
 const spliced = (order: Order, bytes: number[]) => {
   const json = toBytes(order);
   const at = json.indexOf('"name":"') + '"name":"'.length;
@@ -140,8 +137,8 @@ const spliced = (order: Order, bytes: number[]) => {
 };
 
 /**
- * Returns a function that makes one bad message out of a valid order, of the next family each time and, within it, of
- * the next kind. `known` is an order sent before, if there is one: without it no conflict can be made.
+ * Returns a function that derives an invalid message from a valid order, cycling through the families and the kinds in each. `known`
+ * is an order sent before; without it there are no conflicts.
  */
 export const createBadMessageMaker = () => {
   const families = Object.entries(badKinds());

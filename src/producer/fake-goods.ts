@@ -1,9 +1,9 @@
-/** What the fake orders are about: a shop's goods, with what goes with them. */
+/** Goods of the fake orders. */
 export type Good = {
   name: { ru: string; en: string };
   brands: string[];
   sizes: string[];
-  /** What it may cost, from and to. */
+  /** Price range, from and to. */
   roubles: [number, number];
 };
 

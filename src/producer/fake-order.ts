@@ -1,5 +1,5 @@
 import type { Faker } from '@faker-js/faker';
-// One locale each: the package's index loads all of its seventy, which takes a producer longer than all else it does.
+// One import per locale: the package's index loads all seventy, which dominates the start of a producer.
 import { faker as anEnglish } from '@faker-js/faker/locale/en';
 import { faker as aRussian } from '@faker-js/faker/locale/ru';
 import { toInstant } from '../order/instant.ts';
@@ -16,23 +16,22 @@ const banks = {
 const carriers = { ru: ['russianpost', 'cdek', 'boxberry', 'meest'], en: ['meest', 'dhl', 'ups', 'fedex'] };
 const providers = ['wbpay', 'applepay', 'googlepay'] as const;
 
-/** A Faker of the same locale with randomness of its own, so that others who use the package change nothing here. */
+/** A Faker of the same locale with its own randomness, independent of other users of the package. */
 const ownFaker = (shared: Faker, seed: number[]) => {
   const faker = new (shared.constructor as typeof Faker)({ locale: shared.rawDefinitions });
   faker.seed(seed);
   return faker;
 };
 
-/** Faker takes a number modulo 2^32 and draws its own seed from as few; two runs that share one share all their uids. */
+/** More bits than Faker uses by default: it seeds itself with 32, and two runs with the same seed would share all their uids. */
 const seedOf = (seed: number | undefined) =>
   seed === undefined
     ? [...crypto.getRandomValues(new Uint32Array(8))]
     : [seed >>> 0, Math.floor(seed / 2 ** 32)];
 
 /**
- * Returns a function that makes a plausible order each time it is called: canonical, as `parseOrder` returns it.
- * Language, names and places fit its locale, and its sums agree. Two makers with the same `seed` (a safe integer) and
- * the same `now` (ms since 1970) make the same orders; without a seed no two makers do.
+ * Returns a function that generates plausible orders in canonical form, as `parseOrder` returns them. Names and places fit the
+ * locale, and the sums are consistent. The same `seed` (a safe integer) and `now` (ms since 1970) give the same orders.
  */
 export const createOrderMaker = ({
   seed,
@@ -42,7 +41,7 @@ export const createOrderMaker = ({
   now?: (() => number) | undefined;
 } = {}): (() => Order) => {
   const russian = ownFaker(aRussian, seedOf(seed));
-  // Only for words: were it a source of identifiers too, it could repeat those of its twin.
+  // For words only: as a source of identifiers it could repeat those of another run.
   const english = ownFaker(anEnglish, [russian.number.int()]);
 
   const { arrayElement: oneOf } = russian.helpers;
@@ -59,7 +58,7 @@ export const createOrderMaker = ({
       name: `${firstName} ${lastName}`,
       phone: phone.number({ style: 'international' }),
       zip: locale === 'ru' ? `${from(101_000, 692_999)}` : location.zipCode('#####'),
-      // Some names say more than a person would: "Киров (Вятка)", "Louisville/Jefferson County".
+      // Some names have additions: "Киров (Вятка)", "Louisville/Jefferson County".
       city: location.city().replace(/ ?[(/].*/, ''),
       address: locale === 'ru' ? `${street}, ${house}` : `${house} ${street}`,
       region: location.state(),
@@ -100,7 +99,7 @@ export const createOrderMaker = ({
       itemIn(locale, currency, trackNumber),
     );
 
-    // Paid, and entered some seconds later; by now at most a minute ago.
+    // Paid, then created some seconds later, at most a minute ago.
     const created = now() * 1000 - from(0, 60_000_000);
     const second = Math.floor(created / 1_000_000);
     const fraction = `${created % 1_000_000}`.padStart(6, '0');

@@ -122,7 +122,7 @@ test('the order for tests is valid, always the same, and takes overrides in dept
 
 for (const [family, kinds] of Object.entries(badKinds())) {
   if (family === 'conflict') continue;
-  test(`bad on purpose, ${family}: each of ${kinds.length} is refused`, () => {
+  test(`deliberately invalid, ${family}: each of ${kinds.length} is rejected`, () => {
     for (const { name, make } of kinds) {
       const refusal = parseOrder(make(buildOrder()));
       expect(refusal, name).toHaveProperty('reason');
@@ -133,7 +133,7 @@ for (const [family, kinds] of Object.entries(badKinds())) {
   });
 }
 
-test('bad on purpose, conflict: valid orders that differ from the known one under its uid', () => {
+test('deliberately invalid, conflict: valid orders that differ from the known one under its uid', () => {
   for (const { name, make } of badKinds().conflict) {
     const parsed = parseOrder(make(buildOrder()));
     expect(parsed, name).toMatchObject({ order: { order_uid: buildOrder().order_uid } });
