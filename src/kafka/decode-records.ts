@@ -37,7 +37,7 @@ export const headOf = (batch: Buffer) => {
 
 export type Head = ReturnType<typeof headOf>;
 
-/** Of a record and of a header, in bytes. */
+/** The smallest sizes of a record and of a header, in bytes. */
 const smallestRecord = 7;
 const smallestHeader = 2;
 

@@ -9,7 +9,7 @@ import { brokers, topicName, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { testWith } from '../support/test-with.ts';
 
-// Groups form in seconds, and a machine may be busy.
+// A rebalance takes seconds, and longer on a busy machine.
 setDefaultTimeout(60_000);
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
@@ -236,7 +236,7 @@ test('a batch that fails is processed again, and nothing after it is committed b
     if (begin > 0) spoiled ??= begin;
     if (begin === spoiled && seen.length < 3) {
       seen.push((await pipeline.committed()).get(0) ?? 0);
-      // Of a kind that ends kafkajs's consumers for good.
+      // An error after which kafkajs does not restart a consumer.
       throw new TypeError('a bug of ours');
     }
     return process(batch, signal);

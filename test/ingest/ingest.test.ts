@@ -290,7 +290,7 @@ test('connections cut in the middle, again and again, lose nothing', async () =>
   const cutting = (async () => {
     while (!over) {
       await until(() => over || proxy.connections() > 0);
-      // For longer each time: on a busy machine nothing at all would get through otherwise.
+      // Later each time: on a busy machine no query would end otherwise.
       await Bun.sleep(Math.random() * 40 + 2 * cuts);
       proxy.cut();
       cuts++;

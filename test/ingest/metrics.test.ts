@@ -15,7 +15,7 @@ const open = () => {
     pause: (partitions: number) => {
       paused = partitions;
     },
-    /** The samples that begin so, as Prometheus reads them. */
+    /** The samples whose line begins with `name`. */
     read: async (name: string) =>
       (await registry.metrics()).split('\n').filter((line) => line.startsWith(name)),
   };

@@ -6,7 +6,7 @@ import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 const partitions = 2;
 const base = createOrderMaker({ seed: 21 })();
-/** FENCE_RUNS=500 tries more. */
+/** FENCE_RUNS=500 makes 500 runs instead of 40. */
 setDefaultTimeout(1_200_000);
 
 /** Each uid has two versions, of which the second is a conflict; uid 0 makes a message that is no order. */

@@ -7,7 +7,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { silent, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
-// Groups form in seconds, and a machine may be busy.
+// A rebalance takes seconds, and longer on a busy machine.
 setDefaultTimeout(90_000);
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
@@ -207,7 +207,7 @@ for (const isRunning of [false, true])
     let member = isRunning ? join() : undefined;
     await pipeline.send(rest.map(messageOf));
     if (isRunning) await until(() => batches > 0);
-    // Beyond what may have been fetched.
+    // Past everything that the member may have fetched.
     const low = 4_005;
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(low) }] });
     held.resolve();

@@ -50,7 +50,7 @@ test('a topic that is deleted and created again is read from its beginning', asy
   await pipeline.send(messagesOf(ordersOf(60, 1)));
   await pipeline.drained();
   await admin.deleteTopics({ topics: [topic] });
-  // By us, or by the consumer itself.
+  // Created by this test, or by the consumer.
   await until(
     async () =>
       (await admin.listTopics()).includes(topic) ||

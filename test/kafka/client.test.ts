@@ -143,7 +143,7 @@ test('snappy is read plain and in the frame of Java clients', async () => {
   await expect(
     decompress(CompressionTypes.Snappy, Buffer.concat(blocks).subarray(0, 5_000)),
   ).rejects.toThrow();
-  // What was broken leaves the decompressor fit for use.
+  // After damaged input the decompressor still works.
   expect(text.equals(await decompress(CompressionTypes.Snappy, await compress(text)))).toBe(true);
 });
 
@@ -198,7 +198,7 @@ test('every codec that can be read can also be written', async () => {
   for (const { value } of await readTopic(topics.topic)) expect(value?.equals(text)).toBe(true);
 });
 
-// More than a call takes arguments: `list.push(...records)` would end with a stack overflow.
+// More records than a call can have arguments: `list.push(...records)` would overflow the stack.
 test('a batch of 200,000 records is read', async () => {
   const kafka = await kafkaClient();
   const topics = { ...topicsOf(), partitions: 1 };

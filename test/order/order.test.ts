@@ -296,7 +296,7 @@ test('a value that is not JSON in UTF-8 is refused at the stage parse', () => {
   ])
     expect(reasonOf(Buffer.from(bad))).toEqual({ stage: 'parse', reason: 'the message is not JSON' });
   expect(reasonOf(Buffer.from(json, 'utf16le')).stage).toBe('parse');
-  // One refusal leaves nothing behind for the next message.
+  // A refusal does not affect the next message.
   expect(accepts(buildOrder())).toBe(true);
 });
 
@@ -318,7 +318,7 @@ test('JSON of any other shape is refused at the stage validate', () => {
   expect(reasonOf(bytes([order])).reason).toBe('the message must be a JSON object, is a list');
   const deep = Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
   expect(reasonOf(deep).stage).toBe('validate');
-  // A prototype cannot lend fields.
+  // Fields of a prototype do not count.
   const { order_uid: uid, ...rest } = order;
   expect(
     reasonOf(Buffer.from(`{"__proto__":{"order_uid":"${uid}"},${JSON.stringify(rest).slice(1)}`)).reason,

@@ -27,7 +27,7 @@ const command = async (environment: Record<string, string>, ...args: string[]) =
   return { code, output, errors };
 };
 
-/** All that there is: tables, columns, constraints and indexes. */
+/** All tables, columns, constraints and indexes. */
 const shapeOf = async (sql: Sql) =>
   JSON.stringify([
     await sql`select table_name, column_name, data_type, character_maximum_length, collation_name, is_nullable, is_identity
@@ -117,7 +117,7 @@ test('a migration that fails changes nothing, and the command says so in one lin
   expect(errors).toMatch(/^Not migrated: [^\n]*"items" already exists\n$/);
   expect(await tablesOf(sql)).toEqual(['items']);
   expect(await sql`select mine from items`).toEqual([{ mine: 'untouched' }] as never);
-  // The connection is fit for use, and holds no lock.
+  // The connection can be used again, and holds no lock.
   await sql`drop table items`;
   await migrate(sql, silent);
   expect(await tablesOf(sql)).toEqual(ours);
@@ -169,7 +169,7 @@ test('migrating down names the database and its orders, and is refused without a
   await consumer.end();
   expect((await command({ DATABASE_URL: url }, '0', '--yes')).code).toBe(0);
   expect(await tablesOf(sql)).toEqual(['migrations']);
-  // There is nothing left that anybody would have to be asked for.
+  // Nothing is left to delete, so no confirmation is needed.
   expect((await command({ DATABASE_URL: url }, '0')).code).toBe(0);
 });
 

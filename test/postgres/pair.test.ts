@@ -1,4 +1,4 @@
-/** PostgreSQL with a streaming standby: which of the two is connected to, what lookups ask of it, and a failover. */
+/** PostgreSQL with a streaming standby: the choice of the server, lookups on the standby, and a failover. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ if (hasPostgres)
       return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
     };
     const at = (url: string) => new URL(url).host;
-    /** Both hosts in this order. */
+    /** A URL with the two servers in this order. */
     const both = (first: string, second: string, target?: string) =>
       Object.assign(new URL(first), {
         search: target ? `?target_session_attrs=${target}` : '',
@@ -98,7 +98,7 @@ if (hasPostgres)
       expect(await createStore(reading).find(orderOf(1).order_uid)).toBeUndefined();
       expect(await find(1)).toEqual(found);
       expect(await find(99)).toEqual([false, 'memory,postgres']);
-      // Remembered for a second, and asked for nowhere.
+      // In the negative cache, for a second.
       expect(await find(99)).toEqual([false, 'memory']);
       expect(reads.counts()).toEqual({ found: 1, absent: 2, failed: 0 });
       await reading`select pg_wal_replay_resume()`;
@@ -125,7 +125,7 @@ if (hasPostgres)
       expect(longest).toBeLessThan(1_500);
       expect(await health()).toMatchObject({ status: 'degraded', parts: { postgres: { state: 'works' } } });
       standby.thaw();
-      // Without a lookup.
+      // Found by the probe, without a lookup.
       await until(() => reads.reason() === undefined, 30_000);
 
       primary.freeze();

@@ -20,7 +20,7 @@ const freePort = () => {
   return listener.port;
 };
 
-/** In front of the database of this URL. Two servers, so that in transaction mode a client meets both. */
+/** A PgBouncer for the database of this URL, with two backends, so that in transaction mode a client gets both. */
 const startPgBouncer = async (databaseUrl: string, mode: string) => {
   const { hostname, port, username, password, pathname } = new URL(databaseUrl);
   const dir = await mkdtemp(join(tmpdir(), 'pgbouncer-'));
@@ -41,7 +41,7 @@ const startPgBouncer = async (databaseUrl: string, mode: string) => {
     'server_round_robin = 1',
   ];
   await Bun.write(join(dir, 'pgbouncer.ini'), `${lines.join('\n')}\n`);
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const user =
     process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
   const child = Bun.spawn([...user, program ?? '', join(dir, 'pgbouncer.ini')], {
@@ -74,7 +74,7 @@ if (program)
           try {
             return await work();
           } catch (error) {
-            // As ingest does, and as a client of a lookup may do.
+            // Tries again, as ingest does, and clients of lookups may.
             failures.push(String((error as { code?: string }).code));
             if (failures.length > 20) throw error;
           }

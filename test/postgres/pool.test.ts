@@ -1,4 +1,4 @@
-/** What a pool of connections does to a PostgreSQL that is in trouble, or is not the one that it was. */
+/** A pool of connections, when PostgreSQL fails or is replaced by another server. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
@@ -17,7 +17,7 @@ const failureOf = (promise: PromiseLike<unknown>): Promise<{ code?: string }> =>
     (error) => error,
   );
 
-/** Takes connections and closes each of them cleanly as soon as it has been sent something. */
+/** Accepts connections, and closes each one cleanly when it receives something. */
 const startClosingServer = () => {
   let connections = 0;
   const server = Bun.listen({
@@ -74,7 +74,7 @@ test('orders are stored after a column has changed its type, and after prepared 
   await sql.unsafe('alter table orders alter column order_uid type varchar(60)');
   await save('order-after-a-new-type');
   expect(await prepared()).toBeGreaterThan(0);
-  // As a pooler does that goes on with another server.
+  // As when a pooler switches to another server.
   await sql.unsafe('deallocate all');
   await save('order-after-a-pooler');
   await save('order-without-statements');

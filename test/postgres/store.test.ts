@@ -188,7 +188,7 @@ test('two connections that save the same orders agree on one version of each, an
     const reading = (async () => {
       while (!over) expect(await isWhole(database.sql)).toBe(true);
     })();
-    // The same sequence of rows in both, as another would be a deadlock, which is tried again.
+    // Both in the same order of rows: another one can deadlock, and only ingest tries again then.
     const saved = await Promise.all([orders, others, orders].map((version) => store.save(version)));
     over = true;
     await reading;
@@ -268,7 +268,7 @@ test('data errors are distinguished from errors of the server', async () => {
   expect(
     await failing('set default_transaction_read_only = on', 'set default_transaction_read_only = off'),
   ).toBe(false);
-  // A counter behind its table, as after a dump that was loaded by hand: every order would be refused for it.
+  // A sequence behind its table, as after a dump that was loaded by hand: every order would be rejected.
   await store.save([buildOrder()]);
   await sql`truncate deliveries, payments, items`;
   await sql`select setval(pg_get_serial_sequence('orders', 'id'), max(id), false) from orders`;
