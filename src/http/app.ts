@@ -13,12 +13,12 @@ type Handler = (context: { request: Request }) => Response | Promise<Response>;
 
 /** The HTTP part: a value with `fetch`, from a `Request` to a `Response`. It does not listen. */
 export const createApp = ({ routes, ...options }: Options) => {
-  const failed = createFailure(options.log);
+  const answerError = createFailure(options.log);
 
   // `standardHostname`: otherwise a host of up to three characters, such as a container's name, would hide the path.
   const router: AnyElysia = new Elysia({ strictPath: true, handler: { standardHostname: false } }).onError(
     ({ code, error, request }) =>
-      code === 'NOT_FOUND' ? notFoundOrNotAllowed(request) : failed(request, error),
+      code === 'NOT_FOUND' ? notFoundOrNotAllowed(request) : answerError(request, error),
   );
   for (const route of routes) router.use(route as AnyElysia);
   const routeOf = createRouteOf(new Set(router.routes.map(({ path }) => path)));
@@ -47,7 +47,7 @@ export const createApp = ({ routes, ...options }: Options) => {
     return lookUp && route === orderPath && isRead ? lookUp({ request }) : handle(request);
   };
 
-  const fetch = createMiddleware({ ...options, routeOf, answer, failed });
+  const fetch = createMiddleware({ ...options, routeOf, answer, answerError });
   return { fetch, routes: router.routes, routeOf };
 };
 

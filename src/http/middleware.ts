@@ -22,7 +22,7 @@ export type MiddlewareOptions = {
 type Options = MiddlewareOptions & {
   routeOf: RouteOf;
   answer: (request: Request, route: string) => Answer;
-  failed: (request: Request, error: unknown) => Response;
+  answerError: (request: Request, error: unknown) => Response;
 };
 
 /** An orchestrator or a balancer polls these, under any host name. */
@@ -38,7 +38,7 @@ const noAddress: AddressOf = () => undefined;
 export const createMiddleware = ({
   routeOf,
   answer,
-  failed,
+  answerError,
   checkHost,
   rateLimit,
   requests,
@@ -60,7 +60,7 @@ export const createMiddleware = ({
       if (route !== orderPath) setRequestClient(request, () => clientOf(request, addressOf));
       return answer(request, route);
     } catch (error) {
-      return failed(request, error);
+      return answerError(request, error);
     }
   };
 
@@ -70,7 +70,7 @@ export const createMiddleware = ({
     const ms = performance.now() - startedAt;
     requests?.count(knownMethods.has(method) ? method : 'other', route, status, ms / 1000);
     if (logsRequests) {
-      // The route, not the path: whoever knows the number of an order may read it.
+      // The route, not the path: the number of an order is a secret.
       log.debug({ requestId: response.headers.get('x-request-id'), method, route, status, ms }, 'answered');
     }
     return response;
@@ -86,7 +86,7 @@ export const createMiddleware = ({
     if (!(response instanceof Promise)) return count(request, route, response, startedAt);
     return response.then(
       (later) => count(request, route, later, startedAt),
-      (error) => count(request, route, failed(request, error), startedAt),
+      (error) => count(request, route, answerError(request, error), startedAt),
     );
   };
 };
