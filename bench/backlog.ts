@@ -1,7 +1,6 @@
 /**
- * While a backlog drains: how much memory the program takes, how quick lookups of cached orders stay, and what they cost
- * the ingest. The backlog is drained twice, once alone and once under 1,000 lookups/s (open loop: an answer that is late
- * counts from when its request was due).
+ * Memory of the program and latency of cached lookups while a backlog drains, and how much the lookups slow down the ingest. The
+ * backlog is drained twice, once alone and once under 1,000 lookups/s (open loop: latency counts from the time a request was due).
  *
  *   bun --env-file=.services/env bench/backlog.ts [orders]
  *
@@ -54,7 +53,7 @@ await producer.disconnect();
 const megabytes = async (pid: number, what: 'VmRSS' | 'VmHWM') =>
   Number(new RegExp(`${what}:\\s+(\\d+)`).exec(await Bun.file(`/proc/${pid}/status`).text())?.[1]) / 1024;
 
-/** Looks orders up at a steady rate until `over` is aborted. Resolves with how long each took, in ms. */
+/** Looks up orders at a steady rate until `over` is aborted. Resolves with the latencies in ms. */
 const lookUp = async (url: string, uids: readonly string[], over: AbortSignal) => {
   const took: number[] = [];
   const running = new Set<Promise<void>>();

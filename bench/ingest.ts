@@ -1,7 +1,7 @@
 /**
- * How fast orders get from Kafka into PostgreSQL, as a ratio to what PostgreSQL can take:
- * (a) psql's COPY of the same orders into the same tables over two connections, (b) the store alone, (c) the whole way from a
- * filled topic to committed offsets. And how long one order takes at 1,000 orders/s.
+ * Ingest rate from Kafka into PostgreSQL, as a ratio to PostgreSQL's own limit: (a) psql's COPY of the same orders into the same
+ * tables over two connections, (b) the store alone, (c) the whole pipeline from a filled topic to committed offsets. Then the
+ * ingest delay of single orders at 1,000 orders/s.
  *
  *   bun --env-file=.services/env bench/ingest.ts [orders]
  *
@@ -20,7 +20,7 @@ import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createDatabase, silent, uniqueName } from '../test/support/database.ts';
 
 const count = Number(process.argv[2] ?? 120_000);
-const chunk = 500;
+const batchSize = 500;
 const inFlight = 4;
 const partitions = 8;
 
@@ -50,7 +50,7 @@ const empty = async () => {
   await sql`checkpoint`;
 };
 
-// (a) COPY, from files that are ready.
+// (a) COPY from prepared files.
 
 const cell = (value: string | number) =>
   String(value).replace(
@@ -100,13 +100,13 @@ await rm(folder, { recursive: true });
 
 await empty();
 const store = createStore(sql);
-const chunks = Array.from({ length: Math.ceil(count / chunk) }, (_, i) =>
-  orders.slice(i * chunk, (i + 1) * chunk),
+const batches = Array.from({ length: Math.ceil(count / batchSize) }, (_, i) =>
+  orders.slice(i * batchSize, (i + 1) * batchSize),
 );
 const b = rate(
   count,
   await seconds(async () => {
-    const rest = chunks.values();
+    const rest = batches.values();
     const save = async () => {
       for (const one of rest) await store.save(one);
     };
@@ -115,7 +115,7 @@ const b = rate(
 );
 console.log(`(b) the store alone          ${b}/s   b/a ${(b / a).toFixed(2)}`);
 
-// (c) The whole way.
+// (c) The whole pipeline.
 
 const topic = uniqueName('bench');
 const address = { brokers: KAFKA_BROKERS.split(','), ssl: false, sasl: undefined };
@@ -130,7 +130,7 @@ const send = (to: Producer, part: readonly Order[]) =>
     compression: CompressionTypes.None,
     messages: part.map((order) => ({ key: order.order_uid, value: JSON.stringify(order) })),
   });
-for (const one of chunks) await send(producer, one);
+for (const one of batches) await send(producer, one);
 await empty();
 
 const groupId = topic;
@@ -169,7 +169,7 @@ await until(async () => (await committed()) >= count);
 const c = rate(count - firstChunk, (performance.now() - firstAt) / 1000);
 console.log(`(c) topic to committed       ${c}/s   c/b ${(c / b).toFixed(2)}   c/a ${(c / a).toFixed(2)}`);
 
-// The delay of one order.
+// The ingest delay of single orders.
 
 const perSecond = 1_000;
 const lasting = 10;

@@ -1,3 +1,3 @@
-/** The middle one; 0 of none. */
+/** 0 for an empty list. */
 export const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;

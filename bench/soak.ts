@@ -1,7 +1,7 @@
 /**
- * Ten minutes of lookups at half the rate that is possible, while new orders arrive: memory has to stay flat. Most are of a
- * thousand orders, one in ten of nine thousand others, which push those out of the cache, one in a hundred of none: so every
- * tier has to answer.
+ * Ten minutes of lookups at half the maximum rate while new orders arrive: memory has to stay flat. Most lookups are for a thousand
+ * orders, one in ten for nine thousand others, which evict those from the cache, and one in a hundred for no order, so that every
+ * tier answers.
  *
  *   bun --env-file=.services/env bench/soak.ts [minutes]
  *
@@ -16,11 +16,11 @@ import { createDatabase, uniqueName } from '../test/support/database.ts';
 import { startReplica } from '../test/support/replica.ts';
 
 const minutes = Number(process.argv[2] ?? 10);
-/** Few for the highest rate, as for the other figures; many that pause, as wrk's pauses are whole milliseconds. */
+/** Few for the maximum rate, as in the other benchmarks; many with delays for half of it, as wrk's delays are whole milliseconds. */
 const [fewConnections, manyConnections] = [32, 256];
-const sampleEvery = 5_000;
-/** The mean of the last third may be above that of the middle third by so much: a collector's breath is no leak. */
-const growthAtMost = 1.05;
+const sampleIntervalMs = 5_000;
+/** Largest allowed ratio of the mean of the last third to that of the middle third; garbage collection causes some variation. */
+const maxGrowth = 1.05;
 
 const { KAFKA_BROKERS, DATABASE_URL, REDIS_URL } = process.env;
 if (!KAFKA_BROKERS || !DATABASE_URL || !REDIS_URL)
@@ -48,7 +48,7 @@ const producer = Bun.spawn([process.execPath, 'producer.ts', '--rate', '100', '-
 
 const uids = orders.map(({ order_uid }) => order_uid);
 const script = join(tmpdir(), `soak-${process.pid}.lua`);
-/** `pause`: of a connection before each request, in ms; to have one of 0 keeps wrk from the highest rate. */
+/** `pause`: delay of a connection before each request, in ms. Even a delay of 0 lowers wrk's maximum rate. */
 const write = (pause?: number) =>
   Bun.write(
     script,
@@ -76,7 +76,7 @@ const begun = Date.now();
 const loading = load(minutes * 60, manyConnections);
 const samples: number[] = [];
 while (Date.now() - begun < minutes * 60_000) {
-  await Bun.sleep(sampleEvery);
+  await Bun.sleep(sampleIntervalMs);
   const status = await Bun.file(`/proc/${replica.pid}/status`).text();
   samples.push(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
 }
@@ -88,7 +88,7 @@ const shares = answers.map(([, tier, count]) => `${tier} ${((100 * Number(count)
 const third = Math.floor(samples.length / 3);
 const mean = (part: readonly number[]) => part.reduce((sum, one) => sum + one, 0) / part.length;
 const thirds = [samples.slice(0, third), samples.slice(third, 2 * third), samples.slice(2 * third)].map(mean);
-const isFlat = (thirds[2] ?? 0) <= (thirds[1] ?? 0) * growthAtMost;
+const isFlat = (thirds[2] ?? 0) <= (thirds[1] ?? 0) * maxGrowth;
 console.log(
   `${minutes} min at ${Math.round(rate)} lookups/s (at most ${Math.round(most)}/s): resident ${thirds.map(Math.round).join(', ')} MB ` +
     `(means of the thirds), at most ${Math.round(Math.max(...samples))} MB: ${isFlat ? 'flat' : 'GROWING'}; answered by ${shares.join(', ')}`,

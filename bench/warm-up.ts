@@ -1,6 +1,6 @@
 /**
- * How long it takes to fill the cache with the newest 1000 orders, 50 loads at a time, with 10,000 and with 1,000,000 orders in
- * the table; and, of the whole program, how soon it answers its first request, which must not wait for that.
+ * Duration of a cache warm-up with the newest 1000 orders, 50 loads at a time, with 10,000 and 1,000,000 orders in the table; and
+ * the time until the whole program answers its first request, which must not wait for the warm-up.
  *
  *   bun --env-file=.services/env bench/warm-up.ts [orders]
  *
@@ -18,7 +18,7 @@ import { median } from './median.ts';
 
 const most = Number(process.argv[2] ?? 1_000_000);
 const few = Math.min(10_000, most);
-const chunk = 1_000;
+const batchSize = 1_000;
 const rounds = 7;
 const limit = 1_000;
 const concurrency = 50;
@@ -33,15 +33,15 @@ let stored = 0;
 const fill = async (count: number) => {
   const save = async () => {
     while (stored < count) {
-      stored += chunk;
-      await store.save(Array.from({ length: chunk }, make));
+      stored += batchSize;
+      await store.save(Array.from({ length: batchSize }, make));
     }
   };
   await Promise.all([save(), save(), save(), save()]);
   await database.sql`vacuum analyze`;
 };
 
-/** As at a start: with connections that are new. */
+/** With new connections, as at a start. */
 const warm = async () => {
   const sql = openDatabase({ url: database.url, connections: 10, name: 'bench' });
   const memory = createMemoryCache(limit);
@@ -54,7 +54,7 @@ const warm = async () => {
   return took;
 };
 
-/** Of the whole program, from its beginning, in ms: until a lookup is answered that comes as soon as it listens, and until the cache is warm. */
+/** Times from the start of the program, in ms: until the first lookup is answered, and until the cache is warm. */
 const startProgram = async () => {
   const begun = performance.now();
   const replica = await startReplica({ SERVE: 'http', KAFKA_BROKERS, DATABASE_URL: database.url });
@@ -68,7 +68,7 @@ const startProgram = async () => {
   return { listens, answered, warmed };
 };
 
-/** An order that is stored, and not among those that are warmed. */
+/** A stored order that the warm-up does not load. */
 let first = '';
 for (const count of [few, most]) {
   await fill(count);

@@ -1,7 +1,6 @@
 /**
- * `bun run audit`: asks the package registry for known vulnerabilities of what is installed. Fails on any in what runs in
- * production, and on high and critical ones in tools (status 1). Where the registry answers no such question, nothing is
- * checked, which is neither: status 3. No package brings a list that could be asked instead.
+ * `bun run audit`: queries the package registry for known vulnerabilities of the installed packages. Status 1 for any in production
+ * dependencies, and for high and critical ones in tools; status 3 if the registry does not support audits, so nothing was checked.
  */
 const notChecked = 3;
 
@@ -10,7 +9,7 @@ const ignored: string[] = [];
 
 type Advisory = { severity?: string; title?: string; url?: string };
 
-/** What `bun audit` finds, by package; undefined when the registry does not answer. */
+/** The findings of `bun audit` by package; undefined if the registry does not answer. */
 const audit = async (...options: string[]) => {
   const command = [process.execPath, 'audit', '--json', ...options, ...ignored.map((id) => `--ignore=${id}`)];
   const child = Bun.spawn(command, { stdout: 'pipe', stderr: 'pipe' });

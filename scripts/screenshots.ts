@@ -1,6 +1,6 @@
 /**
- * The README's pictures, into docs/screenshots/: `bun run screenshots`. The times in them are measured, on the embedded
- * PostgreSQL. Needs Chromium, and Inter (Debian: fonts-inter) to stand in for the fonts that people's systems have.
+ * `bun run screenshots`: takes the README's pictures into docs/screenshots/. The times in them are measured, on the embedded
+ * PostgreSQL. Needs Chromium and the font Inter (Debian: fonts-inter).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -44,7 +44,7 @@ const database = await createDatabase(postgres.url);
 const store = createStore(database.sql);
 await store.save(orders);
 const lookup = createLookup({ memory: createMemoryCache(1000), redis: undefined, store });
-// As in a server that has been running for a while: nothing is looked up for the first time.
+// Warm up, as a server that has been running for a while.
 for (const { order_uid } of orders.slice(10)) await lookup.find(order_uid);
 
 const site = serve(orders, { lookup });
@@ -59,14 +59,14 @@ const take = async (name: string, options: BrowserContextOptions, act: (page: Pa
   await context.close();
 };
 
-/** As if orders had been arriving for a while. */
+/** Fills the live list, as if orders had been arriving for a while. */
 const fillLive = async (page: Page) => {
   for (const order of orders.slice(0, 8)) {
     site.publish([order]);
     await page.locator(`#live a[title="${order.order_uid}"]`).waitFor();
   }
 };
-/** The second lookup is answered from memory; on the way there are others in the list of recent ones. */
+/** The second lookup is answered from memory; the lookups in between fill the list of recent ones. */
 const open = async (page: Page, uid: string) => {
   for (const other of [...orders.slice(0, 2).map((order) => order.order_uid), uid])
     await page.goto(linkTo(other));

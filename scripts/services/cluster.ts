@@ -12,7 +12,7 @@ const sentinelNode = (index: number) => `sentinel-${index + 1}`;
 const numbered = (count: number, name: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => name(i));
 
-/** The folders of a cluster's services, and what they are. */
+/** The services of a cluster: their folders and titles. */
 export const clusterTitles: Record<string, string> = {
   ...Object.fromEntries(numbered(BROKERS, kafkaNode).map((name) => [name, 'Apache Kafka'])),
   postgres: 'PostgreSQL',
@@ -22,12 +22,12 @@ export const clusterTitles: Record<string, string> = {
   ...Object.fromEntries(numbered(SENTINELS, sentinelNode).map((name) => [name, 'Redis Sentinel'])),
 };
 
-/** Settings of each broker's server.properties, in addition or instead. */
+/** Additions to each broker's server.properties. */
 type Options = { dir: string; kafka?: Record<string, string> };
 
 /** PostgreSQL with an asynchronous streaming standby. */
 export const startPostgresPair = async (dir: string) => {
-  // What a standby missed while it was cut off is still there when it comes back.
+  // Keeps the WAL that a disconnected standby still needs.
   const more = { wal_keep_size: '256MB' };
   const primary = await startPostgres({ dir: join(dir, 'postgres'), more });
   const standbyOf = join(dir, 'postgres');
@@ -37,7 +37,7 @@ export const startPostgresPair = async (dir: string) => {
 
 /** Redis with a replica and three Sentinels. */
 export const startRedisGroup = async (dir: string) => {
-  // A short pause before the primary sends its data, for a replica to follow at once.
+  // No delay before a replica's first synchronization.
   const more = { 'repl-diskless-sync-delay': '0' };
   const primary = await startRedis({ dir: join(dir, 'redis'), more });
   const replicaof = `127.0.0.1 ${primary.port}`;
@@ -51,9 +51,9 @@ export const startRedisGroup = async (dir: string) => {
 };
 
 /**
- * Starts three brokers of Apache Kafka, PostgreSQL with an asynchronous streaming standby, and Redis with a replica and three
- * Sentinels, each with its data in a folder below `dir`; what runs there already is taken as it is. They outlive this
- * process: stop them. Rejects naming the packages that are missing; if one fails to start, all are stopped.
+ * Starts three Kafka brokers, PostgreSQL with an asynchronous streaming standby, and Redis with a replica and three Sentinels, each
+ * with its data in a folder below `dir`. Those that already run there are reused. They keep running after this process. Rejects
+ * with the names of missing packages; if one fails to start, all are stopped.
  */
 export const startCluster = async ({ dir: place, kafka: more = {} }: Options) => {
   const packages = missingPackages(['kafka', 'postgres', 'redis']);
@@ -84,7 +84,7 @@ export const startCluster = async ({ dir: place, kafka: more = {} }: Options) =>
     kafka,
     postgres,
     redis,
-    /** The variables by which clients find them. */
+    /** Environment variables for clients. */
     env: {
       KAFKA_BROKERS: kafka.map(({ brokers }) => brokers).join(','),
       DATABASE_URL: postgres.primary.url,

@@ -18,7 +18,7 @@ export const missing = (): string[] => [
   ...(isDownloaded() || Bun.which('mvn') ? [] : ['maven']),
 ];
 
-/** Runs a command to its end; rejects with its output if it fails. */
+/** Runs a command; rejects with its output if it fails. */
 const run = async (cmd: string[], what: string) => {
   const child = Bun.spawn(cmd, { stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, error] = await Promise.all([
@@ -29,7 +29,7 @@ const run = async (cmd: string[], what: string) => {
   if (child.exitCode !== 0) throw new Error(`${what} failed:\n${out}${error}`);
 };
 
-/** Downloads Kafka's jars with Maven, once for each version named in the pom. Resolves to their folder. */
+/** Downloads Kafka's jars with Maven, once per version in the pom. Resolves with their folder. */
 export const downloadKafka = async (): Promise<string> => {
   if (isDownloaded()) return KAFKA_LIBS;
   mkdirSync(join(KAFKA_LIBS, '..'), { recursive: true });
@@ -45,7 +45,7 @@ export const downloadKafka = async (): Promise<string> => {
     rmSync(KAFKA_LIBS, { recursive: true, force: true });
     renameSync(fresh, KAFKA_LIBS);
   } catch (error) {
-    // Another start may have brought them meanwhile.
+    // Another start may have downloaded them meanwhile.
     if (!isDownloaded()) throw error;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
@@ -64,10 +64,10 @@ const settings = (dir: string, port: number, controller: number): Record<string,
   'log.dirs': join(dir, 'data'),
   'auto.create.topics.enable': false,
   'group.initial.rebalance.delay.ms': 0,
-  // After a kill -9 the controller takes the broker back only when its old session is over: not in 9 s but in 3.
+  // After a kill -9 the controller accepts the broker only when its old session has expired: 3 s instead of 9 s.
   'broker.session.timeout.ms': 3000,
   'broker.heartbeat.interval.ms': 500,
-  // One node cannot keep the three replicas of the defaults; few partitions keep its start short.
+  // One node cannot have the default of three replicas; few partitions make it start faster.
   'offsets.topic.replication.factor': 1,
   'offsets.topic.num.partitions': 4,
   'transaction.state.log.replication.factor': 1,
@@ -79,24 +79,24 @@ const settings = (dir: string, port: number, controller: number): Record<string,
 
 const newClusterId = () => {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  // An id that begins with a dash would be taken for an option.
+  // An id that begins with a dash would be parsed as an option.
   bytes[0] = 1;
   return Buffer.from(bytes).toString('base64url');
 };
 
 type Options = {
   dir: string;
-  /** Of server.properties, in addition or instead; listeners beyond the one that is given. */
+  /** Additions to server.properties, including further listeners. */
   more?: Record<string, string>;
-  /** What `kafka-storage format` takes beyond the usual: users. */
+  /** Further arguments of `kafka-storage format`, such as users. */
   format?: string[];
   /** The same for all nodes of a cluster. */
   clusterId?: string;
-  /** What java takes: the heap. */
+  /** Arguments of java, such as the heap size. */
   java?: string[];
 };
 
-/** An Apache Kafka node (KRaft) on 127.0.0.1 that keeps its data in `dir`. Gives `KAFKA_BROKERS`. */
+/** An Apache Kafka node (KRaft) on 127.0.0.1 with its data in `dir`. Provides `KAFKA_BROKERS`. */
 export const startKafka = async ({
   dir,
   more = {},
@@ -128,17 +128,17 @@ export const startKafka = async ({
 
 type Cluster = {
   dir: string;
-  /** How many brokers, each of them a controller, too. */
+  /** The number of brokers, each of which is also a controller. */
   nodes: number;
-  /** Of server.properties of each node. */
+  /** Additions to server.properties of each node. */
   more?: Record<string, string>;
 };
 
 export const kafkaNode = (index: number) => `kafka-${index + 1}`;
 
 /**
- * A cluster of Apache Kafka on 127.0.0.1; each node keeps its data in a folder below `dir`. Topics have as many replicas as
- * there are nodes, and `acks: all` waits for all but one. A broker that is silent is fenced after Kafka's own 9 s.
+ * A Kafka cluster on 127.0.0.1, each node with its data in a folder below `dir`. Topics are replicated to all nodes, and `acks: all`
+ * waits for all but one. A silent broker is fenced after 9 s, Kafka's default.
  */
 export const startKafkaCluster = async ({ dir, nodes, more = {} }: Cluster) => {
   await downloadKafka();
@@ -162,7 +162,7 @@ export const startKafkaCluster = async ({ dir, nodes, more = {} }: Cluster) => {
     'broker.heartbeat.interval.ms': '2000',
     ...more,
   };
-  // All at once: none is up before most of the controllers are.
+  // Concurrently: no node is ready before a majority of controllers is.
   return Promise.all(
     dirs.map((node, index) =>
       startKafka({

@@ -11,8 +11,8 @@ const isFree = (port: number): boolean => {
 };
 
 /**
- * A free port of 127.0.0.1, remembered in `dir` under `name` so that every later start there has the same. It lies below the
- * range from which the system takes the ports of outgoing connections: one of those could hold it after a stop.
+ * A free port of 127.0.0.1, stored in `dir` under `name` for later starts. It is below the ephemeral port range, so that no
+ * outgoing connection can take it while the service is stopped.
  */
 export const keepPort = (dir: string, name: string): number => {
   const file = join(dir, name);

@@ -17,7 +17,7 @@ import { runService } from './service.ts';
 
 const DEBIAN = '/usr/lib/postgresql';
 
-/** The newest of Debian's PostgreSQL, else the one on PATH. */
+/** The newest PostgreSQL of Debian's packages, else the one on PATH. */
 const findBinaries = (): string | undefined => {
   const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).sort((a, b) => Number(b) - Number(a)) : [];
   const installed = versions.map((version) => join(DEBIAN, version, 'bin'));
@@ -29,7 +29,7 @@ const findBinaries = (): string | undefined => {
 /** The Debian packages that are missing for PostgreSQL. */
 export const missing = (): string[] => (findBinaries() ? [] : ['postgresql']);
 
-/** PostgreSQL refuses to run as root: then it runs as Debian's `postgres`, or as `nobody`. */
+/** PostgreSQL refuses to run as root; then the user is Debian's `postgres`, or `nobody`. */
 const serverUser = (): { uid: number; gid: number } | undefined => {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync('/etc/passwd', 'utf8')
@@ -42,7 +42,7 @@ const serverUser = (): { uid: number; gid: number } | undefined => {
 
 type User = ReturnType<typeof serverUser>;
 
-/** A folder for the server alone, with no data and this password. */
+/** An empty private folder of the server, with this password. */
 const makeRoom = (dir: string, user: User, password: string) => {
   mkdirSync(dir, { recursive: true });
   rmSync(join(dir, 'data'), { recursive: true, force: true });
@@ -52,9 +52,9 @@ const makeRoom = (dir: string, user: User, password: string) => {
   if (user) for (const path of [dir, file]) chownSync(path, user.uid, user.gid);
 };
 
-/** Runs one of PostgreSQL's programs to its end, as the server's user; rejects with what it said if it fails. */
+/** Runs a program of PostgreSQL as the server's user; rejects with its error output if it fails. */
 const runProgram = async (cmd: [string, ...string[]], dir: string, user: User, env = {}) => {
-  // The server's user may not be able to enter the folders above `dir`; through an open directory it needs not.
+  // The server's user may have no access to the folders above `dir`, so it inherits an open directory.
   const directory = openSync(dir, 'r');
   const child = Bun.spawn(cmd, {
     cwd: '/',
@@ -71,7 +71,7 @@ const runProgram = async (cmd: [string, ...string[]], dir: string, user: User, e
   if (child.exitCode !== 0) throw new Error(`${basename(cmd[0])} of PostgreSQL failed in ${dir}:\n${error}`);
 };
 
-/** A new cluster in `dir`, with a password of its own. */
+/** Creates a cluster in `dir` with a new password. */
 const initialise = async (bin: string, dir: string, user: User) => {
   makeRoom(dir, user, crypto.randomUUID());
   const options = [
@@ -88,7 +88,7 @@ const initialise = async (bin: string, dir: string, user: User) => {
 
 const readPassword = (dir: string) => readFileSync(join(dir, 'password'), 'utf8');
 
-/** A copy of the running server of `primary` in `dir`, which follows it from there on. */
+/** Creates a streaming standby of the running server of `primary` in `dir`. */
 const copyPrimary = async (bin: string, dir: string, user: User, primary: string) => {
   const password = readPassword(primary);
   makeRoom(dir, user, password);
@@ -97,14 +97,14 @@ const copyPrimary = async (bin: string, dir: string, user: User, primary: string
     '--pgdata=/proc/self/fd/3/data',
     '--checkpoint=fast',
     '--write-recovery-conf',
-    // Of which primary_conninfo is made, password included; the name is what synchronous_standby_names takes.
+    // Becomes primary_conninfo, password included; synchronous_standby_names refers to the application name.
     `--dbname=host=127.0.0.1 port=${port} user=postgres application_name=standby`,
   ];
   await runProgram([join(bin, 'pg_basebackup'), ...options], dir, user, { PGPASSWORD: password });
   writeFileSync(join(dir, 'initialised'), '');
 };
 
-/** Copies of the files that only the server's user can read, which PostgreSQL insists on. */
+/** Copies the files with permissions for the server's user only, as PostgreSQL requires. */
 const tlsSettings = (dir: string, { cert, key }: { cert: string; key: string }) => {
   const user = serverUser();
   for (const [file, name] of [
@@ -123,17 +123,17 @@ const tlsSettings = (dir: string, { cert, key }: { cert: string; key: string }) 
 
 type Options = {
   dir: string;
-  /** Paths of PEM files: the server takes TLS connections, too. */
+  /** Paths of PEM files, for TLS connections. */
   certificate?: { cert: string; key: string };
-  /** The folder of the server whose standby this one is; it has to run at the first start. */
+  /** The folder of the primary, if this is a standby; it must run at the first start. */
   standbyOf?: string;
-  /** Of postgresql.conf, in addition or instead. */
+  /** Additions to postgresql.conf. */
   more?: Record<string, string | number>;
 };
 
 /**
- * PostgreSQL on 127.0.0.1 that keeps its data in `dir`, with `fsync` on. Gives `DATABASE_URL`. A standby stays what it became:
- * after `select pg_promote()` it starts as a primary.
+ * PostgreSQL on 127.0.0.1 with its data in `dir` and `fsync` on. Provides `DATABASE_URL`. A standby that was promoted by
+ * `select pg_promote()` starts as a primary from then on.
  */
 export const startPostgres = async ({ dir, certificate, standbyOf, more }: Options) => {
   const bin = findBinaries();
@@ -163,9 +163,9 @@ export const startPostgres = async ({ dir, certificate, standbyOf, more }: Optio
       ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     user,
-    // "… connections", or "… read-only connections" of a standby.
+    // Matches both "connections" and a standby's "read-only connections".
     ready: 'database system is ready to accept ',
-    // A fast shutdown: connections are closed, not waited for.
+    // A fast shutdown, which closes connections.
     stopSignal: 'SIGINT',
     gives: { DATABASE_URL: url },
   });

@@ -1,14 +1,14 @@
-/** Processes of this machine by identity, read from Linux's /proc: a pid alone may belong to another by now. */
+/** Identities of processes, from Linux's /proc: a pid alone may be reused by another process. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** `started` is the kernel's start time in clock ticks since boot; with the pid it names one process for good. */
+/** `started`: start time in clock ticks since boot, which makes the pid unique. */
 export type Identity = { pid: number; started: number };
 
-/** State, parent and start time of a process, or undefined when there is none. */
+/** State, parent and start time of a process, or undefined if it does not exist. */
 const look = (pid: number) => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in parentheses, may itself hold spaces and parentheses.
+    // The name, in parentheses, may contain spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { state: fields[0], parent: Number(fields[1]), started: Number(fields[19]) };
   } catch {
@@ -21,7 +21,7 @@ export const identify = (pid: number): Identity | undefined => {
   return found && { pid, started: found.started };
 };
 
-/** Whether this very process still runs; one that ended and was not collected yet (a zombie) does not. */
+/** Whether this process still runs; a zombie does not. */
 export const isRunning = ({ pid, started }: Identity): boolean => {
   const found = look(pid);
   return found !== undefined && found.started === started && found.state !== 'Z';
@@ -47,8 +47,8 @@ export const signal = (process_: Identity, name: NodeJS.Signals): void => {
 };
 
 /**
- * Signals a process and its children. It is stopped first, so that no child is born meanwhile. A process group would
- * not do: each of PostgreSQL's backends leads a group of its own.
+ * Signals a process and its children. It is stopped first, so that it cannot fork meanwhile. Signalling a process group would not
+ * suffice: each backend of PostgreSQL leads its own.
  */
 export const signalTree = (root: Identity, name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void => {
   if (name !== 'SIGCONT') signal(root, 'SIGSTOP');
@@ -56,7 +56,7 @@ export const signalTree = (root: Identity, name: 'SIGSTOP' | 'SIGCONT' | 'SIGKIL
   if (name !== 'SIGSTOP') signal(root, name);
 };
 
-/** Resolves to whether `condition` came true within `ms`. */
+/** Whether `condition` becomes true within `ms`. */
 export const until = async (condition: () => boolean, ms: number): Promise<boolean> => {
   const end = performance.now() + ms;
   while (!condition()) {

@@ -8,11 +8,11 @@ export const missing = (): string[] => (Bun.which('redis-server') ? [] : ['redis
 
 type Options = {
   dir: string;
-  /** Of redis.conf, in addition or instead. */
+  /** Additions to redis.conf. */
   more?: Record<string, string>;
 };
 
-/** Redis on 127.0.0.1 that keeps its data in `dir`, by a log on disk, over restarts. Gives `REDIS_URL`. */
+/** Redis on 127.0.0.1 with its data in `dir` (append-only file). Provides `REDIS_URL`. */
 export const startRedis = async ({ dir, more }: Options) => {
   const port = keepPort(dir, 'port');
   const url = `redis://127.0.0.1:${port}`;
@@ -32,14 +32,14 @@ export const startRedis = async ({ dir, more }: Options) => {
   return Object.assign(service, { url, port });
 };
 
-/** The name that the Sentinels know the primary by. */
+/** The Sentinels' name of the primary. */
 export const SENTINEL_NAME = 'orders';
 
-/** A Sentinel that watches the primary on this port and moves it with the word of one other. Gives `REDIS_SENTINEL`. */
+/** A Sentinel for the primary on this port, with a quorum of two. Provides `REDIS_SENTINEL`. */
 export const startSentinel = async ({ dir, primary }: { dir: string; primary: number }) => {
   const port = keepPort(dir, 'port');
   const file = join(dir, 'sentinel.conf');
-  // It writes what it learns into the file.
+  // The Sentinel rewrites this file.
   if (!existsSync(file)) {
     const lines = [
       'bind 127.0.0.1',

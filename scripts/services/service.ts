@@ -1,4 +1,4 @@
-/** A program that runs in the background, outlives its starter, and can be found again through a record on disk. */
+/** A background program that outlives its starter and is found again by a record on disk. */
 import {
   closeSync,
   existsSync,
@@ -14,17 +14,17 @@ import { type Identity, identify, isRunning, signal, signalTree, until } from '.
 
 export type Program = {
   name: string;
-  /** Where data, log and record are kept; private to this program. */
+  /** Folder of data, log and record, for this program only. */
   dir: string;
   cmd: string[];
-  /** Added to the environment of the starter. */
+  /** Additions to the environment. */
   env?: Record<string, string>;
-  /** Run as this user and not as root. It reaches `dir` only as `/proc/self/fd/3`. */
+  /** Runs as this user instead of root, with access to `dir` only as `/proc/self/fd/3`. */
   user?: { uid: number; gid: number } | undefined;
-  /** Appears in the log once it is ready. */
+  /** Text in the log that shows that it is ready. */
   ready: string;
   stopSignal: NodeJS.Signals;
-  /** The variables by which clients find it. */
+  /** Environment variables for clients. */
   gives: Record<string, string>;
 };
 
@@ -40,13 +40,13 @@ const readRecord = (dir: string): Running | undefined => {
   return JSON.parse(readFileSync(recordFile(dir), 'utf8')) as Running;
 };
 
-/** The record of the program of `dir` if that very process still runs. */
+/** The record of the program in `dir`, if that process still runs. */
 export const findRunning = (dir: string): Running | undefined => {
   const record = readRecord(dir);
   return record && isRunning(record) ? record : undefined;
 };
 
-/** Stops the program of `dir`, also a frozen one, and waits for its end; resolves to its pid, if it ran. */
+/** Stops the program in `dir`, even if it is frozen, and waits for its end. Resolves with its pid if it ran. */
 export const stopRunning = async (dir: string): Promise<number | undefined> => {
   const record = findRunning(dir);
   if (record) {
@@ -78,7 +78,7 @@ const launch = async ({ name, dir, cmd, env, user, ready, stopSignal, gives }: P
   closeSync(directory);
   child.unref();
   const identity = identify(child.pid);
-  if (!identity) throw new Error(`${name} ended at once; its log is ${logFile}`);
+  if (!identity) throw new Error(`${name} ended immediately; its log is ${logFile}`);
   const record = { ...identity, stopSignal, gives };
   writeFileSync(recordFile(dir), JSON.stringify(record));
   const output = () => readFileSync(logFile).subarray(logged).toString();
@@ -93,7 +93,7 @@ const launch = async ({ name, dir, cmd, env, user, ready, stopSignal, gives }: P
   return record;
 };
 
-/** Starts the program, or takes the one of `dir` that already runs. Start, stop and crash it as often as you like. */
+/** Starts the program in `dir`, or reuses the one that already runs there. It can be stopped, killed and started repeatedly. */
 export const runService = async (program: Program) => {
   let record = findRunning(program.dir) ?? (await launch(program));
   return {
@@ -102,11 +102,11 @@ export const runService = async (program: Program) => {
       return record.pid;
     },
     running: () => isRunning(record),
-    /** Again, on the same port and data. */
+    /** Starts it again, on the same port and data. */
     start: async () => {
       record = findRunning(program.dir) ?? (await launch(program));
     },
-    /** In order; after 20 s by force. */
+    /** Stops it in order, after 20 s by force. */
     stop: async () => {
       await stopRunning(program.dir);
     },

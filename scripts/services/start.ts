@@ -5,7 +5,7 @@ import * as redis from './redis.ts';
 
 export type ServiceName = 'kafka' | 'postgres' | 'redis';
 
-/** The Debian packages to install before these services can start. */
+/** The Debian packages that are missing for these services. */
 export const missingPackages = (which: readonly ServiceName[]): string[] => {
   const missing = { kafka: kafka.missing, postgres: postgres.missing, redis: redis.missing };
   return which.flatMap((name) => missing[name]());
@@ -18,9 +18,9 @@ type Started = {
 };
 
 /**
- * Starts these services on free ports of 127.0.0.1, each with its data in a folder of its name below `dir`; one that runs
- * there already is taken as it is. They outlive this process: stop them. Rejects naming the packages that are missing;
- * if one fails to start, those that did are stopped.
+ * Starts these services on free ports of 127.0.0.1, each with its data in a folder of its name below `dir`. Those that already run
+ * there are reused. They keep running after this process. Rejects with the names of missing packages; if one fails to start, the
+ * others are stopped.
  */
 export const startServices = async <N extends ServiceName>({
   dir,

@@ -14,7 +14,7 @@ const errorOf = (environment: Record<string, string>) => {
   throw new Error(`allowed: ${JSON.stringify(environment)}`);
 };
 
-test('nothing set is a configuration: everything embedded', () => {
+test('without settings everything is embedded', () => {
   expect(readConfig({})).toMatchObject({
     port: 8081,
     host: '127.0.0.1',
@@ -40,12 +40,12 @@ test('nothing set is a configuration: everything embedded', () => {
   });
 });
 
-test('an empty variable is an unset one', () => {
+test('an empty variable counts as unset', () => {
   const empty = Object.fromEntries(Object.values(settings).map(({ variable }) => [variable, '']));
   expect(readConfig(empty)).toEqual(readConfig({}));
 });
 
-test('what is set is read', () => {
+test('settings are read from the environment', () => {
   expect(
     readConfig({
       PORT: '0',
@@ -184,7 +184,7 @@ test.each(['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD']
   },
 );
 
-test('a certificate for Kafka comes with its key, and with TLS', async () => {
+test('a certificate for Kafka requires its key, and TLS', async () => {
   await using made = await makeCertificates();
   const own = await made.authority('own');
   const full = { ...certificate, KAFKA_SSL_CERT: own.cert, KAFKA_SSL_KEY: own.key };
@@ -198,7 +198,7 @@ test('a certificate for Kafka comes with its key, and with TLS', async () => {
   expect(errorOf({ ...full, KAFKA_SSL: 'false' })).toStartWith('KAFKA_SSL holds "false"; ');
 });
 
-test('TLS and logins are not for the embedded broker, and verifying cannot be switched off', () => {
+test('TLS and logins are rejected for the embedded broker, and verification cannot be switched off', () => {
   expect(errorOf({ KAFKA_SSL: 'true' })).toStartWith('KAFKA_BROKERS is not set; ');
   expect(errorOf({ ...login, KAFKA_BROKERS: '' })).toStartWith('KAFKA_BROKERS is not set; ');
   expect(errorOf({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toStartWith(
@@ -206,7 +206,7 @@ test('TLS and logins are not for the embedded broker, and verifying cannot be sw
   );
 });
 
-test('DATABASE_PASSWORD is for both servers, unless the standby has a password of its own', () => {
+test('DATABASE_PASSWORD applies to both servers, unless the URL of the standby has a password', () => {
   const urls = (standby: string) =>
     readConfig({
       DATABASE_URL: 'postgres://u@a/db',
@@ -230,7 +230,7 @@ test('a standby for lookups needs a primary, and orders are not stored on a stan
   expect(readConfig({ ...onStandby, SERVE: 'http' }).serve).toEqual(new Set(['http']));
 });
 
-test('a secret is in no message', () => {
+test('no message contains a secret', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
     ['DATABASE_URL', 'postgres://user:secret%zz@host/db'],
@@ -250,7 +250,7 @@ test('a secret is in no message', () => {
   ]);
 });
 
-test('each setting has a variable of its own, and says what it means and what allowed', () => {
+test('each setting has its own variable, a description and what is allowed', () => {
   const all = Object.values(settings);
   expect(new Set(all.map(({ variable }) => variable)).size).toBe(all.length);
   for (const { variable, description, allowed } of all) {
@@ -260,7 +260,7 @@ test('each setting has a variable of its own, and says what it means and what al
   }
 });
 
-test('the error of a secret with a long list of what is allowed is printed whole', () => {
+test('the error of a secret with a long list of allowed values is printed completely', () => {
   for (const { variable, allowed } of Object.values(settings)) {
     const line = `${variable} holds a value that is not shown; allowed: ${allowed}`;
     expect(errorText(new Error(line))).toBe(line);
@@ -282,7 +282,7 @@ test('DATABASE_PASSWORD may hold any character, and completes a DATABASE_URL wit
     );
 });
 
-test('BASE_PATH is a path without a slash at its end, and no segment of it leads back', () => {
+test('BASE_PATH has no trailing slash and no dot segments', () => {
   for (const path of ['', '/lookup', '/a/b.c_d~e-f'])
     expect(readConfig({ BASE_PATH: path }).basePath).toBe(path);
   for (const path of ['lookup', '/', '/lookup/', '//x', '/a/../b', '/.', '/a b', '/a?b', '/ü'])
@@ -291,7 +291,7 @@ test('BASE_PATH is a path without a slash at its end, and no segment of it leads
     );
 });
 
-test('a token of 16 characters is one; a shorter one stops the start with a line that says how long it has to be, and not the token', () => {
+test('a token needs 16 characters; a shorter one stops the start with a line that has the minimum and not the token', () => {
   expect(readConfig({ METRICS_TOKEN: 'abcdefghijklmno1' }).metricsToken).toBe('abcdefghijklmno1');
   const message = errorOf({ METRICS_TOKEN: 'abcdefghijklmno' });
   expect(message).toStartWith('METRICS_TOKEN holds a value that is not shown; allowed: 16 or more');

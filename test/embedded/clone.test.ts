@@ -101,7 +101,7 @@ if (isLinux)
       expect(readlinkSync(`/proc/${run.pid}/exe`)).toStartWith(dataDir);
     }, 60_000);
 
-    test('whose data directory is read-only says so', async () => {
+    test('with a read-only data directory names it', async () => {
       const { dataDir, options } = cloneProject(isRoot ? nobody : (process.getuid?.() ?? 0));
       mkdirSync(dataDir);
       if (isRoot) chownSync(dataDir, nobody, nobody);
@@ -125,7 +125,7 @@ if (isLinux)
     }, 60_000);
 
     if (isRoot) {
-      test('that only root may enter runs as nobody, from a copy of the programs that only root can change', async () => {
+      test('accessible to root only runs as nobody, from a copy of the programs that only root can change', async () => {
         const shared = '/var/cache/order-lookup';
         if (!existsSync(shared)) cleanups.push(() => rmSync(shared, { recursive: true, force: true }));
         const { folder, project, dataDir, options } = cloneProject(0);
@@ -159,7 +159,7 @@ if (isLinux)
         expect(await query(last.url, 'select n from kept')).toEqual([{ n: 7 }]);
       }, 60_000);
 
-      test('whose data another user made says whose they are', async () => {
+      test('with data of another user names that user', async () => {
         const { dataDir, options } = cloneProject(nobody);
         mkdirSync(join(dataDir, 'postgres'), { recursive: true });
         chownSync(dataDir, nobody, nobody);

@@ -18,7 +18,7 @@ const { newDir, start, startElsewhere, cleanups } = useEmbeddedPostgres();
 
 if (isLinux)
   describe('after kill -9', () => {
-    test('of everything, what was acknowledged is there', async () => {
+    test('of all processes, acknowledged data is kept', async () => {
       const dataDir = newDir();
       const { child, url } = await startElsewhere(dataDir);
       await query(url, 'create table kept as select 7 as n');
@@ -37,7 +37,7 @@ if (isLinux)
       expect(existsSync(join(dataOf(dataDir), 'postmaster.pid'))).toBe(false);
     }, 60_000);
 
-    test('of the program alone, where the system cannot tell PostgreSQL, the next start stops it in order', async () => {
+    test('of the program alone, without setpriv, the next start shuts the old server down', async () => {
       const dataDir = newDir();
       const { child, url, pid } = await startElsewhere(dataDir, { env: { PATH: '/nonexistent' } });
       await kill9(child);
@@ -50,7 +50,7 @@ if (isLinux)
       expect(await query(next.url, 'select n from kept')).toEqual([{ n: 7 }]);
     }, 60_000);
 
-    test('processes that outlived their server are ended, and with them its shared memory', async () => {
+    test('orphaned processes of the server are killed, which frees its shared memory', async () => {
       const dataDir = newDir();
       const { child, pid, url } = await startElsewhere(dataDir);
       const data = dataOf(dataDir);
@@ -68,7 +68,7 @@ if (isLinux)
       expect(await query(next.url, 'select n from kept')).toEqual([{ n: 7 }]);
     }, 60_000);
 
-    test('another program that has the pid of the dead server by now is not taken for it', async () => {
+    test('another program that reuses the pid of the dead server is not mistaken for it', async () => {
       const dataDir = newDir();
       await (await start(dataDir)).stop();
       const other = Bun.spawn(['sleep', '60'], isRoot ? { uid: nobody, gid: nobody } : {});
@@ -79,7 +79,7 @@ if (isLinux)
       expect(other.killed).toBe(false);
     }, 60_000);
 
-    test('the remains of a first start that was cut off are cleared', async () => {
+    test('the remains of an interrupted first start are removed', async () => {
       const dataDir = newDir();
       const half = join(dataDir, 'postgres/unfinished-1');
       mkdirSync(half, { recursive: true });

@@ -9,7 +9,7 @@ import { dataOf, isLinux, query, statOf, useEmbeddedPostgres } from '../support/
 const { newDir, start, failure, startElsewhere } = useEmbeddedPostgres();
 
 describe('embedded PostgreSQL', () => {
-  test('what was stored is there after a stop and a start, under the same password', async () => {
+  test('data and password are kept over a restart', async () => {
     const dataDir = newDir();
     const first = await start(dataDir);
     await query(first.url, 'create table kept as select 7 as n');
@@ -40,7 +40,7 @@ describe('embedded PostgreSQL', () => {
     ]);
   }, 60_000);
 
-  test('nobody gets in without the password, which only its owner can read', async () => {
+  test('connections need the password, which only its owner can read', async () => {
     const dataDir = newDir();
     const { url } = await start(dataDir);
     const wrong = new URL(url);
@@ -71,7 +71,7 @@ describe('embedded PostgreSQL', () => {
     expect(await query(second.url, 'select 1 as n')).toEqual([{ n: 1 }]);
   }, 60_000);
 
-  test('a second start in the same directory says so in one line and leaves the first alone', async () => {
+  test('a second start in the same directory fails with one line and does not affect the first', async () => {
     const dataDir = newDir();
     const first = await start(dataDir);
     const line = `PostgreSQL's data directory ${join(dataDir, 'postgres')} cannot be used: another run of this program is using it. Stop that first, or name another in DATA_DIR.`;
@@ -125,7 +125,7 @@ describe('embedded PostgreSQL', () => {
   }, 60_000);
 
   if (isLinux)
-    test('it runs in a session of its own, which Ctrl-C does not reach', async () => {
+    test('it runs in its own session, which Ctrl-C does not reach', async () => {
       const { pid } = await start(newDir());
       expect(Number(statOf(pid)[3])).toBe(pid);
     }, 60_000);

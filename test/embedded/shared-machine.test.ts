@@ -66,7 +66,7 @@ describe('a file is read only if it is one', () => {
     expect(modeOf(path)).toBe('600');
   });
 
-  test('a private file takes the place of whatever is there', () => {
+  test('writing a private file replaces whatever has its name', () => {
     const folder = newFolder();
     const path = join(folder, 'file');
     writeFileSync(join(folder, 'other'), 'of another');
@@ -78,7 +78,7 @@ describe('a file is read only if it is one', () => {
 });
 
 describe('the data directory', () => {
-  test('is made for its owner alone, and closed if it is ours', () => {
+  test('is created for its owner only, and closed if it is ours', () => {
     const folder = newFolder();
     const fresh = join(folder, 'a/.data');
     ensureDataDir(fresh);
@@ -89,7 +89,7 @@ describe('the data directory', () => {
     expect(modeOf(fresh)).toBe('700');
   });
 
-  test('stays as it is where it holds what is not ours', () => {
+  test('keeps its permissions if it has other contents', () => {
     const folder = newFolder();
     chmodSync(folder, 0o755);
     writeFileSync(join(folder, 'another'), '');
@@ -97,7 +97,7 @@ describe('the data directory', () => {
     expect(modeOf(folder)).toBe('755');
   });
 
-  test('is not one that all can write to', () => {
+  test('is rejected if others can write to it', () => {
     const folder = newFolder();
     for (const mode of [0o777, 0o1777, 0o775]) {
       chmodSync(folder, mode);
@@ -105,7 +105,7 @@ describe('the data directory', () => {
     }
   });
 
-  test('cannot be locked by others: they cannot read the file', () => {
+  test('cannot be locked by others, who cannot read the file', () => {
     const path = join(newFolder(), 'lock');
     writeFileSync(path, '', { mode: 0o644 });
     takeLock(path)?.release();
@@ -130,7 +130,7 @@ describe.skipIf(!isRoot)('as root', () => {
     return dataDir;
   };
 
-  test('what the user of the server puts into its folder is neither followed nor waited for', async () => {
+  test("links and pipes of the server's user are neither followed nor waited for", async () => {
     const dataDir = await used();
     const secret = join(newFolder(), 'secret');
     writeFileSync(secret, 'S3CRET\n');
@@ -150,7 +150,7 @@ describe.skipIf(!isRoot)('as root', () => {
     }
   }, 120_000);
 
-  test('a folder that is a link is not given to another user', async () => {
+  test('a link in place of a folder is not given to another user', async () => {
     const dataDir = newFolder();
     const other = newFolder();
     symlinkSync(other, join(dataDir, 'postgres'));
@@ -158,7 +158,7 @@ describe.skipIf(!isRoot)('as root', () => {
     expect(lstatSync(other).uid).toBe(0);
   });
 
-  test('what an unfinished start left is removed, and nothing that it points to', async () => {
+  test('the remains of an interrupted start are removed, and nothing that they link to', async () => {
     const dataDir = await used();
     const other = newFolder();
     writeFileSync(join(other, 'kept'), '');
@@ -171,7 +171,7 @@ describe.skipIf(!isRoot)('as root', () => {
     expect(existsSync(join(other, 'kept'))).toBe(true);
   }, 60_000);
 
-  test('another account can neither enter, nor lock, nor stop the program by what it plants', async () => {
+  test('another account can neither enter, nor lock, nor stop the program by planted files', async () => {
     const parent = newFolder();
     chmodSync(parent, 0o1777);
     const dataDir = join(parent, '.data');

@@ -17,7 +17,7 @@ const withInstant = (order: Order) => ({ ...order, date_created: toInstant(order
 if (!files.every((file) => existsSync(file)))
   console.warn(`No ${folder}: the way of the reference orders is not tested.`);
 else
-  test('all 501 reference orders come out as they went in, and none is a dead letter', async () => {
+  test('all 501 reference orders are returned unchanged, and none is a dead letter', async () => {
     await using database = await testDatabase({ migrated: false });
     const topic = topicName();
     const environment = {

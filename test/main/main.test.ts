@@ -97,7 +97,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     expect(second.complaints()).toEqual([]);
   });
 
-test('with PostgreSQL and Kafka away at the start, HTTP answers at once, and all comes good by itself', async () => {
+test('with PostgreSQL and Kafka unavailable at the start, HTTP answers at once, and the program recovers by itself', async () => {
   await using world = await openWorld();
   const proxyOf = ({ hostname, port }: URL) => startProxy({ hostname, port: Number(port) });
   await using postgres = proxyOf(new URL(world.database.url));
@@ -140,7 +140,7 @@ test('with PostgreSQL and Kafka away at the start, HTTP answers at once, and all
   expect(program.complaints().length).toBeLessThanOrEqual(4);
 });
 
-test('SIGTERM while PostgreSQL is frozen from the start: it ends with 0, and waits for nothing', async () => {
+test('SIGTERM while PostgreSQL is frozen from the start ends the process with status 0 without waiting', async () => {
   await using world = await openWorld();
   const { hostname, port } = new URL(world.database.url);
   await using proxy = startProxy({ hostname, port: Number(port) });
@@ -154,7 +154,7 @@ test('SIGTERM while PostgreSQL is frozen from the start: it ends with 0, and wai
   expect(took).toBeLessThan(2_500);
 });
 
-test('HTTP answers while the cache still warms, and lookups then come from it', async () => {
+test('HTTP answers during the cache warm-up, and lookups are then answered from the cache', async () => {
   await using world = await openWorld();
   await using first = startProgram(world.environment);
   await first.said('the cache is warm', 30_000);
@@ -180,7 +180,7 @@ test('HTTP answers while the cache still warms, and lookups then come from it', 
 });
 
 if (hasRedisServer)
-  test('with Redis: a second process finds there what the first has put, and Redis away is only degraded', async () => {
+  test('with Redis a second process finds what the first one cached, and an unavailable Redis is only degraded', async () => {
     await using world = await openWorld();
     await using redis = await startRedisServer();
     const environment = { ...world.environment, REDIS_URL: redis.url, CACHE_LIMIT: '5' };
@@ -210,7 +210,7 @@ if (hasRedisServer)
     expect((await first.stop('SIGTERM')).status).toBe(0);
   });
 
-test('a consumer whose thread ends is said to be away, and started again', async () => {
+test('a consumer whose thread ends is reported, and restarted', async () => {
   await using world = await openWorld();
   await using database = await testDatabase();
   const lines: string[] = [];
@@ -256,7 +256,7 @@ const isFree = (port: number) => {
 };
 if (!isFree(9092)) console.warn('Port 9092 is taken: the run with nothing configured is not tested.');
 else
-  test('with nothing configured it brings its own services, makes orders, and takes all with it when it ends', async () => {
+  test('with nothing configured the program runs embedded services and fake orders, and ends all of them with it', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'order-lookup-run-'));
     try {
       await using program = startProgram({ DATA_DIR: dataDir });

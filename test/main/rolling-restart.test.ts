@@ -104,7 +104,7 @@ const toAnswer = (text: string) => {
   return { status: Number(text.slice(9, 12)), body: Buffer.from(body, 'latin1').toString(), closes };
 };
 
-test('a rolling restart under load loses no request, and ends live streams in order', async () => {
+test('a rolling restart under load loses no request, and closes live streams in order', async () => {
   await using database = await testDatabase();
   const orders = Array.from({ length: 60 }, createOrderMaker({ seed: 5 }));
   const store = createStore(database.sql);

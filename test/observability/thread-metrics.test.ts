@@ -4,7 +4,7 @@ import { addThreadMetrics } from '../../src/observability/metrics/thread.ts';
 import { readSamples } from '../support/samples.ts';
 import { until } from '../support/until.ts';
 
-test('an event loop that is held up is seen to be late', async () => {
+test('a blocked event loop shows as lag', async () => {
   const registry = new Registry();
   const { stop } = addThreadMetrics(registry);
   const late = async (bound: number) => {

@@ -41,7 +41,7 @@ const open = async (environment: Record<string, string>, log: Log = silent) => {
   return tracing as Tracing;
 };
 
-test('an order is one trace from the producer through Kafka to SQL; a lookup is in the trace it came with', async () => {
+test('an order is one trace from the producer through Kafka to SQL; a lookup continues the trace of its request', async () => {
   await using collector = startCollector();
   await using database = await testDatabase();
   await using redis = hasRedisServer ? await startRedisServer() : undefined;
@@ -174,7 +174,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup is 
     expect(collector.text()).not.toContain(personal);
 }, 60_000);
 
-test('without an endpoint the program and its threads load nothing of OpenTelemetry', async () => {
+test('without an endpoint the program and its threads do not load OpenTelemetry', async () => {
   await using database = await testDatabase();
   const environment = await environmentOf(database.url);
   // A copy that could not: with every package but OpenTelemetry's. Its API alone, which prom-client loads, is found from there.
@@ -210,7 +210,7 @@ const spanOf = (more: Partial<SpanOptions> = {}): SpanOptions => ({
   ...more,
 });
 
-test('work that goes on side by side has spans of its own; a query outside of any has none', async () => {
+test('concurrent work has separate spans; a query outside of a span has none', async () => {
   await using collector = startCollector();
   const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/` });
   const find = async () => {
@@ -242,7 +242,7 @@ test('work that goes on side by side has spans of its own; a query outside of an
   }
 });
 
-test('a log line says what trace it is written in', async () => {
+test('a log line has the ids of its trace', async () => {
   const script = `
     import { createLog } from './src/observability/log.ts';
     import { openTracing } from './src/observability/tracing/tracing.ts';
@@ -260,7 +260,7 @@ test('a log line says what trace it is written in', async () => {
   expect(traceparent).toBe(`00-${trace}-${span}-01`);
 });
 
-test('a chunk of many traces has one as its parent and links to a hundred others', async () => {
+test('a batch of many traces has one as its parent and links to a hundred others', async () => {
   await using collector = startCollector();
   const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
   const from = Array.from({ length: 500 }, (_, n) => headersOf('f', n + 1));
@@ -273,7 +273,7 @@ test('a chunk of many traces has one as its parent and links to a hundred others
   );
 });
 
-test('a failure is told by its code or class, and not by words that may quote an order', async () => {
+test('a failure is recorded by code or class, without the message, which may quote an order', async () => {
   await using collector = startCollector();
   const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
   const words = 'Key (order_uid)=(secret) exists';
@@ -298,7 +298,7 @@ test('a failure is told by its code or class, and not by words that may quote an
   expect(collector.text()).not.toContain('secret');
 });
 
-test('a request is called by its method and route; only a failure of ours is one', async () => {
+test('a request span is named by method and route; only a server error is a failure', async () => {
   await using collector = startCollector();
   const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url });
   const answer = (request: Request) =>
@@ -356,7 +356,7 @@ for (const [sampler, share, kept] of [
     expect(collector.spans().map(({ name }) => name)).toEqual([...kept]);
   });
 
-test('a collector that refuses is told of in one line, and one more when it takes traces again', async () => {
+test('a collector that fails is logged once, and once more when it accepts traces again', async () => {
   let status = 400;
   await using collector = startCollector(() => Response.json({}, { status }));
   const lines: string[] = [];
@@ -382,7 +382,7 @@ test('a collector that refuses is told of in one line, and one more when it take
   await tracing.close();
 });
 
-test('a collector that does not answer keeps nobody waiting, in bounded memory, and a stop for two seconds', async () => {
+test('a collector that does not answer blocks nothing, takes bounded memory, and delays a stop by at most two seconds', async () => {
   const over = Promise.withResolvers<Response>();
   await using collector = startCollector(() => over.promise);
   const lines: unknown[] = [];

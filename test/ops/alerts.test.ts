@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { readAlerts } from '../support/alerts.ts';
 import { promtool, testPromtool } from '../support/promtool.ts';
 
-test('each alert has a severity, a time to wait, and words that say what to do', async () => {
+test('each alert has a severity, a duration, and a description of what to do', async () => {
   for (const rule of await readAlerts())
     expect(rule).toMatchObject({
       for: expect.stringMatching(/^\d+m$/),
@@ -11,11 +11,8 @@ test('each alert has a severity, a time to wait, and words that say what to do',
     });
 });
 
-testPromtool(
-  'promtool finds no fault with the alerts, and they fire when they should and not otherwise',
-  async () => {
-    expect(await promtool(['check', 'rules', 'ops/alerts.yml'])).toBe('');
-    expect(await promtool(['test', 'rules', 'ops/alerts.test.yml'])).toBe('');
-    expect(await promtool(['check', 'config', 'ops/prometheus.yml'])).toBe('');
-  },
-);
+testPromtool('promtool accepts the alerts, and they fire exactly when they should', async () => {
+  expect(await promtool(['check', 'rules', 'ops/alerts.yml'])).toBe('');
+  expect(await promtool(['test', 'rules', 'ops/alerts.test.yml'])).toBe('');
+  expect(await promtool(['check', 'config', 'ops/prometheus.yml'])).toBe('');
+});

@@ -23,7 +23,7 @@ test('packages without advisories pass', async () => {
   expect(await audit(() => Response.json({}))).toEqual({ status: 0, output: 'No known vulnerabilities.\n' });
 });
 
-test('a vulnerable package fails, and is named', async () => {
+test('a vulnerable package fails the audit, and is named', async () => {
   const advisory = {
     id: 1,
     url: 'https://example.org/advisory',
@@ -36,13 +36,13 @@ test('a vulnerable package fails, and is named', async () => {
   expect(output).toContain('kafkajs: high: Reads what it should not https://example.org/advisory');
 });
 
-test('a registry that does not answer the question is neither: nothing was checked', async () => {
+test('a registry without audits is neither success nor failure: nothing was checked', async () => {
   const { status, output } = await audit(() => new Response('no', { status: 405 }));
   expect(status).toBe(3);
   expect(output).toEndWith('NOTHING WAS checked for known vulnerabilities.\n');
 });
 
-test('nor is one that answers for what runs in production only', async () => {
+test('nor is a registry that answers for production dependencies only', async () => {
   const { status, output } = await audit((names) =>
     names.includes('@biomejs/biome') ? new Response('no', { status: 500 }) : Response.json({}),
   );

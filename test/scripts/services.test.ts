@@ -39,7 +39,7 @@ else
       await after.end();
     }, 60_000);
 
-    test('a frozen PostgreSQL answers nobody, not even those connected, until it is thawed', async () => {
+    test('a frozen PostgreSQL does not answer, not even on open connections, until it is thawed', async () => {
       const { postgres: server } = await startServices({ dir, which: ['postgres'] });
       const sql = postgres(server.url, { max: 1 });
       await sql`select 1`;
@@ -51,7 +51,7 @@ else
       await sql.end();
     }, 60_000);
 
-    test('Redis keeps its keys over kill -9, and a frozen one is silent', async () => {
+    test('Redis keeps its keys over kill -9, and a frozen one does not answer', async () => {
       const { redis: server } = await startServices({ dir, which: ['redis'] });
       const options = { retryStrategy: () => 50, maxRetriesPerRequest: null };
       const client = new Redis(server.url, options);
@@ -101,7 +101,7 @@ else
       expect(await asked).toBe('2');
     }, 90_000);
 
-    test('a second start takes the one that runs, and a frozen one can be stopped', async () => {
+    test('a second start reuses the running service, and a frozen one can be stopped', async () => {
       const first = await startServices({ dir, which: ['redis', 'postgres'] });
       const second = await startServices({ dir, which: ['redis', 'postgres'] });
       expect(second.redis.pid).toBe(first.redis.pid);
@@ -112,7 +112,7 @@ else
       expect([first.redis.running(), first.postgres.running()]).toEqual([false, false]);
     }, 90_000);
 
-    test('a pid that meanwhile belongs to another program is left alone', async () => {
+    test('a pid that was reused by another program is not signalled', async () => {
       const other = Bun.spawn(['sleep', '60']);
       const place = join(dir, 'reused');
       mkdirSync(place);
@@ -165,7 +165,7 @@ else
       expect((await run('status')).status).toBe(1);
     }, 120_000);
 
-    test('a name that would collide with the default instance is refused in one line', async () => {
+    test('a name that would collide with the default instance is rejected with one line', async () => {
       const script = join(import.meta.dir, '../../scripts/services.ts');
       const child = Bun.spawn(['bun', script, 'up', '--instance', '../kafka'], { stderr: 'pipe' });
       expect(await Bun.readableStreamToText(child.stderr)).toBe(

@@ -61,7 +61,7 @@ const openLetters = async (addresses?: string[]) => {
   };
 };
 
-test('key, value, headers and timestamp stay as they came, and six headers say where from and why', async () => {
+test('key, value, headers and timestamp are unchanged, and six headers have the origin and the reason', async () => {
   await using letters = await openLetters();
   const headers: IHeaders = {
     bytes: Buffer.from([0, 255, 254]),
@@ -91,14 +91,14 @@ test('key, value, headers and timestamp stay as they came, and six headers say w
   });
 });
 
-test('a letter that was sent back and failed again tells of its last failure only', async () => {
+test('a redriven message that fails again has the headers of its last failure only', async () => {
   await using letters = await openLetters();
   const headers = { '__connect.errors.stage': [Buffer.from('parse'), Buffer.from('store')] };
   await letters.send([letterOf('again', { headers })]);
   expect(String((await letters.sent())[0]?.headers['__connect.errors.stage'])).toBe('validate');
 });
 
-test('no key and no value stay none, an empty one stays empty', async () => {
+test('a null key or value stays null, an empty one stays empty', async () => {
   await using letters = await openLetters();
   await letters.send([letterOf(null, { key: null }), letterOf('', { key: Buffer.alloc(0) })]);
   const [none, empty] = await letters.sent();
@@ -106,14 +106,14 @@ test('no key and no value stay none, an empty one stays empty', async () => {
   expect([empty?.key, empty?.value]).toEqual([Buffer.alloc(0), Buffer.alloc(0)]);
 });
 
-test('times in any order, before 1970 or none at all, are kept', async () => {
+test('timestamps in any order, before 1970 or missing, are kept', async () => {
   await using letters = await openLetters();
   const times = ['1700000000000', '5', '1600000000000', '0', '-1', '1700000000001'];
   await letters.send(times.map((timestamp) => letterOf(timestamp, { timestamp })));
   expect((await letters.sent()).map(({ timestamp }) => timestamp)).toEqual(times);
 });
 
-test('letters that a broker has taken and not acknowledged cost none that follow', async () => {
+test('letters that a broker stored without acknowledging cause no loss of later ones', async () => {
   await using broker = await testBroker();
   await using letters = await openLetters([broker.brokers]);
   await letters.send([letterOf('first')]);
@@ -131,7 +131,7 @@ test('letters that a broker has taken and not acknowledged cost none that follow
   expect(new Set(values)).toEqual(new Set(['first', 'unlucky', 'second', 'third']));
 });
 
-test('of letters that failed half-way, those acknowledged are not sent again', async () => {
+test('after a partial failure, acknowledged letters are not sent again', async () => {
   await using broker = await testBroker();
   await using letters = await openLetters([broker.brokers]);
   const large = Array.from({ length: 4 }, (_, n) => letterOf(`${n}${'x'.repeat(400_000)}`));
@@ -145,7 +145,7 @@ test('of letters that failed half-way, those acknowledged are not sent again', a
   expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('4');
 });
 
-test('letters that do not fit together go alone, and one that does not fit alone makes room for itself', async () => {
+test('letters too large for one batch are sent alone, and one too large for the topic raises its limit', async () => {
   await using letters = await openLetters();
   await letters.configure('max.message.bytes', '20000');
   const bytes = (length: number) => crypto.getRandomValues(Buffer.alloc(length)) as Buffer;
@@ -157,7 +157,7 @@ test('letters that do not fit together go alone, and one that does not fit alone
 });
 
 testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
-  'a letter whose time the topic refuses goes without it',
+  'a letter whose timestamp the topic rejects is sent without it',
   async () => {
     await using letters = await openLetters();
     await letters.configure('message.timestamp.before.max.ms', '1000');
