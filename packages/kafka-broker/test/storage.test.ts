@@ -71,7 +71,7 @@ test('kill -9 while messages are produced loses none that was acknowledged', asy
   await using directory = await temporaryDirectory();
   const acknowledged = new Set<string>();
   let port = '0';
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 2; round++) {
     await using broker = await ownProcess('broker', directory.path, port);
     const brokers = await broker.printed(/listening on (\S+)/);
     port = brokers.split(':')[1] as string;
@@ -85,7 +85,7 @@ test('kill -9 while messages are produced loses none that was acknowledged', asy
       }
     };
     const lanes = [1, 2, 3].map((lane) => produce(lane).catch(() => {}));
-    const target = acknowledged.size + 2000;
+    const target = acknowledged.size + 1000;
     await until(() => acknowledged.size > target);
     await broker.kill();
     await Promise.all(lanes);
@@ -100,18 +100,22 @@ test('kill -9 while messages are produced loses none that was acknowledged', asy
 
 test('committed offsets survive kill -9', async () => {
   await using directory = await temporaryDirectory();
-  for (const offset of ['41', '42']) {
-    await using broker = await ownProcess('broker', directory.path, '0');
-    await using clients = clientsOf(await broker.printed(/listening on (\S+)/));
-    const admin = await clients.admin();
-    if (offset === '41') await admin.createTopics({ topics: [{ topic: 't', numPartitions: 2 }] });
-    const topic = { groupId: 'g', topic: 't' };
-    if (offset === '42') {
-      const kept = await admin.fetchOffsets({ groupId: 'g', topics: ['t'] });
-      expect(kept[0]?.partitions.map((entry) => entry.offset).sort()).toEqual(['-1', '41']);
-    } else await admin.setOffsets({ ...topic, partitions: [{ partition: 1, offset }] });
-    await broker.kill();
-  }
+  await using killed = await ownProcess('broker', directory.path, '0');
+  const before = clientsOf(await killed.printed(/listening on (\S+)/));
+  const producer = await before.producer();
+  await producer.send({ topic: 't', messages: [{ value: '0' }, { value: '1' }] });
+  const { values } = await before.consumer('t', { groupId: 'g' });
+  await until(() => values.length === 2);
+  // At the end a consumer commits what it has read.
+  await before[Symbol.asyncDispose]();
+  await killed.kill();
+
+  const broker = await startBroker({ dataDir: directory.path, port: 0 });
+  await using after = clientsOf(broker.brokers);
+  const kept = await (await after.admin()).fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(kept[0]?.partitions.map(({ offset }) => offset)).toEqual(['2']);
+  await after[Symbol.asyncDispose]();
+  await broker.stop();
 });
 
 test('a producer and a group of consumers go on when the broker comes back after kill -9', async () => {
@@ -126,13 +130,13 @@ test('a producer and a group of consumers go on when the broker comes back after
   await until(() => one.values.length === 1);
   await first.kill();
   const during = produce('during');
-  await using second = await ownProcess('broker', directory.path, brokers.split(':')[1] as string);
-  await second.printed(/listening on (\S+)/);
+  const second = await startBroker({ dataDir: directory.path, port: Number(brokers.split(':')[1]) });
   await during;
   await produce('after');
   await until(() => ['before', 'during', 'after'].every((value) => one.values.includes(value)), 20_000);
   // While there still is a broker: without one these clients would try again for minutes.
   await clients[Symbol.asyncDispose]();
+  await second.stop();
 });
 
 test('a torn tail is moved to the side file and logged, wherever the write stopped', async () => {
