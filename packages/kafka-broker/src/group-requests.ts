@@ -1,7 +1,7 @@
 /** FindCoordinator, JoinGroup, SyncGroup, …, OffsetCommit, OffsetFetch: what the members of consumer groups ask. */
 import type { Catalog } from './catalog.ts';
 import type { Faults } from './faults.ts';
-import type { Identity } from './group.ts';
+import type { Identity } from './group-member.ts';
 import type { Groups } from './groups.ts';
 import type { Api, Apis } from './requests.ts';
 import { type Advertise, nodeId } from './topic-requests.ts';

@@ -1,76 +1,29 @@
 /**
- * One consumer group: who is in, who reads what, as Kafka's group coordinator decides it. It is
- * empty → joining (all members are to join again) → syncing (the leader hands out partitions) → stable, and around again.
- * Members and generations live in memory only: after a restart the members join anew. Committed offsets are kept.
+ * One consumer group: its members, generation and assignments, as Kafka's group coordinator keeps them. A group is Empty, then
+ * PreparingRebalance (all members have to join again), CompletingRebalance (the leader assigns partitions) and Stable, until the
+ * next rebalance. Members and generations are in memory only: after a restart the members join again. Committed offsets are kept.
  */
-import { kafkaError, Reader, readList, readName } from './wire.ts';
+import {
+  type Identity,
+  type Joined,
+  type JoinRequest,
+  type Member,
+  memberFields,
+  type Protocol,
+  type State,
+  sameProtocols,
+  subscribedTopics,
+} from './group-member.ts';
+import { kafkaError } from './wire.ts';
 
-type Protocol = { name: string; metadata: Buffer };
-type Pending<T> = { resolve: (value: T) => void; reject: (error: Error) => void };
-export type Joined = {
-  generation: number;
-  protocol: string;
-  leader: string;
-  member: string;
-  /** For the leader only. */
-  members: { id: string; instance: string | null; metadata: Buffer }[];
-  /** The member is not in the group yet: it has to join with the id that it has been given. */
-  mustReturn?: boolean;
-};
-/** `instance` is the name of a static member, which it keeps over restarts; null for a dynamic one. */
-export type Identity = { id: string; instance: string | null };
-export type JoinRequest = {
-  group: string;
-  member: string;
-  /** The name of a static member. */
-  instance: string | null;
-  /** Whether a new dynamic member is given its id first and joins with that (JoinGroup 4 and later). */
-  mustReturn: boolean;
-  clientId: string;
-  clientHost: string;
-  sessionTimeout: number;
-  rebalanceTimeout: number;
-  protocolType: string;
-  protocols: Protocol[];
-  /** Aborted when the client goes away. */
-  signal: AbortSignal;
-};
-type Member = Omit<JoinRequest, 'group' | 'member' | 'mustReturn' | 'protocolType' | 'signal'> & {
-  id: string;
-  assignment: Buffer;
-  session?: Timer | undefined;
-  join?: Pending<Joined> | undefined;
-  sync?: Pending<Buffer> | undefined;
-};
-export type State = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable';
 export type Group = ReturnType<typeof createGroup>;
 
 const nothing = Buffer.alloc(0);
 
-/** What a member may change each time that it joins. */
-const pick = ({ protocols, sessionTimeout, rebalanceTimeout, clientId, clientHost }: JoinRequest) => ({
-  protocols,
-  sessionTimeout,
-  rebalanceTimeout,
-  clientId,
-  clientHost,
-});
-
-/** The topics in a consumer's metadata: a version, then their names. None where it cannot be read. */
-const subscribedTopics = (metadata: Buffer): string[] => {
-  try {
-    const reader = Reader.from(metadata);
-    reader.readInt16();
-    return readList(reader, readName);
-  } catch {
-    return [];
-  }
-};
-
 /** `onChange` is called after each change of its state or members. */
 export const createGroup = (name: string, onChange: () => void) => {
   const members = new Map<string, Member>();
-  /** Of dynamic members that were given an id and have not come back with it. */
+  /** Timers by member id: dynamic members that got an id and have not joined with it yet. */
   const expected = new Map<string, Timer>();
   let state: State = 'Empty';
   let generation = 0;
@@ -89,7 +42,7 @@ export const createGroup = (name: string, onChange: () => void) => {
     member.join = member.sync = undefined;
   };
 
-  /** The member has been heard of: it is given its session timeout once more. */
+  /** Restarts the member's session timeout. */
   const touch = (member: Member) => {
     clearTimeout(member.session);
     member.session = setTimeout(() => remove(member), member.sessionTimeout);
@@ -112,11 +65,11 @@ export const createGroup = (name: string, onChange: () => void) => {
   const metadataOf = (protocols: Protocol[]) =>
     protocols.find(({ name }) => name === protocol)?.metadata ?? nothing;
 
-  /** Starts the next generation with those who have joined; who has not is out. */
+  /** Starts the next generation with the members that have joined, and removes the others. */
   const completeJoin = () => {
     clearTimeout(deadline);
     queueMicrotask(onChange);
-    // A static member may be away while it restarts; its session ends it.
+    // A static member may be restarting: only its session timeout removes it.
     for (const member of everyone()) if (!member.join && member.instance === null) forget(member);
     const present = everyone();
     const first = present.find(({ join }) => join);
@@ -146,8 +99,8 @@ export const createGroup = (name: string, onChange: () => void) => {
         touch(member);
       }
       clearTimeout(deadline);
-      const patience = everyone().map(({ rebalanceTimeout }) => rebalanceTimeout);
-      deadline = setTimeout(completeJoin, Math.max(...patience));
+      const timeouts = everyone().map(({ rebalanceTimeout }) => rebalanceTimeout);
+      deadline = setTimeout(completeJoin, Math.max(...timeouts));
     }
     if (everyone().every(({ join }) => join)) completeJoin();
   };
@@ -171,7 +124,7 @@ export const createGroup = (name: string, onChange: () => void) => {
   const staticMember = (instance: string | null): Member | undefined =>
     instance === null ? undefined : everyone().find((member) => member.instance === instance);
 
-  /** Throws FENCED_INSTANCE_ID where a newer member has taken over the name. */
+  /** Throws FENCED_INSTANCE_ID where a newer member has the same instance id. */
   const known = ({ id, instance }: Identity): Member => {
     const namesake = staticMember(instance);
     if (namesake && namesake.id !== id) throw kafkaError('FENCED_INSTANCE_ID');
@@ -180,7 +133,7 @@ export const createGroup = (name: string, onChange: () => void) => {
     return member;
   };
 
-  /** A static member came back under its name: it gets a new id, and whoever still uses the old one is refused. */
+  /** A static member has come back with its instance id: it gets a new member id, and requests with the old one are fenced. */
   const replace = (old: Member): Member => {
     clearTimeout(old.session);
     settle(old, kafkaError('FENCED_INSTANCE_ID'));
@@ -198,10 +151,6 @@ export const createGroup = (name: string, onChange: () => void) => {
     if (ofGeneration !== generation) throw kafkaError('ILLEGAL_GENERATION');
     return member;
   };
-
-  const sameProtocols = (one: Protocol[], other: Protocol[]) =>
-    one.length === other.length &&
-    one.every(({ name, metadata }, i) => name === other[i]?.name && metadata.equals(other[i].metadata));
 
   return {
     name,
@@ -229,8 +178,8 @@ export const createGroup = (name: string, onChange: () => void) => {
         protocols.some(({ metadata }) => subscribedTopics(metadata).includes(topic)),
       ),
 
-    /** Gives a new member an id, which is good for its session timeout. */
-    welcome(request: JoinRequest): Joined {
+    /** Gives a new member an id, which is valid for its session timeout. */
+    assignId(request: JoinRequest): Joined {
       const id = newId(request);
       expected.set(
         id,
@@ -259,11 +208,11 @@ export const createGroup = (name: string, onChange: () => void) => {
         expected.delete(request.member);
       }
       if (namesake && state === 'Stable' && sameProtocols(namesake.protocols, protocols)) {
-        // It goes on where it was. As the leader it would hand out partitions again: so it is given its old id as leader's.
+        // It keeps its assignment. A leader would assign partitions again, so it is answered its old id as the leader's.
         const oldLeader = leader;
         const member = replace(namesake);
         if (namesake.id === leader) leader = member.id;
-        Object.assign(member, pick(request));
+        Object.assign(member, memberFields(request));
         touch(member);
         return { ...joinedAs(member), leader: oldLeader, members: [] };
       }
@@ -276,14 +225,14 @@ export const createGroup = (name: string, onChange: () => void) => {
       const unchanged = before && sameProtocols(before.protocols, protocols);
       const id = before?.id ?? (returns ? request.member : newId(request));
       const member: Member = before ?? { ...request, id, assignment: nothing };
-      Object.assign(member, pick(request));
+      Object.assign(member, memberFields(request));
       protocolType = request.protocolType;
       if (
         unchanged &&
         !namesake &&
         (state === 'CompletingRebalance' || (state === 'Stable' && id !== leader))
       ) {
-        // It did not get its answer; the generation stands.
+        // Its answer was lost; the generation stays.
         touch(member);
         return joinedAs(member);
       }
@@ -292,7 +241,7 @@ export const createGroup = (name: string, onChange: () => void) => {
       clearTimeout(member.session);
       return new Promise((resolve, reject) => {
         member.join = { resolve, reject };
-        // A new member that goes away before it is told its name can never come back under it.
+        // A new member that disconnects before it gets its id can never join with it.
         if (isNew && instance === null)
           signal.addEventListener('abort', () => member.join && remove(member), { once: true });
         rebalance();
@@ -333,7 +282,7 @@ export const createGroup = (name: string, onChange: () => void) => {
       if (state === 'PreparingRebalance') throw kafkaError('REBALANCE_IN_PROGRESS');
     },
 
-    /** An operator removes a static member by its name alone, with an empty id. */
+    /** An operator removes a static member by its instance id alone, with an empty member id. */
     leave: ({ id, instance }: Identity) =>
       remove(known({ id: id === '' ? (staticMember(instance)?.id ?? '') : id, instance })),
 

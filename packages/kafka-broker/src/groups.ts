@@ -1,5 +1,6 @@
 /** The consumer groups, by their names. */
-import { createGroup, type Group, type Identity, type JoinRequest, type State } from './group.ts';
+import { createGroup, type Group } from './group.ts';
+import type { Identity, JoinRequest, State } from './group-member.ts';
 import { kafkaError } from './wire.ts';
 
 const maxSessionTimeout = 30 * 60_000;
@@ -16,7 +17,7 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
   const welcome = (request: JoinRequest) => {
     const group = groups.get(request.group) ?? createGroup(request.group, notify);
     groups.set(request.group, group);
-    return group.welcome(request);
+    return group.assignId(request);
   };
 
   const get = (name: string): Group => {

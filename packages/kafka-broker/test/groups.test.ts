@@ -1,6 +1,6 @@
 /** The rules of consumer groups in the embedded broker, where well-behaved clients do not show them. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import type { Joined, JoinRequest } from '../src/group.ts';
+import type { Joined, JoinRequest } from '../src/group-member.ts';
 import { createGroups } from '../src/groups.ts';
 import { until } from './support/until.ts';
 
