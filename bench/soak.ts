@@ -81,8 +81,8 @@ while (Date.now() - begun < minutes * 60_000) {
   samples.push(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
 }
 const rate = await loading;
-const told = await (await fetch(`${replica.url}/metrics`)).text();
-const answers = [...told.matchAll(/^orders_lookups_total\{.*answered="(\w+)".*\} (\d+)$/gm)];
+const metrics = await (await fetch(`${replica.url}/metrics`)).text();
+const answers = [...metrics.matchAll(/^orders_lookups_total\{.*answered="(\w+)".*\} (\d+)$/gm)];
 const all = answers.reduce((sum, [, , count]) => sum + Number(count), 0);
 const shares = answers.map(([, tier, count]) => `${tier} ${((100 * Number(count)) / all).toFixed(1)} %`);
 const third = Math.floor(samples.length / 3);

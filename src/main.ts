@@ -1,7 +1,8 @@
 /** The program: opens everything, connects the parts, and closes them in reverse order. The consumer threads start in ingest/worker.ts. */
 
-import { raceAbort, retry } from './async/retry.ts';
+import { retry } from './async/retry.ts';
 import { createShutdown, type Shutdown } from './async/shutdown.ts';
+import { raceAbort } from './async/timeouts.ts';
 import { consumerSettings, serviceName } from './config/consumer-settings.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';

@@ -1,6 +1,7 @@
-import { sleep, waitAtMost } from './retry.ts';
+import { sleep } from './retry.ts';
 import { interruptedStatus } from './signals.ts';
 import { stopTimeoutsMs } from './stop-timeouts.ts';
+import { waitAtMost } from './timeouts.ts';
 
 type Options = {
   /** How long the process keeps answering after SIGTERM, so that load balancers can notice. SIGINT, from a terminal, has no delay. */

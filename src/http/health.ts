@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
-import { withTimeout } from '../async/retry.ts';
+import { withTimeout } from '../async/timeouts.ts';
 import type { ConsumerState } from '../ingest/thread.ts';
 import { readOnly, reasonOf } from '../observability/error-reason.ts';
 import type { Store } from '../postgres/store.ts';

@@ -1,5 +1,5 @@
-import { waitAtMost } from '../async/retry.ts';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import type { AddressOf } from './client.ts';
 
 /**

@@ -1,5 +1,6 @@
-import { backoff, sleep, waitAtMost } from '../async/retry.ts';
+import { backoff, sleep } from '../async/retry.ts';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import { type Fence, fenceOf } from './fence.ts';
 import { type MemberOptions, runMember, stallTimeoutMs } from './member.ts';
 

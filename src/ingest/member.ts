@@ -1,6 +1,6 @@
 import { type Kafka, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
-import { waitAtMost } from '../async/retry.ts';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';

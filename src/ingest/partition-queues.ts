@@ -1,5 +1,6 @@
 import type { EachBatchPayload } from 'kafkajs';
-import { sleep, waitAtMost } from '../async/retry.ts';
+import { sleep } from '../async/retry.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { StoredOffset } from '../postgres/offsets.ts';
 import type { Batch } from './batch.ts';

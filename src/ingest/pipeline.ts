@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import type { Sql } from 'postgres';
-import { waitAtMost } from '../async/retry.ts';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { ensureTopics } from '../kafka/topics.ts';

@@ -1,6 +1,7 @@
 import type { MetricObject } from 'prom-client';
-import { backoff, waitAtMost } from '../async/retry.ts';
+import { backoff } from '../async/retry.ts';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { PipelineState } from './pipeline.ts';
 import type { ConsumerSettings, FromConsumer, ToConsumer } from './thread-protocol.ts';

@@ -1,5 +1,6 @@
 import { KafkaJSError } from 'kafkajs';
-import { raceAbort, retry } from '../async/retry.ts';
+import { retry } from '../async/retry.ts';
+import { raceAbort } from '../async/timeouts.ts';
 import { errorText } from '../observability/error-text.ts';
 
 /** Whether another attempt is useless: Kafka has answered with a refusal, or the error is not one of kafkajs. */

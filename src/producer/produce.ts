@@ -1,5 +1,6 @@
-import { raceAbort, retry } from '../async/retry.ts';
+import { retry } from '../async/retry.ts';
 import { stopOnSignals } from '../async/signals.ts';
+import { raceAbort } from '../async/timeouts.ts';
 import { brokersOf } from '../cli/kafka.ts';
 import { kafkaAddress } from '../config/kafka-address.ts';
 import type { Config } from '../config/settings.ts';

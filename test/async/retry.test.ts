@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
-import { backoff, retry, sleep, waitAtMost } from '../../src/async/retry.ts';
+import { backoff, retry, sleep } from '../../src/async/retry.ts';
+import { waitAtMost } from '../../src/async/timeouts.ts';
 
 const never = new AbortController().signal;
 

@@ -3,7 +3,7 @@
  * the command line, as [name, environment], and prints by name whether it works, or why not.
  */
 
-import { withTimeout } from '../../src/async/retry.ts';
+import { withTimeout } from '../../src/async/timeouts.ts';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
 import { readConfig } from '../../src/config/settings.ts';
 import { createKafka } from '../../src/kafka/client.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { waitAtMost } from '../../async/retry.ts';
 import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
+import { waitAtMost } from '../../async/timeouts.ts';
 import type { Log } from '../../observability/log.ts';
 import { cannotUse } from './errors.ts';
 import { CLUSTER_NAME, killAll } from './left-over.ts';

@@ -29,8 +29,8 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import { withTimeout } from '../../async/retry.ts';
 import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
+import { withTimeout } from '../../async/timeouts.ts';
 import { errorText } from '../error-text.ts';
 import type { Log } from '../log.ts';
 import type { Span, SpanOptions, TraceHeaders, Tracing, TracingSettings } from './tracing.ts';
