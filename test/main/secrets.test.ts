@@ -27,7 +27,7 @@ const everythingOf = async (environment: Record<string, string>, services: strin
     const response = await fetch(url + path);
     answers.push(JSON.stringify([...response.headers]), await response.text());
   };
-  for (const service of services) await program.said(`${service} does not work`, 30_000);
+  for (const service of services) await program.said(`${service} is unavailable`, 30_000);
   for (const path of [
     '/readyz',
     '/order/0123456789',
@@ -60,7 +60,7 @@ testWith(hasRedisServer, 'redis-server')('no secret is told, whatever is wrong',
     everythingOf({ ...refusing, DATABASE_URL: database.url, KAFKA_SSL: 'true' }, ['Kafka']),
   ]);
   for (const all of told) {
-    expect(all).toContain('does not work');
+    expect(all).toContain('is unavailable');
     expect(all).not.toContain(mark);
     expect(all).not.toContain(btoa(mark).slice(0, 6));
   }

@@ -160,7 +160,7 @@ secureTest(
       status: 'degraded',
       parts: { postgres: { state: 'works' }, kafka: { state: 'works' }, redis: { reason: misnamed } },
     });
-    const line = await program.said('Redis does not work');
+    const line = await program.said('Redis is unavailable');
     expect(line).toMatchObject({ reason: misnamed, error: expect.stringContaining('127.0.0.1') });
   },
 );
