@@ -82,22 +82,15 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     throw error;
   };
 
-  const findInRedis = async (uid: OrderUid, steps: Step[], redis: Redis) => {
-    if (redis.isBypassed()) {
-      steps.push({ tier: 'redis', hit: false, durationMs: 0, bypassed: true });
-      return undefined;
-    }
-    const startedAt = performance.now();
-    const document = await redis.get(uid);
-    addStep(steps, 'redis', startedAt, document !== undefined);
-    if (document) memory.put(uid, document);
-    return document;
+  /** Whether to read Redis; a bypass is a step, too. */
+  const readsRedis = (steps: Step[]) => {
+    if (!redis?.isBypassed()) return redis !== undefined;
+    steps.push({ tier: 'redis', hit: false, durationMs: 0, bypassed: true });
+    return false;
   };
 
-  const findInPostgres = async (uid: OrderUid, steps: Step[], load: Load) => {
-    const startedAt = performance.now();
-    const json = await query.find(uid);
-    addStep(steps, 'postgres', startedAt, json !== undefined);
+  /** Fills the caches with PostgreSQL's answer. */
+  const cache = (uid: OrderUid, json: string | undefined, load: Load): EncodedOrder | undefined => {
     if (json === undefined) {
       if (!load.isStale) absent.add(uid);
       return undefined;
@@ -111,9 +104,19 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
   /** Counts the lookup that began the load; those that joined it count themselves. */
   const loadBelowMemory = async (uid: OrderUid, steps: Step[], load: Load): Promise<Answer> => {
     try {
-      const cached = redis && (await findInRedis(uid, steps, redis));
-      const document = cached ?? (await findInPostgres(uid, steps, load));
-      return count({ document, steps });
+      if (redis && readsRedis(steps)) {
+        const startedAt = performance.now();
+        const document = await redis.get(uid);
+        addStep(steps, 'redis', startedAt, document !== undefined);
+        if (document) {
+          memory.put(uid, document);
+          return count({ document, steps });
+        }
+      }
+      const startedAt = performance.now();
+      const json = await query.find(uid);
+      addStep(steps, 'postgres', startedAt, json !== undefined);
+      return count({ document: cache(uid, json, load), steps });
     } catch (error) {
       return countUnavailable(error);
     } finally {
