@@ -8,9 +8,6 @@ import { openRedis } from './redis-client.ts';
 import { readRefusal } from './redis-refusal.ts';
 import { documentsKey, insertScript, queueKey } from './redis-script.ts';
 
-const readTimeoutMs = 50;
-/** No lookup waits for an insert, and a warm-up sends a thousand of them at once. */
-const insertTimeoutMs = 900;
 /** Shortest time between two reconnects away from a replica; the new primary is found as late after its name has moved. */
 const reconnectIntervalMs = 2_000;
 
@@ -18,6 +15,9 @@ type Options = {
   url: string;
   limit: number;
   log: Log;
+  readTimeoutMs?: number;
+  /** No lookup waits for an insert, and a warm-up sends a thousand of them at once. */
+  insertTimeoutMs?: number;
 };
 
 export type RedisCache = ReturnType<typeof createRedisCache>;
@@ -27,7 +27,7 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
  * three failures in a row the circuit opens. Reads and inserts have a circuit each: a Redis that is full or read-only still
  * answers reads.
  */
-export const createRedisCache = ({ url, limit, log }: Options) => {
+export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTimeoutMs = 900 }: Options) => {
   const redis = openRedis(url, insertScript);
   const state = createServiceState('Redis', log, { probe: () => cache.size() });
   /** From the first write that was refused as read-only, until connected to a primary. */

@@ -7,6 +7,7 @@ import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import type { EncodedOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
 import { documentOf, uidOf } from '../support/lookup-orders.ts';
+import { unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
@@ -18,7 +19,7 @@ afterAll(() => server?.[Symbol.asyncDispose]());
 const openRedis = async (limit: number) => {
   if (!server) throw new Error('no redis-server');
   await server.admin.flushall();
-  const cache = createRedisCache({ url: server.url, limit, log: silent });
+  const cache = createRedisCache({ url: server.url, limit, log: silent, ...unhurried });
   await until(() => !cache.isBypassed());
   return cache;
 };

@@ -4,13 +4,13 @@ import Redis from 'ioredis';
 import type { RedisCache } from '../../src/lookup/redis-cache.ts';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
 import { uidOf } from '../support/lookup-orders.ts';
-import { putOrders, startCacheServer } from '../support/redis-cache.ts';
+import { putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
 if (hasRedisServer)
   describe('the Redis tier, shared by replicas', async () => {
-    const server = await startCacheServer();
+    const server = await startCacheServer(unhurried);
     const { admin } = server;
     afterAll(() => server[Symbol.asyncDispose]());
     beforeEach(server.reset);

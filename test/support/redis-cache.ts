@@ -22,9 +22,12 @@ export const recordingLog = () => {
   return { log, lines };
 };
 
+/** For tests of what the cache holds: a busy machine must not make an answer late. */
+export const unhurried = { readTimeoutMs: 10_000, insertTimeoutMs: 10_000 };
+
 /** A connected cache. */
-export const openCache = async (url: string, limit: number, log: Log = silent) => {
-  const cache = createRedisCache({ url, limit, log });
+export const openCache = async (url: string, limit: number, log: Log = silent, timeouts = {}) => {
+  const cache = createRedisCache({ url, limit, log, ...timeouts });
   await until(() => !cache.isBypassed());
   return Object.assign(cache, { [Symbol.dispose]: cache.close });
 };
@@ -33,12 +36,12 @@ export const putOrders = async (cache: RedisCache, ...numbers: number[]) => {
   for (const number of numbers) await cache.put(uidOf(number), documentOf(uidOf(number)));
 };
 
-export const startCacheServer = async () => {
+export const startCacheServer = async (timeouts = {}) => {
   const server = await startRedisServer({ 'enable-debug-command': 'yes' });
   const { admin } = server;
   const queue = () => admin.lrange(queueKey, 0, -1);
   return Object.assign(server, {
-    open: (limit: number, log?: Log) => openCache(server.url, limit, log),
+    open: (limit: number, log?: Log) => openCache(server.url, limit, log, timeouts),
     /** The uids in the order of insertion. */
     queue,
     async expectConsistent() {
