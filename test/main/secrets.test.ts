@@ -42,7 +42,7 @@ const everythingOf = async (environment: Record<string, string>, services: strin
   return [...answers, output, errors].join('\n');
 };
 
-testWith(hasRedisServer, 'redis-server')('no secret is told, whatever is wrong', async () => {
+testWith(hasRedisServer, 'redis-server')('no output contains a secret, whatever fails', async () => {
   await using database = await testDatabase({ migrated: false });
   await using redis = await startRedisServer({ requirepass: 'another' });
   const own = new URL(database.url);
