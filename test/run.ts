@@ -25,6 +25,26 @@ const temporary = await mkdtemp(join(await parentOfTemporary(), 'order-lookup-te
 await chmod(temporary, 0o1777);
 process.env.TMPDIR = temporary;
 
+/** They start first, so that none of them runs alone at the end. The number of ms only puts them before the others. */
+const longest = [
+  'test/browser/page.test.ts',
+  'packages/kafka-broker/test/clients.test.ts',
+  'test/ingest/offset-fence.test.ts',
+  'test/main/secrets.test.ts',
+  'test/main/main.test.ts',
+  'test/http/server.test.ts',
+];
+const root = join(import.meta.dir, '..');
+const files = await Array.fromAsync(new Bun.Glob('{test,packages/*/test}/**/*.test.ts').scan(root));
+const timings = join(temporary, 'timings.json');
+await Bun.write(
+  timings,
+  JSON.stringify({
+    version: 1,
+    files: Object.fromEntries(files.map((file) => [file, longest.includes(file) ? 60_000 : 1_000])),
+  }),
+);
+
 const options = process.argv.slice(2);
 const hasPaths = options.some((option) => option.startsWith('./'));
 const { KAFKA_BROKERS, DATABASE_URL } = process.env;
@@ -37,7 +57,14 @@ const tests = Bun.spawn(
   [
     ...[process.execPath, 'test', '--timeout', '30000', '--path-ignore-patterns', others],
     // The files of a worker share their modules, as they do without --parallel: to load them again for each takes longer.
-    ...[`--parallel=${workers}`, '--no-isolate', ...options, ...(hasPaths ? [] : ['./test', './packages'])],
+    ...[
+      `--parallel=${workers}`,
+      '--no-isolate',
+      '--timings',
+      timings,
+      ...options,
+      ...(hasPaths ? [] : ['./test', './packages']),
+    ],
   ],
   {
     env: { ...process.env, TEST_BROKERS: brokers, TEST_DATABASE_URL: databaseUrl },
