@@ -1,4 +1,5 @@
-import type { AnyElysia } from 'elysia';
+import { openapi } from '@elysiajs/openapi';
+import { type AnyElysia, Elysia } from 'elysia';
 import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import packageJson from '../../../package.json' with { type: 'json' };
@@ -40,13 +41,34 @@ export const createSwaggerRoute = ({ basePath = '' } = {}) => {
     ...cacheControl,
   };
   return (router: AnyElysia): AnyElysia => {
+    const documentation = {
+      ...header,
+      servers: [{ url: basePath || '/', description: 'This server' }],
+      components,
+      /** When the document is asked for, as routes may be added after these. */
+      get paths() {
+        return collectPaths(router.routes);
+      },
+    };
     router
-      .get('/swagger', () => new Response(page, { headers: pageHeaders }))
-      .get('/swagger/json', () =>
-        Response.json(collectDocument(router.routes, basePath), {
-          headers: { ...dataHeaders, ...cacheControl },
-        }),
-      );
+      .use(
+        new Elysia({ name: 'openapi' })
+          .onAfterHandle(({ set }) => {
+            Object.assign(set.headers, dataHeaders, cacheControl);
+          })
+          .use(
+            openapi({
+              provider: null,
+              path: '/swagger',
+              specPath: '/swagger/json',
+              openapiVersion: '3.1.0',
+              // It would derive parameters from schemas that Elysia checks by; these contracts are complete as they are.
+              exclude: { paths: [/^/] },
+              documentation: documentation as never,
+            }),
+          ),
+      )
+      .get('/swagger', () => new Response(page, { headers: pageHeaders }));
     for (const { path, respond } of Object.values(assets))
       router.get(path, ({ request }) => respond(request));
     return router;
@@ -56,18 +78,17 @@ export const createSwaggerRoute = ({ basePath = '' } = {}) => {
 type Routes = AnyElysia['routes'];
 
 /** The contracts of the routes that state one. The page, its live list and the metrics are no contract with other programs. */
-const collectDocument = (routes: Routes, basePath: string) => {
+const collectPaths = (routes: Routes) => {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, hooks } of routes) {
-    if (!hooks.detail) continue;
+    if (!hooks.detail || hooks.detail.hide) continue;
     const template = path.replaceAll(/:(\w+)/g, '{$1}');
     paths[template] = { ...paths[template], [method.toLowerCase()]: hooks.detail };
   }
-  return { ...header, servers: [{ url: basePath || '/', description: 'This server' }], paths, components };
+  return paths;
 };
 
 const header = {
-  openapi: '3.1.0',
   info: {
     title: 'Order Lookup',
     version: packageJson.version,
