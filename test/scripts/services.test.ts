@@ -153,7 +153,7 @@ else
         );
         const again = await Promise.all([run('up'), run('up')]);
         for (const { out, error } of again)
-          expect(out + error).toMatch(/^Already up:|another up or down is under way/);
+          expect(out + error).toMatch(/^Already up:|another up or down is running/);
         expect(again.some(({ out }) => out.startsWith('Already up:'))).toBe(true);
         expect(readFileSync(join(place, 'env'), 'utf8')).toBe(env);
         expect((await run('status')).status).toBe(0);
