@@ -19,6 +19,7 @@ export const clientsOf = (brokers: string, retries = 20) => {
   const retry = { initialRetryTime: 20, maxRetryTime: 200, retries };
   const kafka = new Kafka({ brokers: [brokers], logLevel: logLevel.NOTHING, retry });
   const open: { disconnect(): Promise<void> }[] = [];
+  let isClosed = false;
   const connected = async <T extends Admin | Consumer | Producer>(client: T): Promise<T> => {
     await client.connect();
     open.push(client);
@@ -32,11 +33,26 @@ export const clientsOf = (brokers: string, retries = 20) => {
     async consumer(topic: string, config: ConsumerConfig) {
       const consumer = await connected(kafka.consumer({ retry, maxWaitTimeInMs: 50, ...config }));
       const values: string[] = [];
-      await consumer.subscribe({ topic, fromBeginning: true });
-      await consumer.run({ eachMessage: async ({ message }) => void values.push(String(message.value)) });
+      const run = async () => {
+        await consumer.subscribe({ topic, fromBeginning: true });
+        await consumer.run({ eachMessage: async ({ message }) => void values.push(String(message.value)) });
+      };
+      // Kafkajs gives up for good when no broker answers while it looks for the coordinator.
+      consumer.on(consumer.events.CRASH, async ({ payload }) => {
+        for (let isUp = payload.restart; !isUp && !isClosed; )
+          isUp = await consumer
+            .connect()
+            .then(run)
+            .then(
+              () => true,
+              () => Bun.sleep(20).then(() => false),
+            );
+      });
+      await run();
       return { consumer, values };
     },
     async [Symbol.asyncDispose]() {
+      isClosed = true;
       await Promise.all(open.map((client) => client.disconnect()));
     },
   };
