@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
+import { silent } from '../support/database.ts';
 import { documentOf, uidOf } from '../support/lookup-orders.ts';
-import { openCache, putOrders, recordingLog } from '../support/redis-cache.ts';
+import { openCache, putOrders, recordingLog, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
@@ -42,8 +43,8 @@ if (hasRedisServer)
 
     test('from the URL of one node or of all, it keeps both keys in one slot, in order and within the limit', async () => {
       await owner.admin.flushall();
-      using one = await openCache(clusterUrl(other), 3);
-      using all = await openCache(clusterUrl(...nodes), 3);
+      using one = await openCache(clusterUrl(other), 3, silent, unhurried);
+      using all = await openCache(clusterUrl(...nodes), 3, silent, unhurried);
       await putOrders(one, 1, 2);
       await putOrders(all, 3, 2, 4);
       expect((await one.get(uidOf(4)))?.etag).toBe(documentOf(uidOf(4)).etag);
@@ -63,8 +64,10 @@ if (hasRedisServer)
 
     test('when the node of the slot is killed and comes back, lookups go on, and use it again', async () => {
       using cache = await openCache(clusterUrl(...nodes), 3);
-      await putOrders(cache, 1);
-      expect(await cache.get(uidOf(1))).toBeDefined();
+      await until(async () => {
+        await putOrders(cache, 1);
+        return cache.get(uidOf(1));
+      });
       await owner.kill();
       let longest = 0;
       await until(async () => {
@@ -73,7 +76,8 @@ if (hasRedisServer)
         longest = Math.max(longest, performance.now() - begun);
         return cache.isBypassed();
       });
-      expect(longest).toBeLessThan(100);
+      // Far below the 2 s after which a silent server counts as down, also on a busy machine.
+      expect(longest).toBeLessThan(1_000);
       await owner.start();
       await until(async () => {
         await putOrders(cache, 2);

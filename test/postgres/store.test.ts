@@ -206,13 +206,18 @@ test('the newest orders are read by a scan of an index in the order of insertion
   await using database = await testDatabase();
   const { sql } = database;
   const store = createStore(sql);
-  const make = createOrderMaker({ seed: 21 });
-  const uids: string[] = [];
-  for (let batch = 0; batch < 20; batch++) {
-    const orders = Array.from({ length: 1000 }, () => ({ ...make(), items: buildOrder().items.slice(0, 1) }));
-    await store.save(orders);
-    uids.push(...orders.map((order) => order.order_uid));
-  }
+  const { order_uid: first } = buildOrder();
+  await store.save([buildOrder()]);
+  const columns = await sql<{ name: string }[]>`
+    select column_name as name from information_schema.columns
+    where table_name = 'orders' and column_name not in ('id', 'order_uid')`;
+  const copied = columns.map(({ name }) => name).join(', ');
+  await sql.unsafe(
+    `insert into orders (order_uid, ${copied})
+    select 'order-' || n, ${copied} from orders, generate_series(1, 20000) n where order_uid = $1 order by n`,
+    [first],
+  );
+  const uids = Array.from({ length: 20_000 }, (_, index) => `order-${index + 1}`);
   await sql`analyze`;
   expect(await store.newest(1000)).toEqual(uids.slice(-1000).reverse());
   const plan = JSON.stringify(
