@@ -4,9 +4,13 @@ import { applyPatch, type Operation } from 'rfc6902';
 /** A JSON Patch (RFC 6902) for the values of letters. */
 export type Fix = Operation[];
 
+/** The library would leave these out of a path and change something else. */
+const isOfPrototypes = (path: unknown) => /\/(?:__proto__|constructor|prototype)(?:\/|$)/.test(String(path));
+
 /** Whether an operation is well-formed. Whether its path exists depends on the letter. */
-const isOperation = (operation: Operation) => {
+const isOperation = (operation: Operation & { from?: unknown }) => {
   try {
+    if (isOfPrototypes(operation.path) || isOfPrototypes(operation.from)) return false;
     return applyPatch({}, [operation])[0]?.name !== 'InvalidOperationError';
   } catch {
     return false;
@@ -33,7 +37,7 @@ export const readFix = (text: string): Fix => {
   if (wrong >= 0)
     throw new Error(
       `--fix has an invalid operation in place ${wrong + 1}: ${JSON.stringify(patch[wrong])}; ` +
-        'add, replace and test need "path" and "value", remove "path", move and copy "from" and "path"; paths begin with "/"',
+        'add, replace and test need "path" and "value", remove "path", move and copy "from" and "path"; paths begin with "/", and none names a prototype',
     );
   return patch;
 };
