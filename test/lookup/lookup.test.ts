@@ -170,7 +170,8 @@ test('queries in flight are limited: one more is rejected at once', async () => 
   const settled = Promise.allSettled(found);
   const refused = await Promise.race(found.slice(500)).catch((error) => error);
   expect(refused).toBeInstanceOf(Unavailable);
-  expect(performance.now() - begun).toBeLessThan(500);
+  // Before the query timeout of 1.5 s.
+  expect(performance.now() - begun).toBeLessThan(1_200);
   expect(asked).toHaveLength(500);
   for (const { uid, answer } of asked) answer(jsonOf(uid));
   const outcomes = await settled;
