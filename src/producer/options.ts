@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { define, type Given, optionLines, readArguments } from '../cli/arguments.ts';
 import { integer, share } from '../config/values.ts';
+import { standardInput } from './file.ts';
 
 const table = {
   options: {
@@ -22,9 +23,10 @@ const table = {
     }),
     file: define({
       value: 'PATH',
-      allowed: 'the path of a file',
-      description: 'send the lines of this NDJSON file, or its one JSON document, unchanged',
-      read: (text) => (statSync(text, { throwIfNoEntry: false })?.isFile() ? text : undefined),
+      allowed: 'the path of a file, or - for standard input',
+      description: 'send the orders of this file, - for standard input, unchanged; see below',
+      read: (text) =>
+        text === standardInput || statSync(text, { throwIfNoEntry: false })?.isFile() ? text : undefined,
     }),
   },
   flags: { quiet: 'print only errors, and when Kafka is unavailable', help: 'show this help' },
@@ -35,6 +37,13 @@ const help = `Usage: bun producer.ts [options]
 Sends plausible orders to Kafka, one a second, until Ctrl-C.
 
 ${optionLines(table)}
+
+A file holds orders as JSON objects, one after another (NDJSON, or several lines each) or in a list, in UTF-8, also compressed by
+gzip. Each object is a message with its order_uid as the key. The whole file is checked before anything is sent: if it holds
+anything else, nothing is sent. Standard input is sent as it arrives, up to the first fault. A message that is too large for
+the topic is named and left out.
+
+Exit status: 0 if all were sent; 1 if the file holds anything else, or messages were left out, or Kafka refuses them.
 
 From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_SSL, KAFKA_SASL_*.`;
 
@@ -51,7 +60,7 @@ export const readOptions = (args: string[]): Options | { help: string } => {
   const ineffective = onlyForGenerated.find((name) => given.file !== undefined && given[name] !== undefined);
   if (ineffective)
     throw new Error(
-      `--${ineffective} has no effect with --file, whose lines are sent unchanged; give one of them`,
+      `--${ineffective} has no effect with --file, whose orders are sent unchanged; give one of them`,
     );
   return given;
 };

@@ -1,4 +1,5 @@
 import { sleep } from '../async/retry.ts';
+import { raceAbort, waitAtMost } from '../async/timeouts.ts';
 import type { Message } from './messages.ts';
 
 /** Limits of a batch. Kafka's default max.message.bytes is 1 MB, and all messages may be for one partition. */
@@ -8,35 +9,50 @@ const maxBytes = 800_000;
 /** Shortest wait for the rate limit: short enough for a smooth stream, long enough to cost little. */
 const minWaitMs = 20;
 
+/** How long messages that have arrived wait for others that are still to arrive. */
+const lingerMs = 100;
+
+/** Messages that are generated, or lists of messages as they arrive. */
+type Source = Iterable<Message> | AsyncIterable<Message[]>;
+
 /**
- * Sends messages in batches, `rate` per second (0: no limit), until they run out or `signal` is aborted. One batch is in flight
- * while the next is generated. Resolves when the last is acknowledged; rejects with the error of `send`.
+ * Sends messages in batches, `rate` per second (0: no limit), until `count` are sent, they run out, or `signal` is aborted. One
+ * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch
+ * of its own. Resolves when the
+ * last is acknowledged; rejects with the error of `send`, or with that of `messages` after those before it are acknowledged.
  */
 export const sendPaced = async ({
   messages,
+  count = Number.POSITIVE_INFINITY,
   rate,
+  maxBatchBytes = maxBytes,
   send,
   signal,
 }: {
-  messages: AsyncIterable<Message> | Iterable<Message>;
+  messages: Source;
+  count?: number | undefined;
   rate: number;
+  maxBatchBytes?: number;
   send: (batch: Message[]) => Promise<void>;
   signal: AbortSignal;
 }): Promise<void> => {
-  const queue = createQueue(messages);
+  const queue = createQueue(messages, count, Math.min(maxBytes, maxBatchBytes));
   const allow = createAllowance(rate);
   let inFlight = Promise.resolve();
-  while (!signal.aborted && (await queue.hasMore())) {
-    const allowance = await allow(signal);
-    const batch = await queue.take(allowance.messages);
+  try {
+    while (!signal.aborted && (await queue.hasMore(signal))) {
+      const allowance = await allow(signal);
+      const batch = await queue.take(allowance.messages);
+      await inFlight;
+      if (signal.aborted) return;
+      allowance.used(batch.length);
+      inFlight = send(batch);
+      // It is awaited in the next round; until then a rejection must not count as unhandled.
+      inFlight.catch(() => {});
+    }
+  } finally {
     await inFlight;
-    if (signal.aborted) return;
-    allowance.used(batch.length);
-    inFlight = send(batch);
-    // It is awaited in the next round; until then a rejection must not count as unhandled.
-    inFlight.catch(() => {});
   }
-  await inFlight;
 };
 
 /** A token bucket of half a second, so that a stall is not followed by a burst. */
@@ -60,28 +76,71 @@ const createAllowance = (rate: number) => {
   };
 };
 
-const createQueue = (messages: AsyncIterable<Message> | Iterable<Message>) => {
-  const iterator =
-    Symbol.asyncIterator in messages ? messages[Symbol.asyncIterator]() : messages[Symbol.iterator]();
-  let next: Message | undefined;
-  const hasMore = async () => {
-    next ??= (await iterator.next()).value || undefined;
-    return next !== undefined;
+/** What a message takes besides its key and value, at most, without headers that tracing adds. */
+const frameBytes = 128;
+const sizeOf = ({ key, value }: Message) => frameBytes + Buffer.byteLength(key ?? '') + (value?.length ?? 0);
+
+const createQueue = (source: Source, count: number, maxBatchBytes: number) => {
+  const isStream = Symbol.asyncIterator in source;
+  const lists = isStream ? source[Symbol.asyncIterator]() : asLists(source);
+  let ready: Message[] = [];
+  let next = 0;
+  let remaining = count;
+  let hasEnded = false;
+  let failure: unknown;
+  let arriving: Promise<void> | undefined;
+
+  const arrive = async () => {
+    try {
+      const { value, done } = await lists.next();
+      hasEnded = done === true;
+      if (!done) {
+        ready = value;
+        next = 0;
+      }
+    } catch (error) {
+      // Reported when the messages before it are sent.
+      hasEnded = true;
+      failure = error;
+    }
+    arriving = undefined;
   };
+  const isReady = () => next < ready.length;
+  const canArrive = () => !isReady() && !hasEnded && remaining > 0;
+
   return {
-    hasMore,
-    /** At most `limit` messages, fewer if they are long, none when they have run out. */
+    /** Waits for the next message. False when there is none, or `signal` is aborted. */
+    async hasMore(signal: AbortSignal): Promise<boolean> {
+      while (canArrive() && !signal.aborted) {
+        arriving ??= arrive();
+        await raceAbort(signal, arriving).catch(() => {});
+      }
+      if (signal.aborted || remaining === 0) return false;
+      if (!isReady() && failure) throw failure;
+      return isReady();
+    },
+    /** At most `limit` messages, fewer if they are long or have not arrived yet. */
     async take(limit: number): Promise<Message[]> {
       const batch: Message[] = [];
       let bytes = 0;
-      while (batch.length < Math.min(limit, maxMessages) && (await hasMore())) {
-        const message = next as Message;
-        bytes += message.value?.length ?? 0;
-        if (batch.length > 0 && bytes > maxBytes) break;
+      while (batch.length < Math.min(limit, maxMessages) && remaining > 0) {
+        if (canArrive()) {
+          arriving ??= arrive();
+          await (isStream ? waitAtMost(lingerMs, arriving) : arriving);
+        }
+        const message = ready[next];
+        if (!message) break;
+        bytes += sizeOf(message);
+        if (batch.length > 0 && bytes > maxBatchBytes) break;
         batch.push(message);
-        next = undefined;
+        next += 1;
+        remaining -= 1;
       }
       return batch;
     },
   };
 };
+
+async function* asLists(messages: Iterable<Message>): AsyncGenerator<Message[]> {
+  for (const message of messages) yield [message];
+}

@@ -11,22 +11,35 @@ import { isFinal } from '../kafka/retry.ts';
 import { ensureTopics } from '../kafka/topics.ts';
 import { createLog } from '../observability/log.ts';
 import { openTracing, tracedBy } from '../observability/tracing/tracing.ts';
-import { fileMessages, limited, type Message, madeMessages } from './messages.ts';
+import { openFile } from './file.ts';
+import { type Message, madeMessages } from './messages.ts';
 import type { Options } from './options.ts';
 import { sendPaced } from './pace.ts';
 import { createProgress } from './progress.ts';
+
+/** Kafka's errors about a message that is too large for its topic. */
+const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof Error &&
+  (tooLarge.includes(String((error as { type?: unknown }).type)) || isTooLarge(error.cause));
+/** What a batch takes besides its messages, and tracing adds to a message, at most. */
+const batchFrameBytes = 1_024;
 
 /** The client's request timeout; kafkajs would wait 30 s for a broker that hangs. */
 const ackTimeoutMs = 5_000;
 
 /**
  * Sends the messages that the options ask for. Resolves with status 0 when all of them are acknowledged or, after Ctrl-C or
- * SIGTERM, those in flight. While Kafka is unavailable it keeps retrying.
+ * SIGTERM, those in flight; with 1 when some were too large for the topic, which are named. While Kafka is unavailable it keeps
+ * retrying. Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is
+ * standard input.
  */
 export const execute = async (options: Options, config: Config): Promise<number> => {
   const brokers = brokersOf(config);
+  const file = options.file === undefined ? undefined : openFile(options.file);
+  const fileName = file?.isStandardInput ? 'standard input' : options.file;
   const progress = createProgress({
-    noun: options.file ? 'message' : 'order',
+    noun: file ? 'message' : 'order',
     notYet: `No Kafka at ${brokers} yet${config.brokers ? '' : ': start Order Lookup, or set KAFKA_BROKERS'}. Still trying.`,
     unavailable: `Kafka at ${brokers} does not answer. Still trying.`,
     quiet: options.quiet ?? false,
@@ -41,9 +54,10 @@ export const execute = async (options: Options, config: Config): Promise<number>
     tracingSettings(config, 'order-producer'),
     createLog(options.quiet ? 'silent' : 'warn', 'producer'),
   );
+  let topicBytes = 0;
   const connect = async () => {
     await producer.connect();
-    await ensureTopics(kafka, config, log);
+    topicBytes = await ensureTopics(kafka, config, log);
   };
   const deliver = (batch: Message[]) => {
     const sending = () =>
@@ -53,24 +67,49 @@ export const execute = async (options: Options, config: Config): Promise<number>
     return retry(sending, { signal: never, isFinal });
   };
   const deliverTraced = tracedBy(tracing)(traceSend(config.topic), deliver);
-  const send = (batch: Message[]) => progress.track(batch, deliverTraced(batch));
+  let total: number | undefined = options.count;
+  let leftOut = 0;
+  const send = async (batch: Message[]) => {
+    try {
+      await progress.track(batch, deliverTraced(batch));
+    } catch (error) {
+      const [message, ...others] = batch;
+      if (!file || !message || others.length > 0 || !isTooLarge(error)) throw error;
+      leftOut += 1;
+      progress.report(
+        `${fileName}, line ${message.line}: the message of ${message.value?.length} bytes${message.key === null ? '' : ` with the key ${JSON.stringify(message.key)}`} is left out: it is too large for the topic ${config.topic} (max.message.bytes ${topicBytes})`,
+      );
+    }
+  };
+  /** Names the file in its fault, and what became of the messages before it. */
+  const describeFault = (fault: Error) => {
+    const sent = progress.sent();
+    const before = sent === 0 ? 'nothing was sent' : `sent before it: ${sent}`;
+    return new Error(`${fileName}, ${fault.message} (${before})`);
+  };
 
   try {
+    if (file && !file.isStandardInput) {
+      const checking = file.check(options.count ?? Number.POSITIVE_INFINITY, stop);
+      total = await progress.whileChecking(String(fileName), file.shareRead, checking);
+    }
     await progress.waitForKafka(raceAbort(stop, retry(connect, { signal: stop, isFinal })));
-    progress.start();
-    const messages = options.file ? fileMessages(options.file) : madeMessages(options);
+    progress.start(file && total);
     await sendPaced({
-      messages: limited(messages, options.count),
-      rate: options.rate ?? (options.file ? 0 : 1),
+      messages: file ? file.messages() : madeMessages(options),
+      count: options.count,
+      rate: options.rate ?? (file ? 0 : 1),
+      maxBatchBytes: topicBytes - batchFrameBytes,
       send,
       signal: stop,
     });
     await producer.disconnect();
   } catch (error) {
+    if (error instanceof Error && error === file?.fault()) throw describeFault(error);
     if (error !== stop.reason) throw error;
   } finally {
     progress.finish();
     await tracing?.close();
   }
-  return 0;
+  return leftOut > 0 ? 1 : 0;
 };

@@ -5,7 +5,7 @@ import { newTopic, root, useProducer } from '../support/producer.ts';
 // Each test starts a process, and some wait for it to report an outage.
 setDefaultTimeout(30_000);
 
-const { start, run, read, brokers } = useProducer();
+const { start, run, read, brokers, folder } = useProducer();
 
 test('on a terminal one line is overwritten with the count and the rate', async () => {
   let shown = '';
@@ -25,6 +25,23 @@ test('on a terminal one line is overwritten with the count and the rate', async 
   expect(lines.pop()).toMatch(/^sent 40 orders in [\d.]+ s, [\d.]+\/s\r\n$/);
   expect(lines.length).toBeGreaterThan(1);
   for (const line of lines) expect(line).toMatch(/^\d+ orders?, \d+\.\d\/s$/);
+});
+
+test('of a file the share that is sent and the time that is left are shown', async () => {
+  const path = join(folder, 'orders.ndjson');
+  await Bun.write(path, '{"n":1}\n'.repeat(60));
+  let shown = '';
+  const child = Bun.spawn([process.execPath, 'producer.ts', '--file', path, '--rate', '20'], {
+    cwd: root,
+    env: { ...process.env, KAFKA_BROKERS: brokers(), KAFKA_TOPIC: newTopic(), KAFKA_DLQ_TOPIC: newTopic() },
+    terminal: {
+      data(_, bytes) {
+        shown += new TextDecoder().decode(bytes);
+      },
+    },
+  });
+  expect(await child.exited).toBe(0);
+  expect(shown).toMatch(/\d+ messages, \d+\.\d\/s, \d+ %, [1-3] s left/);
 });
 
 test('the producer runs in a thread of another process, and ends only that thread', async () => {
@@ -54,11 +71,14 @@ for (const [args, line] of [
     '--seed holds "9007199254740992"; allowed: an integer from 0 to 9007199254740991',
   ],
   [['--invalid', '10%'], '--invalid holds "10%"; allowed: a share from 0 to 1, such as 0.1'],
-  [['--file', '/no/such/file'], '--file holds "/no/such/file"; allowed: the path of a file'],
-  [['--file', '.'], '--file holds "."; allowed: the path of a file'],
+  [
+    ['--file', '/no/such/file'],
+    '--file holds "/no/such/file"; allowed: the path of a file, or - for standard input',
+  ],
+  [['--file', '.'], '--file holds "."; allowed: the path of a file, or - for standard input'],
   [
     ['--file', 'package.json', '--seed', '1'],
-    '--seed has no effect with --file, whose lines are sent unchanged; give one of them',
+    '--seed has no effect with --file, whose orders are sent unchanged; give one of them',
   ],
   [
     ['--speed', '3'],

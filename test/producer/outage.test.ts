@@ -9,11 +9,14 @@ setDefaultTimeout(30_000);
 const { start, run, read, someSent, embedded, opened, folder } = useProducer();
 
 test('a message that Kafka rejects ends the producer with status 1, one line and the summary', async () => {
-  const path = join(folder, 'too-long.ndjson');
-  await Bun.write(path, `${'x'.repeat(2_000_000)}\n`);
-  const { code, output, errors } = await run(newTopic(), '--file', path);
+  const broker = await embedded();
+  const topic = newTopic();
+  broker.faults.error('Produce', 'TOPIC_AUTHORIZATION_FAILED', { topic });
+  const { code, output, errors } = await start(topic, ['--count', '1'], {
+    KAFKA_BROKERS: broker.brokers,
+  }).end();
   expect({ code, sent: summed(output).sent }).toEqual({ code: 1, sent: 0 });
-  expect(errors).toMatch(/^Kafka refuses: .*large.*\n$/);
+  expect(errors).toMatch(/^Kafka refuses: .*[Aa]uthorized.*\n$/);
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -5,12 +5,12 @@ import { badKinds } from '../../src/producer/bad-message.ts';
 import type { Message } from '../../src/producer/messages.ts';
 import { sendPaced } from '../../src/producer/pace.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { newTopic, type Stored, summed, useProducer } from '../support/producer.ts';
+import { newTopic, root, type Stored, summed, useProducer } from '../support/producer.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
 setDefaultTimeout(30_000);
 
-const { run, read, folder } = useProducer();
+const { run, read, someSent, folder, opened, brokers } = useProducer();
 
 const bytesOf = (messages: Stored[]) =>
   messages.map(({ partition, key, value }) => [partition, key, value?.toString('latin1')]);
@@ -95,43 +95,96 @@ test('--invalid is the share of invalid messages, of every family, and they are 
   }
 });
 
-test('--file sends any lines unchanged, with the uid as key if there is one', async () => {
-  const order = JSON.stringify(buildOrder());
-  const lines = [
-    order,
-    ` ${order} \r`,
-    'no JSON',
-    '{"order_uid": 5}',
-    '{"order_uid":"ключ-\u{1F600}-1234"}',
-    '[]',
-    order.slice(1),
-  ];
-  const path = join(folder, 'lines.ndjson');
-  const invalid = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(order)]);
-  await Bun.write(path, Buffer.concat([Buffer.from(`${lines.join('\n')}\n\n \r\n`), invalid]));
-
+test('--file sends each order of a list, unchanged and with its uid as key', async () => {
   const topic = newTopic();
-  const { code, output } = await run(topic, '--file', path);
-  expect({ code, ...summed(output) }).toMatchObject({ code: 0, sent: 8 });
-  const uid = buildOrder().order_uid;
-  const keys = [uid, uid, null, null, 'ключ-\u{1F600}-1234', null, null, null];
-  const expected = [...lines.map((line) => Buffer.from(line)), invalid].map((value, n) => [
-    keys[n],
-    value.toString('latin1'),
-  ]);
-  const sent = bytesOf(await read(topic)).map(([, ...keyAndValue]) => keyAndValue);
-  expect(sent.toSorted()).toEqual(expected.toSorted());
+  const { code, output } = await run(topic, '--file', join(import.meta.dir, 'field/array-of-orders.json'));
+  expect({ code, ...summed(output) }).toMatchObject({ code: 0, sent: 3 });
+  const messages = await read(topic);
+  expect(messages.map(({ key }) => key).sort()).toEqual([0, 1, 2].map((n) => `field-array-000${n}`));
+  for (const { key, value } of messages) expect(JSON.parse(String(value)).order_uid).toBe(key);
 });
 
-test('--file sends a document of several lines as one message', async () => {
-  const path = join(folder, 'document.json');
-  const text = JSON.stringify(buildOrder(), null, 2);
-  await Bun.write(path, `${text}\n`);
+test('--file with anything but orders sends nothing, and names the line', async () => {
+  const path = join(folder, 'faulty.ndjson');
+  await Bun.write(path, `${`${JSON.stringify(buildOrder())}\n`.repeat(5_000)}no JSON\n`);
   const topic = newTopic();
-  expect(summed((await run(topic, '--file', path)).output).sent).toBe(1);
-  const [message, ...others] = await read(topic);
-  expect(others).toEqual([]);
-  expect(message).toMatchObject({ key: buildOrder().order_uid, value: Buffer.from(text) });
+  const { code, output, errors } = await run(topic, '--file', path);
+  expect({ code, sent: summed(output).sent }).toEqual({ code: 1, sent: 0 });
+  expect(errors).toBe(
+    `${path}, line 5001: expected an order, as a JSON object, or a list of them, found "no JSON" (nothing was sent)\n`,
+  );
+  expect(await read(topic).catch(() => [])).toEqual([]);
+});
+
+/** Runs the producer with this text as its standard input, which stays open until `close` is called. */
+const startWithInput = (topic: string) => {
+  const child = Bun.spawn([process.execPath, 'producer.ts', '--file', '-'], {
+    cwd: root,
+    env: { ...process.env, KAFKA_BROKERS: brokers(), KAFKA_TOPIC: topic, KAFKA_DLQ_TOPIC: `${topic}_dlq` },
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  opened.push({ stop: () => child.kill('SIGKILL') });
+  return {
+    child,
+    write(text: string) {
+      child.stdin.write(text);
+      child.stdin.flush();
+    },
+    async ended() {
+      const [output, errors] = await Promise.all(
+        [child.stdout, child.stderr].map((stream) => new Response(stream).text()),
+      );
+      return { code: await child.exited, output: output ?? '', errors };
+    },
+  };
+};
+
+test('--file - sends what arrives on standard input at once, and stops at the first fault', async () => {
+  const topic = newTopic();
+  const producer = startWithInput(topic);
+  const orders = ['first-of-input', 'second-of-input'].map((order_uid) =>
+    JSON.stringify(buildOrder({ order_uid })),
+  );
+  producer.write(`[${orders[0]},`);
+  await someSent(topic);
+  producer.write(`${orders[1]}\n[`);
+  const { code, output, errors } = await producer.ended();
+  expect({ code, sent: summed(output).sent }).toEqual({ code: 1, sent: 2 });
+  expect(errors).toBe(
+    'standard input, line 2: expected "," or the end of the list, found "[" (sent before it: 2)\n',
+  );
+  expect((await read(topic)).map(({ key }) => key).sort()).toEqual(['first-of-input', 'second-of-input']);
+});
+
+test('Ctrl-C ends a producer that waits for standard input', async () => {
+  const topic = newTopic();
+  const producer = startWithInput(topic);
+  producer.write(JSON.stringify(buildOrder()));
+  await someSent(topic);
+  producer.child.kill('SIGINT');
+  const { code, output } = await producer.ended();
+  expect({ code, sent: summed(output).sent }).toEqual({ code: 0, sent: 1 });
+});
+
+test('a message that is too large for the topic is named, the others are sent, and the status is 1', async () => {
+  const topic = newTopic();
+  const path = join(folder, 'too-large.ndjson');
+  const order = (order_uid: string, length: number) =>
+    JSON.stringify({ ...buildOrder({ order_uid }), unknown: 'x'.repeat(length) });
+  const lines = [
+    order('small-uid-1', 0),
+    order('large-uid', 2_000_000),
+    ...Array.from({ length: 2_000 }, (_, n) => order(`uid-of-${n}-test`, 0)),
+  ];
+  await Bun.write(path, lines.join('\n'));
+  const { code, output, errors } = await run(topic, '--file', path);
+  expect({ code, sent: summed(output).sent }).toEqual({ code: 1, sent: 2_001 });
+  expect(errors).toBe(
+    `${path}, line 2: the message of ${lines[1]?.length} bytes with the key "large-uid" is left out: it is too large for the topic ${topic} (max.message.bytes 1048588)\n`,
+  );
+  expect(await read(topic)).toHaveLength(2_001);
 });
 
 test('--file with long lines keeps each batch within the limit of Kafka', async () => {
@@ -143,12 +196,12 @@ test('--file with long lines keeps each batch within the limit of Kafka', async 
   expect({ code, errors, sent: summed(output).sent }).toEqual({ code: 0, errors: '', sent: 10 });
 });
 
-test('--file --count sends the first lines; an empty file sends nothing', async () => {
+test('--file --count sends the first orders; an empty file sends nothing', async () => {
   const path = join(folder, 'numbers.ndjson');
-  await Bun.write(path, 'one\ntwo\nthree\n');
+  await Bun.write(path, '{"n":1}\n{"n":2}\n{"n":3}\n');
   const topic = newTopic();
   await run(topic, '--file', path, '--count', '2');
-  expect((await read(topic)).map(({ value }) => value?.toString()).sort()).toEqual(['one', 'two']);
+  expect((await read(topic)).map(({ value }) => value?.toString()).sort()).toEqual(['{"n":1}', '{"n":2}']);
 
   await Bun.write(path, '');
   const { code, output } = await run(newTopic(), '--file', path);
