@@ -18,6 +18,8 @@ export const consumerSettings = (
   groupId: config.groupId,
   partitions: config.partitions,
   maxBatchBytes: config.maxBatchBytes,
+  letterRetentionDays: config.letterRetentionDays,
+  tombstones: config.tombstones,
   databaseUrl,
   databasePool: config.databasePool,
   logLevel: config.logLevel,

@@ -96,6 +96,17 @@ export const settings = {
     ...kafkaName,
     description: 'dead-letter topic',
   }),
+  letterRetentionDays: define({
+    variable: 'DLQ_RETENTION_DAYS',
+    ...optional(integer(1, 36_500)),
+    description: 'days after which Kafka deletes dead letters, which hold personal data; unset: never',
+  }),
+  tombstones: define({
+    variable: 'KAFKA_TOMBSTONES',
+    default: 'dead-letter',
+    ...oneOf('dead-letter', 'skip'),
+    description: 'what a message without a value (a tombstone) becomes: a dead letter, or nothing',
+  }),
   groupId: define({
     variable: 'KAFKA_GROUP_ID',
     default: 'order-consumers',

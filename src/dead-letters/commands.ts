@@ -5,12 +5,14 @@ import { createOutput, createProgress, type Output, type Progress } from '../cli
 import type { Config } from '../config/settings.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
+import { discard } from './discard.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
 import { safeLine, shortened } from './format/safe-text.ts';
 import { letterToText } from './format/show.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { type Letters, openLetters } from './letters.ts';
+import { createMarker } from './marker.ts';
 import type { Command } from './options.ts';
 import { createReader, type Reader } from './reader.ts';
 import { createRedriver, type Outcome, redrive } from './redrive.ts';
@@ -29,12 +31,12 @@ type Context = {
 const maxReasonLength = 1_000;
 
 const listLetters = async ({ given }: CommandNamed<'list'>, { letters, output, progress }: Context) => {
-  const { all = false, json = false, limit } = given;
+  const { all = false, discarded = false, json = false, limit } = given;
   const write = (line: string) => {
     progress.clear();
     return output.write(line);
   };
-  await list(letters.matching(given), { all, json, limit }, letters.topic, write);
+  await list(letters.matching(given), { all, discarded, json, limit }, letters.topic, write);
   return 0;
 };
 
@@ -107,9 +109,46 @@ const redriveLetters = async (
   return report.status();
 };
 
+const discardLetters = async (
+  { given }: CommandNamed<'discard'>,
+  { kafka, retryKafka, letters, output, progress }: Context,
+) => {
+  const { undo = false, json = false, 'dry-run': isDry = false, limit = Number.POSITIVE_INFINITY } = given;
+  if (!letters.exists) return 0;
+  const marker = createMarker({ kafka, topic: letters.topic, retryKafka });
+  const outcome = undo ? 'restored' : 'discarded';
+  let count = 0;
+  const summary = () => `${count} ${isDry ? 'would be ' : ''}${outcome} in ${letters.topic}`;
+
+  if (!isDry) await marker.connect();
+  try {
+    await discard(letters.matching(given), {
+      undo,
+      limit,
+      mark: isDry ? async () => {} : (found) => marker.mark(outcome, found),
+      async report(found) {
+        progress.clear();
+        count += found.length;
+        for (const letter of found) {
+          const address = addressOf(letter);
+          if (json)
+            await output.write(JSON.stringify({ letter: address, outcome: isDry ? 'ready' : outcome }));
+          else if (isDry) await output.write(`${address}  would be ${outcome}`);
+        }
+        await output.flush();
+        progress.show(summary());
+      },
+    });
+  } finally {
+    progress.say(summary());
+  }
+  return 0;
+};
+
 const runWith = (command: Command, context: Context): Promise<number> => {
   if (command.name === 'list') return listLetters(command, context);
   if (command.name === 'show') return showLetter(command, context);
+  if (command.name === 'discard') return discardLetters(command, context);
   return redriveLetters(command, context);
 };
 
@@ -119,11 +158,11 @@ export const execute = async (command: Command, config: Config): Promise<number>
   limitBatches(config.maxBatchBytes);
   const output = createOutput();
   const progress = createProgress();
-  // Only a redrive needs to stop between two batches; the others end at once.
-  const stop =
-    command.name === 'redrive'
-      ? stopOnSignals(() => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.'))
-      : undefined;
+  // What writes needs to stop between two batches; the others end at once.
+  const writes = command.name === 'redrive' || command.name === 'discard';
+  const stop = writes
+    ? stopOnSignals(() => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.'))
+    : undefined;
 
   try {
     const reader = createReader(kafka, retryKafka);
@@ -139,10 +178,10 @@ export const execute = async (command: Command, config: Config): Promise<number>
     await output.flush();
     return status;
   } catch (error) {
-    // The reader of the output is gone, as with `| head`: that completes a list, but it cuts a redrive short.
-    if ((error as { code?: unknown }).code === 'EPIPE') return command.name === 'redrive' ? 1 : 0;
+    // The reader of the output is gone, as with `| head`: that completes a list, but it cuts a redrive or a discard short.
+    if ((error as { code?: unknown }).code === 'EPIPE') return writes ? 1 : 0;
     if (!stop?.aborted || error !== stop.reason) throw error;
-    progress.say('Interrupted: the next redrive sends the rest.');
+    progress.say(`Interrupted: the next ${command.name} continues with the rest.`);
     return interruptedStatus;
   } finally {
     progress.clear();

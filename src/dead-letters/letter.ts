@@ -22,19 +22,25 @@ export type Letter = {
   redrives: number;
   /** Whether this letter has been redriven. */
   isRedriven: boolean;
+  /** Whether an operator has discarded this letter. */
+  isDiscarded: boolean;
 };
 
-export const toLetter = (partition: number, message: StoredMessage): Omit<Letter, 'isRedriven'> => {
-  const { offset, timestamp, key, value, headers, unreadable } = message;
+/** The letter without what only marks tell. */
+export type UnmarkedLetter = Omit<Letter, 'isRedriven' | 'isDiscarded'>;
+
+export const toLetter = (partition: number, message: StoredMessage): UnmarkedLetter => {
+  const { offset, headers, unreadable } = message;
   const text = (name: string) => textOf(headers, name);
+  const timestamp = text(header.originalTimestamp) ?? message.timestamp;
   const topic = text(header.topic);
   return {
     partition,
     offset,
     time: Number(timestamp),
     timestamp,
-    key,
-    value,
+    key: originalOf(headers, header.originalKey, message.key),
+    value: originalOf(headers, header.originalValue, message.value),
     headers,
     from:
       topic === undefined
@@ -45,6 +51,14 @@ export const toLetter = (partition: number, message: StoredMessage): Omit<Letter
     reason: unreadable?.reason ?? text(header.reason),
     redrives: redrivesOf(headers),
   };
+};
+
+/** What the header holds, which may be null; without the header what the letter has. */
+const originalOf = (headers: IHeaders, name: string, own: Buffer | null): Buffer | null => {
+  if (!Object.hasOwn(headers, name)) return own;
+  const values = headers[name];
+  const value = Array.isArray(values) ? values.at(-1) : values;
+  return value === null || value === undefined ? null : Buffer.from(value);
 };
 
 /** 0 if the header is missing or is not a count, as any producer can set it. */

@@ -1,6 +1,8 @@
+import { header, textOf } from '../kafka/headers.ts';
+import { digestOf } from '../kafka/message.ts';
 import { type Filter, matches } from './filter.ts';
 import type { StoredMessage } from './kafkajs-cluster.ts';
-import { type Letter, toLetter } from './letter.ts';
+import { addressOf, type Letter, toLetter, type UnmarkedLetter } from './letter.ts';
 import { markOf, readMarks } from './marks.ts';
 import type { OffsetRange, Reader } from './reader.ts';
 
@@ -37,17 +39,47 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
     read = before + Number(range.to - range.from);
   }
 
-  const marks = new Set<string>();
+  const redriven = new Set<string>();
+  const discarded = new Set<string>();
+  /** The last letter of each message that was redriven and failed again, by the letter that was redriven. */
+  const successors = new Map<string, string>();
+
+  const readMark = (message: StoredMessage) => {
+    const found = readMarks(message);
+    if (found?.kind === 'redriven') for (const mark of found.marks) redriven.add(mark);
+    if (found?.kind === 'discarded') for (const mark of found.marks) discarded.add(mark);
+    if (found?.kind === 'restored') for (const mark of found.marks) discarded.delete(mark);
+    return found !== undefined;
+  };
   const findMarks = async (range: OffsetRange) => {
     for await (const batch of messages(range))
-      for (const message of batch) for (const mark of readMarks(message) ?? []) marks.add(mark);
+      for (const message of batch) {
+        const redrivenAs = textOf(message.headers, header.letter);
+        if (readMark(message) || redrivenAs === undefined) continue;
+        const letter = toLetter(range.partition, message);
+        successors.set(contentOf(redrivenAs, letter), addressOf(letter));
+      }
+  };
+
+  /**
+   * Whether a later letter has the same message, redriven from this letter or from the same one as this. A message that was sent
+   * twice, as a redrive was interrupted before its mark, or two ran at once, thus counts as one letter.
+   */
+  const isSuperseded = (letter: UnmarkedLetter): boolean => {
+    if (successors.size === 0) return false;
+    const address = addressOf(letter);
+    const redrivenAs = textOf(letter.headers, header.letter);
+    if (redrivenAs !== undefined && successors.get(contentOf(redrivenAs, letter)) !== address) return true;
+    return successors.has(contentOf(address, letter));
   };
 
   const toLetters = (partition: number, batch: StoredMessage[]): Letter[] =>
     batch.flatMap((message) => {
       if (readMarks(message)) return [];
       const letter = toLetter(partition, message);
-      return [{ ...letter, isRedriven: marks.has(markOf(letter)) }];
+      const mark = markOf(letter);
+      const isRedriven = redriven.has(mark) || isSuperseded(letter);
+      return [{ ...letter, isRedriven, isDiscarded: discarded.has(mark) }];
     });
 
   return {
@@ -73,3 +105,6 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
     },
   };
 };
+
+/** By what the message holds, too: a header that any producer can set hides no letter but one of the same message. */
+const contentOf = (address: string, letter: UnmarkedLetter) => `${address} ${digestOf(letter)}`;

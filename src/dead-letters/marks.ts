@@ -4,13 +4,22 @@ import type { StoredMessage } from './kafkajs-cluster.ts';
 import { addressOf, type Letter } from './letter.ts';
 
 /**
- * Marks record in the dead-letter topic itself which letters were redriven. Committed offsets of a group cannot: filters skip
- * letters, and Kafka expires them after a week. A separate topic could outlive the letters, and would then hide new letters
- * at the same offsets.
+ * Marks record in the dead-letter topic itself which letters were redriven or discarded. Committed offsets of a group cannot:
+ * filters skip letters, and Kafka expires them after a week. A separate topic could outlive the letters, and would then hide new
+ * letters at the same offsets.
  *
- * A mark is written after the redriven messages are acknowledged. If a redrive ends in between, or two run at once, letters are
+ * A redriven letter is marked after its message is acknowledged. If a redrive ends in between, or two run at once, letters are
  * sent a second time, which the store treats as duplicates. So no letter is lost, and no marked letter is sent again.
+ *
+ * Of a letter's marks `discarded` and `restored` the last one counts; they are in the letter's partition, and so have an order.
  */
+const markHeaders = {
+  redriven: header.marks,
+  discarded: header.discarded,
+  restored: header.restored,
+} as const;
+
+export type MarkKind = keyof typeof markHeaders;
 
 type Marked = Pick<Letter, 'partition' | 'offset' | 'from'>;
 
@@ -22,30 +31,31 @@ export const markOf = ({ partition, offset, from }: Marked) =>
 const maxMarks = 250;
 
 /** Messages that mark letters of one partition. They go to the same partition, and so come after the letters. */
-export const toMarks = (letters: readonly Marked[]): Message[] => {
+export const toMarks = (kind: MarkKind, letters: readonly Marked[]): Message[] => {
   const [first] = letters;
   if (!first) return [];
   const marked = letters.slice(0, maxMarks);
   const message = {
-    // A key of its own, so that compaction, if it is on, deletes neither this message nor a letter.
-    key: `redriven ${addressOf(first)}`,
+    // A key of its own, so that compaction, if it is on, deletes neither this message nor a letter nor an earlier mark.
+    key: `${kind} ${addressOf(first)} ${crypto.randomUUID()}`,
     value: JSON.stringify(marked.map(markOf)),
-    headers: { [header.marks]: String(marked.length) },
+    headers: { [markHeaders[kind]]: String(marked.length) },
     partition: first.partition,
   };
-  return [message, ...toMarks(letters.slice(maxMarks))];
+  return [message, ...toMarks(kind, letters.slice(maxMarks))];
 };
 
 /** The marks in a message, or undefined if it is a letter. A letter always has a stage, even if its message had our header. */
 export const readMarks = ({
   headers,
   value,
-}: Pick<StoredMessage, 'headers' | 'value'>): string[] | undefined => {
-  if (textOf(headers, header.marks) === undefined || textOf(headers, header.stage) !== undefined)
-    return undefined;
+}: Pick<StoredMessage, 'headers' | 'value'>): { kind: MarkKind; marks: string[] } | undefined => {
+  const [kind] = Object.entries(markHeaders).find(([, name]) => textOf(headers, name) !== undefined) ?? [];
+  if (kind === undefined || textOf(headers, header.stage) !== undefined) return undefined;
   try {
     const marks: unknown = JSON.parse(String(value));
-    if (Array.isArray(marks) && marks.every((mark) => typeof mark === 'string')) return marks;
+    if (Array.isArray(marks) && marks.every((mark) => typeof mark === 'string'))
+      return { kind: kind as MarkKind, marks };
   } catch {
     // Another program's letter.
   }

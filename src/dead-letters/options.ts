@@ -13,7 +13,12 @@ const tables = {
       ...filterOptions,
       limit: limit('show the newest N; default 50, with --json all'),
     },
-    flags: { all: 'include letters that were sent again', json: json('the complete letters'), help },
+    flags: {
+      all: 'include letters that were sent again',
+      discarded: 'show the discarded letters, and only those',
+      json: json('the complete letters'),
+      help,
+    },
   },
   show: { options: {}, flags: { json: json('the letter'), help } },
   redrive: {
@@ -39,17 +44,27 @@ const tables = {
       help,
     },
   },
+  discard: {
+    options: { ...filterOptions, limit: limit('discard at most N') },
+    flags: {
+      undo: 'take back earlier discards',
+      'dry-run': 'only list what would be discarded',
+      json: json('the outcome of each letter'),
+      help,
+    },
+  },
 } satisfies Record<string, Table>;
 
 export type Command =
   | { name: 'list'; given: Given<(typeof tables)['list']> }
   | { name: 'show'; given: Given<(typeof tables)['show']>; partition: number; offset: bigint }
-  | { name: 'redrive'; given: Given<(typeof tables)['redrive']> };
+  | { name: 'redrive'; given: Given<(typeof tables)['redrive']> }
+  | { name: 'discard'; given: Given<(typeof tables)['discard']> };
 
 /** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
 export const readCommand = ([name, ...args]: string[]): Command | { help: string } => {
   if (name === undefined || name === '--help' || name === '-h') return { help: overview };
-  if (name === 'list' || name === 'redrive') {
+  if (name === 'list' || name === 'redrive' || name === 'discard') {
     const read = readArguments(args, tables[name]);
     if (read === 'help') return { help: helps[name] };
     return { name, given: read.given } as Command;
@@ -65,7 +80,7 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
       );
     return { name, given: read.given, partition: Number(partition), offset: BigInt(offset) };
   }
-  throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, redrive`);
+  throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, redrive, discard`);
 };
 
 const environment =
@@ -78,6 +93,7 @@ Messages that could not be stored are in the dead-letter topic. No command delet
   list                   list dead letters and their reasons
   show PARTITION/OFFSET  show one letter
   redrive                send the messages again, unchanged or with a fix
+  discard                leave letters out of lists and redrives; --undo takes that back
 
 For the options of a command: COMMAND --help.
 
@@ -87,7 +103,7 @@ const helps = {
   list: `Usage: bun run dead-letters list [options]
 
 Lists dead letters, newest first, and counts them by reason. The time of a letter is when its message was sent, not when it
-failed. Letters that were sent again are omitted.
+failed. Letters that were sent again or discarded are omitted.
 
 ${optionLines(tables.list)}
 
@@ -104,7 +120,8 @@ ${environment}`,
 Sends the messages of dead letters to KAFKA_TOPIC again, with their original key, value, headers and timestamp, and the
 headers __redrive.count and __redrive.letter. Each letter is sent once: a mark in the dead-letter topic records it.
 Ctrl-C stops after the batch in flight. The command may be interrupted and repeated at any time: messages that were in
-flight may be sent a second time, which changes nothing in the store. Values that are not valid orders are skipped and listed.
+flight may be sent a second time, which changes nothing in the store. Values that are not valid orders are skipped and listed;
+discarded letters are left out.
 
 ${optionLines(tables.redrive)}
 
@@ -112,6 +129,17 @@ Exit status: 0 if all were sent, 1 if some were skipped or Kafka is unavailable.
 
   bun run dead-letters redrive --reason currency --dry-run \\
     --fix '[{"op":"replace","path":"/payment/currency","value":"RUB"}]'
+
+${environment}`,
+  discard: `Usage: bun run dead-letters discard [options]
+
+Marks dead letters as discarded: list and redrive leave them out. They stay in the topic, and list --discarded shows them. The
+marks are in the dead-letter topic, too. Without a filter all letters are discarded that were not sent again.
+
+${optionLines(tables.discard)}
+
+  bun run dead-letters discard --stage parse --until 7d --dry-run
+  bun run dead-letters discard --undo --uid b563feb7b2b84b6test
 
 ${environment}`,
 };

@@ -6,7 +6,7 @@ import { errorText } from '../observability/error-text.ts';
 import { parseOrder } from '../order/order.ts';
 import { applyFix, type Fix } from './fix.ts';
 import { addressOf, type Letter } from './letter.ts';
-import { toMarks } from './marks.ts';
+import { createMarker } from './marker.ts';
 
 /** The result for a letter: redriven, or skipped for this reason. */
 export type Outcome = { letter: Letter; reason?: string };
@@ -35,7 +35,7 @@ type Options = {
 /**
  * Sends the messages of letters again, with their original key, value, headers and timestamp, but without the headers of the dead
  * letter. Each batch is sent, marked and reported before the next is read; `marks.ts` explains what an interruption does.
- * Letters with a mark are ignored.
+ * Letters with a mark, as sent again or as discarded, are ignored.
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
@@ -76,7 +76,7 @@ export const redrive = async (
     const ready: Ready[] = [];
     const outcomes: Outcome[] = [];
     for (const letter of batch) {
-      if (letter.isRedriven || ready.length >= remaining) continue;
+      if (letter.isRedriven || letter.isDiscarded || ready.length >= remaining) continue;
       const prepared = prepareSafely(letter);
       if ('reason' in prepared) outcomes.push(prepared);
       else ready.push(prepared);
@@ -114,16 +114,7 @@ export const createRedriver = ({
       return false;
     },
   });
-  const marks = createSender<Message>({
-    kafka,
-    topic: deadLetterTopic,
-    toMessage: (message) => message,
-    async onTooLarge(_, bytes) {
-      throw new Error(
-        `the topic ${deadLetterTopic} accepts no message of ${bytes} bytes: raise its max.message.bytes`,
-      );
-    },
-  });
+  const marker = createMarker({ kafka, topic: deadLetterTopic, retryKafka });
 
   /** kafkajs may fail to encode a message. Then each is sent alone, so that only that one is skipped. */
   const sendOrders = async (ready: readonly Ready[]): Promise<void> => {
@@ -138,15 +129,14 @@ export const createRedriver = ({
   };
 
   return {
-    connect: () => retryKafka(() => Promise.all([orders.connect(), marks.connect()])),
-    disconnect: () => Promise.all([orders.disconnect(), marks.disconnect()]),
+    connect: () => Promise.all([retryKafka(() => orders.connect()), marker.connect()]),
+    disconnect: () => Promise.all([orders.disconnect(), marker.disconnect()]),
     /** Sends and marks letters of one partition. Resolves with those that could not be sent, and the reasons. */
     async send(ready: readonly Ready[]): Promise<Map<Letter, string>> {
       unsendable = new Map();
       await sendOrders(ready);
       const sent = ready.flatMap(({ letter }) => (unsendable.has(letter) ? [] : [letter]));
-      const messages = toMarks(sent);
-      await retryKafka(() => marks.send(messages));
+      await marker.mark('redriven', sent);
       return unsendable;
     },
   };

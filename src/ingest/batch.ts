@@ -20,9 +20,9 @@ export type Entry = {
   readonly order: Order | undefined;
   /**
    * `duplicate`: the same order is stored already. `rejected`: is sent to the dead-letter topic.
-   * `rejected-before`: an earlier attempt has sent it there.
+   * `rejected-before`: an earlier attempt has sent it there. `skipped`: has no value, and tombstones are skipped.
    */
-  state: 'pending' | 'inserted' | 'duplicate' | 'rejected' | 'rejected-before';
+  state: 'pending' | 'inserted' | 'duplicate' | 'rejected' | 'rejected-before' | 'skipped';
   /** Set once the entry is rejected. */
   letter: DeadLetter | undefined;
   /** Of the pending entries with the same order_uid the first, which may be this one. */
@@ -61,6 +61,17 @@ const createEntry = (message: Message, order: Order | undefined, letter?: DeadLe
 export const reject = (entry: Entry, error: string, reason: string) => {
   entry.state = 'rejected';
   entry.letter = { message: entry.message, stage: 'store', error, reason };
+};
+
+/** What a tombstone becomes, a message without a value. */
+export type Tombstones = 'dead-letter' | 'skip';
+
+export const skipTombstones = (entries: readonly Entry[]) => {
+  for (const entry of entries)
+    if (entry.message.value === null && !entry.message.unreadable) {
+      entry.state = 'skipped';
+      entry.letter = undefined;
+    }
 };
 
 export const isPending = (entry: Entry): entry is OrderEntry => entry.state === 'pending';

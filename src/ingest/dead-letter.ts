@@ -1,6 +1,7 @@
 import type { IHeaders, Kafka } from 'kafkajs';
 import { header } from '../kafka/headers.ts';
-import type { Message } from '../kafka/message.ts';
+import type { LetterTopic } from '../kafka/letter-topic.ts';
+import { digestOf, type Message } from '../kafka/message.ts';
 import { createSender } from '../kafka/sender.ts';
 
 /** A message that could not be stored as an order, and why. `error` is the class of the reason, `reason` one line. */
@@ -14,29 +15,71 @@ export type DeadLetter = {
 type Options = {
   kafka: Kafka;
   topic: string;
-  /** Raises the limit of the topic, so that it accepts a batch of `bytes`. */
-  raiseLimit: (bytes: number) => Promise<unknown>;
+  /** What the topic does to letters, as it was checked last. */
+  letterTopic?: () => LetterTopic;
+  /** Checks the topic again, so that it accepts a letter of `bytes`. */
+  checkTopic: (bytes: number) => Promise<unknown>;
 };
+
+/** Kafka's error for a record that its topic cannot keep, such as one without a key in a compacted topic. */
+const refusedRecord = 'INVALID_RECORD';
 
 /**
  * Sends messages to the dead-letter topic: key, value, headers and timestamp unchanged, and Kafka Connect's headers for the
- * origin and the reason. Must be connected first.
+ * origin and the reason. Where the topic would not keep the letter in this form, it is changed, and further headers have the
+ * original. Must be connected first.
  */
-export const createDeadLetters = ({ kafka, topic, raiseLimit }: Options) =>
-  createSender<DeadLetter>({
+export const createDeadLetters = ({
+  kafka,
+  topic,
+  letterTopic = () => ({ keepsTimestamps: true, isCompacted: false }),
+  checkTopic,
+}: Options) => {
+  const sender = createSender<DeadLetter>({
     kafka,
     topic,
-    toMessage: ({ message, ...why }) => ({
-      key: message.key,
-      value: message.value,
-      timestamp: message.timestamp,
-      headers: { ...message.headers, ...reasonHeaders(message, why) } as IHeaders,
-    }),
+    toMessage: (letter) => toRecord(letter, letterTopic()),
     async onTooLarge(_, bytes) {
-      await raiseLimit(bytes);
+      await checkTopic(bytes);
       return true;
     },
   });
+  return {
+    ...sender,
+    async send(letters: readonly DeadLetter[]): Promise<void> {
+      try {
+        await sender.send(letters);
+      } catch (error) {
+        if ((error as { type?: unknown }).type !== refusedRecord) throw error;
+        // The topic may have become a compacted one.
+        await checkTopic(0);
+        await sender.send(letters);
+      }
+    },
+  };
+};
+
+const toRecord = ({ message, ...why }: DeadLetter, { keepsTimestamps, isCompacted }: LetterTopic) => {
+  const { key, value, timestamp } = message;
+  const headers: IHeaders = { ...message.headers, ...reasonHeaders(message, why) };
+  // Those of the message itself say nothing about this letter.
+  for (const name of originalHeaders) delete headers[name];
+  if (!keepsTimestamps) headers[header.originalTimestamp] = timestamp;
+  if (!isCompacted) return { key, value, timestamp: keepsTimestamps ? timestamp : `${Date.now()}`, headers };
+  // A key of its own, or compaction deletes letters of the same order; and a value, or it deletes this one.
+  return {
+    key: `letter ${message.topic}/${message.partition}/${message.offset} ${digestOf(message)}`,
+    value: value ?? Buffer.alloc(0),
+    timestamp: keepsTimestamps ? timestamp : `${Date.now()}`,
+    headers: {
+      ...headers,
+      [header.originalKey]: key as Buffer,
+      ...(value === null && { [header.originalValue]: value as never }),
+    },
+  };
+};
+
+const originalHeaders = [header.originalTimestamp, header.originalKey, header.originalValue];
 
 export type DeadLetters = Pick<ReturnType<typeof createDeadLetters>, 'send'>;
 

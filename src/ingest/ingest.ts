@@ -1,5 +1,13 @@
 import type { Order } from '../order/order.ts';
-import { type Batch, deduplicate, type Entry, isPending, isSameAsFirst, parse } from './batch.ts';
+import {
+  type Batch,
+  deduplicate,
+  type Entry,
+  isPending,
+  isSameAsFirst,
+  parse,
+  skipTombstones,
+} from './batch.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import { createPhases, type Services } from './phases.ts';
 
@@ -12,11 +20,13 @@ export type Outcome = {
   letters: DeadLetter[];
   /** How many messages had a dead letter from an earlier attempt, so that none was sent. */
   lettersBefore: number;
+  /** How many messages without a value were skipped. */
+  tombstones: number;
 };
 
 /**
  * Persists batches, in the phases parse, deduplicate, insert, compare, dead-letter. Each message ends as an order that is
- * stored, by this batch or before, or as a dead letter that Kafka has acknowledged; then the partition's stored offset moves to
+ * stored, by this batch or before, as a dead letter that Kafka has acknowledged, or as a skipped tombstone; then the partition's stored offset moves to
  * the end of the range. The first version of an order wins, in the order of the messages. A service that is down is waited for,
  * without end; it never causes a dead letter.
  */
@@ -29,6 +39,7 @@ export const createIngest =
   async (batch: Batch, signal: AbortSignal): Promise<Outcome> => {
     const { insert, compare, deadLetter, moveOffset } = createPhases(services, batch, signal);
     const entries = parse(batch.messages);
+    if (services.tombstones === 'skip') skipTombstones(entries);
     let isMoved = false;
     for (let pending = entries.filter(isPending); pending.length > 0; pending = pending.filter(isPending)) {
       const firsts = deduplicate(pending);
@@ -44,12 +55,13 @@ export const createIngest =
 export type Ingest = ReturnType<typeof createIngest>;
 
 const outcomeOf = (entries: readonly Entry[]): Outcome => {
-  const outcome: Outcome = { stored: [], duplicates: 0, letters: [], lettersBefore: 0 };
+  const outcome: Outcome = { stored: [], duplicates: 0, letters: [], lettersBefore: 0, tombstones: 0 };
   for (const { state, order, letter } of entries) {
     if (state === 'inserted' && order) outcome.stored.push(order);
     if (state === 'duplicate') outcome.duplicates++;
     if (state === 'rejected' && letter) outcome.letters.push(letter);
     if (state === 'rejected-before') outcome.lettersBefore++;
+    if (state === 'skipped') outcome.tombstones++;
   }
   return outcome;
 };

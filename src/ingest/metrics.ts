@@ -41,6 +41,11 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
     help: 'Messages read again that already had a dead letter, so none was sent',
     registers,
   });
+  const tombstones = new Counter({
+    name: 'orders_tombstones_skipped_total',
+    help: 'Messages without a value that were skipped (KAFKA_TOMBSTONES)',
+    registers,
+  });
   const fences = new Counter({
     name: 'orders_offset_fence_rejections_total',
     help: 'Batches rejected because they did not start at the stored offset (gap, repeated) or another member owns the partition (claim)',
@@ -140,6 +145,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
         if (message.unreadable) unreadable.inc();
       }
       lettersBefore.inc(outcome.lettersBefore);
+      tombstones.inc(outcome.tombstones);
       batchMessages.observe(messages.length);
       batchSeconds.observe(seconds);
       const now = Date.now();

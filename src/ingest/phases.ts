@@ -5,12 +5,14 @@ import type { ServiceState } from '../observability/service-state.ts';
 import { type Order, toOrder } from '../order/order.ts';
 import type { DeadLettered, Group, Offsets } from '../postgres/offsets.ts';
 import { isDataError, type Store } from '../postgres/store.ts';
-import { type Batch, type Entry, isSameAsFirst, type OrderEntry, reject } from './batch.ts';
+import { type Batch, type Entry, isSameAsFirst, type OrderEntry, reject, type Tombstones } from './batch.ts';
 import type { DeadLetter, DeadLetters } from './dead-letter.ts';
 import { createFencedWrite } from './fenced-write.ts';
 
 export type Services = {
   group: Group;
+  /** Unset: tombstones are dead letters. */
+  tombstones?: Tombstones;
   store: Pick<Store, 'saveBatch' | 'findAll'>;
   offsets: Pick<Offsets, 'move' | 'read' | 'findDeadLettered'>;
   deadLetters: DeadLetters;

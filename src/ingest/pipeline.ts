@@ -2,6 +2,7 @@ import type { Kafka } from 'kafkajs';
 import type { Sql } from 'postgres';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import { waitAtMost } from '../async/timeouts.ts';
+import type { LetterTopic } from '../kafka/letter-topic.ts';
 import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { ensureTopics } from '../kafka/topics.ts';
@@ -11,7 +12,7 @@ import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { createStore } from '../postgres/store.ts';
 import { traceStore } from '../postgres/traced-store.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, Tombstones } from './batch.ts';
 import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters } from './dead-letter.ts';
@@ -34,6 +35,10 @@ export type PipelineSettings = {
   partitions: number;
   /** The decompressed size of a batch, in bytes; null or unset: 16 times what the topic accepts. */
   maxBatchBytes?: number | null;
+  /** How long dead letters are kept; null or unset: without end. */
+  letterRetentionDays?: number | null;
+  /** What a message without a value becomes; unset: a dead letter. */
+  tombstones?: Tombstones;
 };
 
 /** What is wrong, in one line each; undefined while nothing is. */
@@ -82,7 +87,8 @@ export const createPipeline = ({
 }: Options) => {
   const { topic, deadLetterTopic, groupId, partitions } = settings;
   const group = { groupId, topic };
-  const topics = { topic, deadLetterTopic, partitions };
+  const { letterRetentionDays, tombstones = 'dead-letter' } = settings;
+  const topics = { topic, deadLetterTopic, partitions, letterRetentionDays };
   const traced = tracedBy(tracing);
 
   const kafkaState = createServiceState('Kafka', log, {
@@ -94,16 +100,24 @@ export const createPipeline = ({
   const deleted = createNotice(deletedNoticeMs, stateChanged);
 
   const offsets = createOffsets(sql);
+  let letterTopic: LetterTopic = { keepsTimestamps: true, isCompacted: false };
+  const prepareTopics = async (letterBytes = 0) => {
+    const ready = await ensureTopics(kafka, { ...topics, letterBytes }, log);
+    letterTopic = ready.letterTopic;
+    return ready.messageBytes;
+  };
   const deadLetters = createDeadLetters({
     kafka,
     topic: deadLetterTopic,
-    raiseLimit: (letterBytes) => ensureTopics(kafka, { ...topics, letterBytes }, log),
+    letterTopic: () => letterTopic,
+    checkTopic: prepareTopics,
   });
   const ingest = wrapIngest(
     traced(
       traceIngest(group),
       createIngest({
         group,
+        tombstones,
         store: traced(traceStore, createStore(sql)),
         offsets,
         deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
@@ -126,7 +140,7 @@ export const createPipeline = ({
     kafka,
     group,
     prepare: async () => {
-      const topicBytes = await ensureTopics(kafka, topics, log);
+      const topicBytes = await prepareTopics();
       limitBatches(settings.maxBatchBytes ?? null, topicBytes);
       await deadLetters.connect();
     },

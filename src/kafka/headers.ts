@@ -12,8 +12,20 @@ export const header = {
   /** On a dead letter that was sent to its topic again: how many times so far, and its last place as a dead letter. */
   redrives: '__redrive.count',
   letter: '__redrive.letter',
-  /** On a message in the dead-letter topic that is no letter, but marks letters as sent again (`marks.ts`). */
+  /**
+   * On a message in the dead-letter topic that is no letter, but marks letters as sent again, as discarded, or as no longer
+   * discarded (`marks.ts`).
+   */
   marks: '__redrive.marks',
+  discarded: '__discard.marks',
+  restored: '__discard.undo',
+  /**
+   * On a dead letter whose timestamp, key or value had to differ from the message's, so that its topic keeps it: what the message
+   * had. Null: it had no key, or no value.
+   */
+  originalTimestamp: `${reasonPrefix}original.timestamp`,
+  originalKey: `${reasonPrefix}original.key`,
+  originalValue: `${reasonPrefix}original.value`,
 } as const;
 
 /** The error class of a dead letter that stands for a whole record batch that cannot be read, and has no value. */

@@ -10,7 +10,7 @@ export type Message = Pick<KafkaMessage, 'key' | 'value' | 'headers' | 'timestam
 };
 
 /** SHA-256 in base64. Tells a message from another one at the same offset, as offsets start again when a topic is recreated. */
-export const digestOf = ({ key, value, timestamp }: Message): string => {
+export const digestOf = ({ key, value, timestamp }: Pick<Message, 'key' | 'value' | 'timestamp'>): string => {
   const hasher = new Bun.CryptoHasher('sha256').update(timestamp);
   // Stored digests depend on these separators.
   for (const part of [key, value])

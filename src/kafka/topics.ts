@@ -1,50 +1,73 @@
-import { type Admin, ConfigResourceTypes, type Kafka } from 'kafkajs';
-import { retry } from '../async/retry.ts';
+import type { Admin, Kafka } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
+import { checkLetterTopic, type LetterTopic, letterTopicConfig } from './letter-topic.ts';
+import { maxMessageBytesOf, onceKnown, readTopicConfig } from './topic-config.ts';
 
 /** What the headers of a dead letter may take besides the message, in bytes. */
 const letterHeaderBytes = 65_536;
+const dayMs = 86_400_000;
 
 type Topics = {
   topic: string;
   deadLetterTopic: string;
   partitions: number;
+  /** How long dead letters are kept; null or unset: without end. */
+  letterRetentionDays?: number | null | undefined;
   /** The size of a dead letter that has to fit, even if `topic` accepts less. */
   letterBytes?: number;
 };
 
+/** Creates the topics that are missing. Returns the `max.message.bytes` of `topic`. Rejects with the client's error. */
+export const createTopics = (kafka: Kafka, topics: Topics, log: Log): Promise<number> =>
+  withAdmin(kafka, async (admin) => (await createMissing(admin, topics, log)).messageBytes);
+
 /**
- * Creates the topics that are missing. The dead-letter topic accepts larger batches than `topic`, by the headers of a dead letter, and
- * keeps them without end; if it exists and accepts less, its `max.message.bytes` is raised. Returns the `max.message.bytes` of
- * `topic`. Rejects with the client's error.
+ * Creates the topics that are missing, and checks the settings of the dead-letter topic: it accepts larger batches than `topic`, by
+ * the headers of a dead letter, and keeps them. Rejects with the client's error.
  */
-export const ensureTopics = async (
+export const ensureTopics = (
   kafka: Kafka,
-  { letterBytes = 0, ...topics }: Topics,
+  topics: Topics,
   log: Log,
-): Promise<number> => {
+): Promise<{ messageBytes: number; letterTopic: LetterTopic }> =>
+  withAdmin(kafka, async (admin) => {
+    const { messageBytes, promised } = await createMissing(admin, topics, log);
+    return {
+      messageBytes,
+      letterTopic: await checkLetterTopic(admin, topics.deadLetterTopic, promised, log),
+    };
+  });
+
+const withAdmin = async <T>(kafka: Kafka, work: (admin: Admin) => Promise<T>): Promise<T> => {
   const admin = kafka.admin();
   await admin.connect();
   try {
-    const existing = new Set(await admin.listTopics());
-    await createTopic(admin, existing, { topic: topics.topic, numPartitions: topics.partitions }, log);
-
-    const { bytes } = await messageLimit(admin, topics.topic);
-    const deadLetterBytes = Math.max(bytes, letterBytes) + letterHeaderBytes;
-    const deadLetters = {
-      topic: topics.deadLetterTopic,
-      numPartitions: topics.partitions,
-      configEntries: [
-        { name: 'max.message.bytes', value: String(deadLetterBytes) },
-        { name: 'retention.ms', value: '-1' },
-      ],
-    };
-    await createTopic(admin, existing, deadLetters, log);
-    await raiseMessageLimit(admin, topics.deadLetterTopic, deadLetterBytes, log);
-    return bytes;
+    return await work(admin);
   } finally {
     await admin.disconnect();
   }
+};
+
+const createMissing = async (
+  admin: Admin,
+  { topic, deadLetterTopic, partitions, letterRetentionDays, letterBytes = 0 }: Topics,
+  log: Log,
+) => {
+  const existing = new Set(await admin.listTopics());
+  await createTopic(admin, existing, { topic, numPartitions: partitions }, log);
+  const messageBytes = maxMessageBytesOf(await readTopicConfig(admin, topic));
+  const promised = {
+    maxMessageBytes: Math.max(messageBytes, letterBytes) + letterHeaderBytes,
+    retentionMs: letterRetentionDays ? letterRetentionDays * dayMs : -1,
+  };
+  const configEntries = [...letterTopicConfig(promised)].map(([name, value]) => ({ name, value }));
+  await createTopic(
+    admin,
+    existing,
+    { topic: deadLetterTopic, numPartitions: partitions, configEntries },
+    log,
+  );
+  return { messageBytes, promised };
 };
 
 type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];
@@ -54,54 +77,4 @@ const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic,
   // False when another process has created it meanwhile.
   const isCreated = await onceKnown(() => admin.createTopics({ topics: [topic], waitForLeaders: true }));
   if (isCreated) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
-};
-
-/** Repeats the request while a broker does not know the topic yet: one that was just created takes a moment to reach them all. */
-const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {
-  let refusals = 0;
-  const isUnknown = (error: unknown) =>
-    (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
-  return retry(request, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
-};
-
-/** Kafka's `ConfigSource` of settings of the topic itself, as opposed to defaults. */
-const dynamicTopicConfig = 1;
-
-/** The topic's `max.message.bytes`, and all settings of the topic itself. */
-const messageLimit = async (admin: Admin, topic: string) => {
-  const { resources } = await onceKnown(() =>
-    admin.describeConfigs({
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
-      includeSynonyms: false,
-    }),
-  );
-  const entries = resources[0]?.configEntries ?? [];
-  const limit = entries.find((entry) => entry.configName === 'max.message.bytes');
-  return {
-    bytes: Number(limit?.configValue ?? 1_048_588),
-    set: entries.filter((entry) => Number(entry.configSource) === dynamicTopicConfig),
-  };
-};
-
-const raiseMessageLimit = async (admin: Admin, topic: string, bytes: number, log: Log) => {
-  const limit = await messageLimit(admin, topic);
-  if (limit.bytes >= bytes) return;
-  // The request replaces all settings of the topic, so it has to repeat the others.
-  const kept = limit.set
-    .filter((entry) => entry.configName !== 'max.message.bytes')
-    .map((entry) => ({ name: entry.configName, value: entry.configValue }));
-  await admin.alterConfigs({
-    validateOnly: false,
-    resources: [
-      {
-        type: ConfigResourceTypes.TOPIC,
-        name: topic,
-        configEntries: [...kept, { name: 'max.message.bytes', value: String(bytes) }],
-      },
-    ],
-  });
-  log.info(
-    { topic, from: limit.bytes, to: bytes },
-    'max.message.bytes raised, so that every dead letter fits',
-  );
 };

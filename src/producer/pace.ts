@@ -17,9 +17,9 @@ type Source = Iterable<Message> | AsyncIterable<Message[]>;
 
 /**
  * Sends messages in batches, `rate` per second (0: no limit), until `count` are sent, they run out, or `signal` is aborted. One
- * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch
- * of its own. Resolves when the
- * last is acknowledged; rejects with the error of `send`, or with that of `messages` after those before it are acknowledged.
+ * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch of
+ * its own. Resolves when the last is acknowledged; rejects with the error of `send`, or, once the messages before it are
+ * acknowledged, with that of `messages`.
  */
 export const sendPaced = async ({
   messages,

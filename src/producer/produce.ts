@@ -8,7 +8,7 @@ import { tracingSettings } from '../config/tracing-settings.ts';
 import { traceSend } from '../ingest/traced-messages.ts';
 import { createKafka } from '../kafka/client.ts';
 import { isFinal } from '../kafka/retry.ts';
-import { ensureTopics } from '../kafka/topics.ts';
+import { createTopics } from '../kafka/topics.ts';
 import { createLog } from '../observability/log.ts';
 import { openTracing, tracedBy } from '../observability/tracing/tracing.ts';
 import { openFile } from './file.ts';
@@ -57,7 +57,7 @@ export const execute = async (options: Options, config: Config): Promise<number>
   let topicBytes = 0;
   const connect = async () => {
     await producer.connect();
-    topicBytes = await ensureTopics(kafka, config, log);
+    topicBytes = await createTopics(kafka, config, log);
   };
   const deliver = (batch: Message[]) => {
     const sending = () =>

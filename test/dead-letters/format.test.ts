@@ -25,6 +25,7 @@ const letterOf = (more: Partial<Letter> = {}): Letter => ({
   reason: 'track_number is missing',
   redrives: 0,
   isRedriven: false,
+  isDiscarded: false,
   ...more,
 });
 
@@ -149,7 +150,12 @@ const listed = async (letters: Letter[], options: Partial<Parameters<typeof list
     for (const letter of letters) yield [letter];
   }
   const write = async (line: string) => void lines.push(line);
-  await list(batches(), { all: false, json: false, limit: undefined, ...options }, 'dlq', write);
+  await list(
+    batches(),
+    { all: false, discarded: false, json: false, limit: undefined, ...options },
+    'dlq',
+    write,
+  );
   return lines;
 };
 

@@ -29,6 +29,7 @@ const letterOf = (value: Buffer | string | null, more: Partial<Letter> = {}): Le
   reason: 'locale is missing',
   redrives: 0,
   isRedriven: false,
+  isDiscarded: false,
   ...more,
 });
 
@@ -75,7 +76,7 @@ for (const [name, value] of Object.entries(values))
     }
     await list(
       letters(),
-      { all: false, json: false, limit: 10 },
+      { all: false, discarded: false, json: false, limit: 10 },
       'dlq',
       async (line) => void lines.push(line),
     );
@@ -112,7 +113,12 @@ test('a key, a reason or a header of 1 MB, and 100,000 headers, are cut with a n
     Bun.gc(true);
     held = heapStats().heapSize - before;
   }
-  await list(letters(), { all: false, json: false, limit: 10 }, 'dlq', async (line) => void lines.push(line));
+  await list(
+    letters(),
+    { all: false, discarded: false, json: false, limit: 10 },
+    'dlq',
+    async (line) => void lines.push(line),
+  );
   expect(lines.join('').length).toBeLessThan(20_000);
   // Of 300 letters with 2.5 MB of text each, what the table shows.
   expect(held).toBeLessThan(150_000_000);
@@ -143,7 +149,7 @@ test('hostile letters between good ones are listed and skipped, and the good one
   const letters = createDeadLetters({
     kafka: pipeline.kafka,
     topic: pipeline.deadLetterTopic,
-    raiseLimit: async () => {},
+    checkTopic: async () => {},
   });
   await letters.connect();
   const good = Array.from({ length: 3 }, () => buildOrder({ order_uid: crypto.randomUUID() }));

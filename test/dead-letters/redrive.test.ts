@@ -50,7 +50,7 @@ const openTopics = async (partitions = 1, addresses?: string[]) => {
   const topic = topicName();
   const topics = { topic, deadLetterTopic: `${topic}_dlq`, partitions };
   await ensureTopics(kafka, topics, silent);
-  const letters = createDeadLetters({ kafka, topic: topics.deadLetterTopic, raiseLimit: async () => {} });
+  const letters = createDeadLetters({ kafka, topic: topics.deadLetterTopic, checkTopic: async () => {} });
   await letters.connect();
   const admin = kafka.admin();
   await admin.connect();

@@ -35,7 +35,7 @@ const openLetters = async (addresses?: string[]) => {
   const letters = createDeadLetters({
     kafka,
     topic: topics.deadLetterTopic,
-    async raiseLimit(letterBytes) {
+    async checkTopic(letterBytes) {
       rooms.push(letterBytes);
       await ensureTopics(kafka, { ...topics, letterBytes }, silent);
     },

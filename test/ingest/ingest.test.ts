@@ -178,7 +178,13 @@ test('any order in a message is read from the store unchanged', async () => {
         1,
       );
       const outcome = await ingest([messageOf(text), messageOf(order)], never);
-      expect(outcome).toEqual({ stored: [order], duplicates: 1, letters: [], lettersBefore: 0 });
+      expect(outcome).toEqual({
+        stored: [order],
+        duplicates: 1,
+        letters: [],
+        lettersBefore: 0,
+        tombstones: 0,
+      });
       expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
     }),
     { numRuns: 100 },
@@ -242,6 +248,7 @@ test('an order that is deleted between insert and compare is stored after all', 
     duplicates: 0,
     letters: [],
     lettersBefore: 0,
+    tombstones: 0,
   });
 });
 

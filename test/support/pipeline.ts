@@ -2,7 +2,7 @@
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
 import type { Fence } from '../../src/ingest/fence.ts';
 import type { Ingest, Outcome } from '../../src/ingest/ingest.ts';
-import { createPipeline } from '../../src/ingest/pipeline.ts';
+import { createPipeline, type PipelineSettings } from '../../src/ingest/pipeline.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
@@ -45,9 +45,11 @@ type Around = (ingest: Ingest) => Ingest;
 export const openPipeline = async ({
   partitions = 1,
   addresses,
+  settings = {},
 }: {
   partitions?: number;
   addresses?: string[];
+  settings?: Partial<PipelineSettings>;
 } = {}) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
@@ -118,7 +120,7 @@ export const openPipeline = async ({
       const member = createPipeline({
         kafka,
         sql: database.sql,
-        settings: { ...topics, groupId: group.groupId },
+        settings: { ...topics, groupId: group.groupId, ...settings },
         observer: {
           processed() {},
           progress: {

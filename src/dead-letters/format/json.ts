@@ -16,7 +16,7 @@ const headerToJson = (held: Letter['headers'][string]) => {
 
 /** The complete letter as one line of JSON. */
 export const letterToJson = (letter: Letter): string => {
-  const { stage, error, reason, from, redrives, isRedriven, key, value, headers } = letter;
+  const { stage, error, reason, from, redrives, isRedriven, isDiscarded, key, value, headers } = letter;
   const json = JSON.stringify({
     letter: addressOf(letter),
     time: sentAt(letter) ?? null,
@@ -26,6 +26,7 @@ export const letterToJson = (letter: Letter): string => {
     from,
     redrives,
     redriven: isRedriven,
+    discarded: isDiscarded,
     key: bytesToJson(key),
     value: bytesToJson(value),
     headers: Object.fromEntries(Object.entries(headers).map(([name, held]) => [name, headerToJson(held)])),

@@ -3,7 +3,7 @@ import { letterToJson } from './json.ts';
 import { safeBytes, safeLine, shortened, startOf } from './safe-text.ts';
 
 type Write = (line: string) => Promise<void>;
-type Options = { all: boolean; json: boolean; limit: number | undefined };
+type Options = { all: boolean; discarded: boolean; json: boolean; limit: number | undefined };
 
 /** Rows of the table unless `limit` is set. */
 const defaultRows = 50;
@@ -43,11 +43,15 @@ const createNewest = <T>(limit: number, length: (item: T) => number) => {
 };
 
 /** One letter per line as JSON, in the order of the topic; with `limit` the newest ones, newest first. */
-const listJson = async (letters: AsyncIterable<Letter[]>, { all, limit }: Options, write: Write) => {
+const listJson = async (
+  letters: AsyncIterable<Letter[]>,
+  { all, discarded, limit }: Options,
+  write: Write,
+) => {
   const newest = limit === undefined ? undefined : createNewest<string>(limit, (line) => line.length);
   for await (const batch of letters)
     for (const letter of batch) {
-      if (letter.isRedriven && !all) continue;
+      if (letter.isDiscarded !== discarded || (letter.isRedriven && !all)) continue;
       if (newest) newest.add(letter.time, letterToJson(letter));
       else await write(letterToJson(letter));
     }
@@ -86,7 +90,7 @@ const toTable = (rows: Row[], width: number | undefined): string[] => {
 /** A table of the newest letters and a summary of all. */
 const listTable = async (
   letters: AsyncIterable<Letter[]>,
-  { all, limit = defaultRows }: Options,
+  { all, discarded, limit = defaultRows }: Options,
   topic: string,
   write: Write,
 ) => {
@@ -94,8 +98,13 @@ const listTable = async (
   const kinds = new Map<string, number>();
   let count = 0;
   let redriven = 0;
+  let discards = 0;
   for await (const batch of letters)
     for (const letter of batch) {
+      if (letter.isDiscarded !== discarded) {
+        if (letter.isDiscarded) discards += 1;
+        continue;
+      }
       if (letter.isRedriven) redriven += 1;
       if (letter.isRedriven && !all) continue;
       count += 1;
@@ -113,9 +122,10 @@ const listTable = async (
   const notes = [
     rows.length < count ? `the newest ${rows.length} are shown, --limit shows more` : '',
     redriven > 0 && !all ? `${redriven} more were sent again, --all shows them` : '',
+    discards > 0 ? `${discards} were discarded, --discarded shows them` : '',
   ].filter((note) => note !== '');
   await write(
-    `${count} ${count === 1 ? 'letter' : 'letters'} in ${topic}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
+    `${count} ${discarded ? 'discarded ' : ''}${count === 1 ? 'letter' : 'letters'} in ${topic}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
   );
   const byCount = [...kinds].sort((one, other) => other[1] - one[1]);
   for (const [kind, number] of byCount.slice(0, maxSummaryReasons))
@@ -124,6 +134,6 @@ const listTable = async (
   if (others > 0) await write(`${String(others).padStart(7)}  of other reasons`);
 };
 
-/** Writes the letters; redriven ones only with `all`. */
+/** Writes the letters; redriven ones only with `all`. With `discarded` those that are discarded, without it the others. */
 export const list = (letters: AsyncIterable<Letter[]>, options: Options, topic: string, write: Write) =>
   options.json ? listJson(letters, options, write) : listTable(letters, options, topic, write);

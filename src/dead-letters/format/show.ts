@@ -10,11 +10,14 @@ const maxHeaders = 100;
 
 /** The letter for a terminal. Long values are cut, with a note. */
 export const letterToText = (letter: Letter, topic: string): string => {
-  const { from, stage, key, value, headers, redrives, isRedriven } = letter;
+  const { from, stage, key, value, headers, redrives, isRedriven, isDiscarded } = letter;
   const rest = otherHeaders(headers);
   const more = rest.length - maxHeaders;
   const fields: [string, string | undefined][] = [
-    ['Letter', `${addressOf(letter)} of ${topic}${isRedriven ? ', sent again' : ''}`],
+    [
+      'Letter',
+      `${addressOf(letter)} of ${topic}${isRedriven ? ', sent again' : ''}${isDiscarded ? ', discarded' : ''}`,
+    ],
     ['From', from && `${from.partition}/${from.offset} of ${from.topic}`],
     ['Sent', sentAt(letter) ?? '-'],
     ['Stage', stage],
