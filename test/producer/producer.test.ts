@@ -182,7 +182,7 @@ test('a message that is too large for the topic is named, the others are sent, a
   const { code, output, errors } = await run(topic, '--file', path);
   expect({ code, sent: summed(output).sent }).toEqual({ code: 1, sent: 2_001 });
   expect(errors).toBe(
-    `${path}, line 2: the message of ${lines[1]?.length} bytes with the key "large-uid" is left out: it is too large for the topic ${topic} (max.message.bytes 1048588)\n`,
+    `${path}, line 2: the message of ${Buffer.byteLength(String(lines[1]))} bytes with the key "large-uid" is left out: it is too large for the topic ${topic} (max.message.bytes 1048588)\n`,
   );
   expect(await read(topic)).toHaveLength(2_001);
 });
