@@ -3,19 +3,19 @@ import { kafkaAddress } from './kafka-address.ts';
 import type { Config } from './settings.ts';
 import { tracingSettings } from './tracing-settings.ts';
 
-type Addresses = { brokers: string[]; databaseUrl: string };
+type Addresses = { brokers: string[]; groupId: string; databaseUrl: string };
 
 /** The settings of the consumer thread with this number, from 1. */
 export const consumerSettings = (
   config: Config,
-  { brokers, databaseUrl }: Addresses,
+  { brokers, groupId, databaseUrl }: Addresses,
   number: number,
 ): ConsumerSettings => ({
   name: `consumer-${number}`,
   kafka: kafkaAddress(config, brokers),
   topic: config.topic,
   deadLetterTopic: config.deadLetterTopic,
-  groupId: config.groupId,
+  groupId,
   partitions: config.partitions,
   maxBatchBytes: config.maxBatchBytes,
   letterRetentionDays: config.letterRetentionDays,

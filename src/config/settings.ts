@@ -109,9 +109,9 @@ export const settings = {
   }),
   groupId: define({
     variable: 'KAFKA_GROUP_ID',
-    default: 'order-consumers',
-    ...kafkaName,
-    description: 'consumer group',
+    ...optional(kafkaName),
+    description:
+      'consumer group; unset: order-consumers, or, while only one of Kafka and PostgreSQL is embedded, a group of its own, whose name is kept in DATA_DIR',
   }),
   partitions: define({
     variable: 'KAFKA_PARTITIONS',

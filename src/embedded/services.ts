@@ -1,12 +1,15 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config/settings.ts';
 import type { Log } from '../observability/log.ts';
+import { ensureConsumerGroup } from './consumer-group.ts';
 import { ensureDataDir } from './data-dir.ts';
 import { ensurePrivateFolder } from './private-files.ts';
 
 /** Addresses of Kafka and PostgreSQL, embedded or configured. */
 export type Services = {
   brokers: string[];
+  /** The consumer group to join. */
+  groupId: string;
   databaseUrl: string;
   /** Descriptions of the embedded services, for the terminal. */
   embedded: string[];
@@ -34,6 +37,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
   };
   try {
     const [ownBroker, ownPostgres] = await Promise.all([broker, postgres]);
+    const groupId = ensureConsumerGroup(config, log);
     const embedded = [
       ...(ownBroker ? [`Kafka's protocol on ${ownBroker.brokers}`] : []),
       ...(ownPostgres ? [`PostgreSQL on ${new URL(ownPostgres.url).host}`] : []),
@@ -44,6 +48,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
     ].filter((ending) => ending !== undefined);
     return {
       brokers: config.brokers ?? [ownBroker?.brokers ?? ''],
+      groupId,
       databaseUrl: config.databaseUrl ?? ownPostgres?.url ?? '',
       embedded: embedded.length > 0 ? [...embedded, `data in ${dataDir}`] : [],
       ended: endings.length > 0 ? Promise.race(endings) : new Promise(() => {}),

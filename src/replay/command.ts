@@ -2,6 +2,7 @@ import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { openKafka } from '../cli/kafka.ts';
 import { createProgress } from '../cli/output.ts';
 import type { Config } from '../config/settings.ts';
+import { consumerGroupOf } from '../embedded/consumer-group.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import type { Command } from './options.ts';
@@ -29,7 +30,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
       admin,
       retryKafka,
       offsets: createOffsets(sql),
-      group: { groupId: config.groupId, topic: config.topic },
+      group: { groupId: consumerGroupOf(config), topic: config.topic },
       write: (line) => console.log(line),
       progress: progress.show,
       signal,

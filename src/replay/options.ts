@@ -74,7 +74,7 @@ ${optionLines(table)}
 
 Exit status: 0 if done, 1 if a service is unavailable or --yes is missing, 2 if an argument or the environment is wrong.
 
-From the environment: DATABASE_URL, KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_GROUP_ID (order-consumers),
+From the environment: DATABASE_URL, KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_GROUP_ID (that of bun start),
 KAFKA_SSL, KAFKA_SASL_*.`;
 
 /** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */

@@ -21,7 +21,7 @@ test('without settings everything is embedded', () => {
     brokers: null,
     topic: 'orders',
     deadLetterTopic: 'orders_dlq',
-    groupId: 'order-consumers',
+    groupId: null,
     partitions: 8,
     kafkaSsl: false,
     saslMechanism: null,
