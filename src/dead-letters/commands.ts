@@ -6,9 +6,9 @@ import type { Config } from '../config/settings.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
 import { discard } from './discard.ts';
+import { escapeLine, shortened } from './format/escape-text.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
-import { safeLine, shortened } from './format/safe-text.ts';
 import { letterToText } from './format/show.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { type Letters, openLetters } from './letters.ts';
@@ -61,7 +61,7 @@ const createReport = ({ json, isDry, topic }: { json: boolean; isDry: boolean; t
       if (reason === undefined) sent += 1;
       else skipped += 1;
       const address = addressOf(letter);
-      const shownReason = reason && shortened(safeLine(reason), maxReasonLength);
+      const shownReason = reason && shortened(escapeLine(reason), maxReasonLength);
       if (json) {
         const outcome = reason !== undefined ? 'skipped' : isDry ? 'ready' : 'sent';
         return JSON.stringify({ letter: address, outcome, reason: shownReason });

@@ -48,7 +48,7 @@ export const createMiddleware = ({
   const clientOf = createClientOf(options.trustedProxies);
   const logsRequests = log.isLevelEnabled('debug');
 
-  const checkLimit = ({ take, perMinute }: RateLimit, request: Request, addressOf: AddressOf) => {
+  const checkLimit = ({ consume: take, perMinute }: RateLimit, request: Request, addressOf: AddressOf) => {
     const waitMs = take(clientOf(request, addressOf));
     if (waitMs === 0) return undefined;
     const seconds = Math.ceil(waitMs / 1000);

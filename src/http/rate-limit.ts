@@ -29,10 +29,10 @@ export const createRateLimit = (perMinute: number, now = () => performance.now()
 
   return {
     perMinute,
-    /** As `take`, without taking one. */
+    /** As `consume`, without consuming one. */
     wait: (client: string) => waitMsOf(fullAt.get(client) ?? 0, now()),
     /** Takes one request off the client's allowance, and returns 0; or how long the client has to wait for one, in ms. */
-    take(client: string): number {
+    consume(client: string): number {
       const time = now();
       if (time >= sweepAt) sweep(time);
       const before = fullAt.get(client);

@@ -2,8 +2,8 @@ import type { Batch as KafkaJSBatch } from 'kafkajs';
 import type { Message } from '../kafka/message.ts';
 
 /** A batch is stored in one round trip: it is closed with its 500th message, or once its values have 2 MiB. */
-const messagesAtMost = 500;
-const bytesAtMost = 2_097_152;
+const maxBatchMessages = 500;
+const maxBatchBytes = 2_097_152;
 
 export type FetchedBatch = {
   from: bigint;
@@ -24,7 +24,7 @@ export function* batchesOf(fetched: KafkaJSBatch): Generator<FetchedBatch> {
     messages.push({ ...message, topic, partition });
     bytes += message.value?.length ?? 0;
     const isLast = index === fetched.messages.length - 1;
-    if (!isLast && messages.length < messagesAtMost && bytes < bytesAtMost) continue;
+    if (!isLast && messages.length < maxBatchMessages && bytes < maxBatchBytes) continue;
     // Control records, which kafkajs leaves out, may follow the last message.
     const to = BigInt(isLast ? fetched.lastOffset() : message.offset) + 1n;
     yield { messages, lastOffset: message.offset, from, to };

@@ -8,8 +8,8 @@ import { createFenceError } from './fence.ts';
 import { batchesOf } from './fetched-batches.ts';
 
 /** Backpressure: fetching waits while so many batches are in flight, of one partition or in all. */
-const inFlightOfPartition = 2;
-const inFlightInAll = 6;
+const maxInFlightPerPartition = 2;
+const maxInFlight = 6;
 
 /** The heartbeat interval while fetching waits. */
 const heartbeatIntervalMs = 1_000;
@@ -64,7 +64,7 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
   };
 
   const isFull = (queue: PartitionQueue) =>
-    queue.inFlight >= inFlightOfPartition || inFlight >= inFlightInAll;
+    queue.inFlight >= maxInFlightPerPartition || inFlight >= maxInFlight;
 
   /** Fails, and returns false, if the range does not begin where the last one ended. */
   const isNext = (queue: PartitionQueue, partition: number, from: bigint, to: bigint): boolean => {

@@ -54,7 +54,7 @@ const start = async (settings: ConsumerSettings) => {
 
   const sendState = () => {
     const state = pipeline.state();
-    if (brokers.isInTrouble()) state.kafkaDegraded ??= 'a broker does not answer';
+    if (brokers.isDegraded()) state.kafkaDegraded ??= 'a broker does not answer';
     send({ type: 'state', state });
   };
   const sendStored = (orders: readonly Order[]) => {

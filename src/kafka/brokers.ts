@@ -26,7 +26,7 @@ type Broker = {
 export const createBrokers = (
   configured: readonly string[],
   log: Log,
-  /** Called when `isInTrouble` has changed. */
+  /** Called when `isDegraded` has changed. */
   changed: () => void = () => {},
 ) => {
   const brokers = new Map<string, Broker>();
@@ -90,7 +90,7 @@ export const createBrokers = (
       return (best[turn++ % best.length] as Broker).address;
     },
     /** Whether a broker does not answer that clients still connect to. */
-    isInTrouble: () => [...brokers.values()].some(({ trouble }) => trouble !== undefined),
+    isDegraded: () => [...brokers.values()].some(({ trouble }) => trouble !== undefined),
   };
 };
 

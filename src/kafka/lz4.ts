@@ -5,7 +5,7 @@ import { damaged, repeat, tooLarge } from './decompress.ts';
  * not verified, as that of the record batch covers all bytes. Throws `tooLarge` and `damaged`.
  */
 export const decompressLz4 = (bytes: Buffer, limit: number): Buffer => {
-  // Only the sequences tell the length; so they are read twice, and nothing is allocated for input that is damaged or too large.
+  // Only the sequences give the length; so they are read twice, and nothing is allocated for input that is damaged or too large.
   let length = 0;
   for (const block of blocksOf(bytes)) {
     length += block.isPlain ? block.bytes.length : lengthOf(block.bytes, limit - length);

@@ -9,7 +9,7 @@ export type Message = Pick<KafkaMessage, 'key' | 'value' | 'headers' | 'timestam
   unreadable?: Unreadable;
 };
 
-/** SHA-256 in base64. Tells a message from another one at the same offset, as offsets start again when a topic is recreated. */
+/** SHA-256 in base64. Distinguishes a message from another one at the same offset, as offsets start again when a topic is recreated. */
 export const digestOf = ({ key, value, timestamp }: Pick<Message, 'key' | 'value' | 'timestamp'>): string => {
   const hasher = new Bun.CryptoHasher('sha256').update(timestamp);
   // Stored digests depend on these separators.

@@ -1,10 +1,10 @@
 import { expect, test } from 'bun:test';
 import { type Filter, matches } from '../../src/dead-letters/filter.ts';
 import { applyFix, readFix } from '../../src/dead-letters/fix.ts';
+import { escapeBytes, escapeLine, escapeText } from '../../src/dead-letters/format/escape-text.ts';
 import { letterToJson } from '../../src/dead-letters/format/json.ts';
 import { list } from '../../src/dead-letters/format/list.ts';
 import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
-import { safeBytes, safeLine, safeText } from '../../src/dead-letters/format/safe-text.ts';
 import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
@@ -35,11 +35,11 @@ const hostile = '\u001b[2J\u0007\u009b31m\r\u202e\u200b\u2028\u007f';
 const isUnsafe = (text: string) => /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
 
 test('control characters and invisible characters are escaped', () => {
-  expect(safeLine(`a\n\t${hostile}ж`)).toBe(
+  expect(escapeLine(`a\n\t${hostile}ж`)).toBe(
     'a\\u000a\\u0009\\u001b[2J\\u0007\\u009b31m\\u000d\\u202e\\u200b\\u2028\\u007fж',
   );
-  expect(safeText('a\n\tb\r')).toBe('a\n\tb\\u000d');
-  expect(safeBytes(Buffer.from([0xff, 0x1b, 0x41, 0x80]))).toBe('\\xff\\x1bA\\x80');
+  expect(escapeText('a\n\tb\r')).toBe('a\n\tb\\u000d');
+  expect(escapeBytes(Buffer.from([0xff, 0x1b, 0x41, 0x80]))).toBe('\\xff\\x1bA\\x80');
   const letter = letterOf({
     key: Buffer.from(hostile),
     value: Buffer.from(`${hostile}{`),

@@ -36,7 +36,7 @@ const answers = async () => {
     health: () => Promise.reject(new Error('a bug')),
   };
   const rateLimit = createRateLimit(6000, () => 0);
-  while (rateLimit.take('') === 0);
+  while (rateLimit.consume('') === 0);
   const checkHost = createHostCheck({ names: null, loopbackOnly: true });
   const misdirected = { host: 'other.example' };
   const malformed = { host: 'a b' };

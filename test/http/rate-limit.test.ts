@@ -18,23 +18,23 @@ describe('the allowance', () => {
     'of %d a minute may be used at once, and not one more',
     (perMinute) => {
       const { limit } = openLimit(perMinute);
-      for (let request = 0; request < perMinute; request++) expect(limit.take('a')).toBe(0);
-      expect(limit.take('a')).toBeCloseTo(minute / perMinute, 3);
-      expect(limit.take('b')).toBe(0);
+      for (let request = 0; request < perMinute; request++) expect(limit.consume('a')).toBe(0);
+      expect(limit.consume('a')).toBeCloseTo(minute / perMinute, 3);
+      expect(limit.consume('b')).toBe(0);
     },
   );
 
   test('refills one by one, and a client that waits as long as Retry-After says gets through', () => {
     const { limit, pass } = openLimit(6);
-    for (let request = 0; request < 6; request++) limit.take('a');
-    pass(limit.take('a') - 1);
-    expect(limit.take('a')).toBeCloseTo(1);
+    for (let request = 0; request < 6; request++) limit.consume('a');
+    pass(limit.consume('a') - 1);
+    expect(limit.consume('a')).toBeCloseTo(1);
     pass(1);
-    expect(limit.take('a')).toBe(0);
-    expect(limit.take('a')).toBeCloseTo(10_000);
+    expect(limit.consume('a')).toBe(0);
+    expect(limit.consume('a')).toBeCloseTo(10_000);
     pass(minute);
-    for (let request = 0; request < 6; request++) expect(limit.take('a')).toBe(0);
-    expect(limit.take('a')).toBeGreaterThan(0);
+    for (let request = 0; request < 6; request++) expect(limit.consume('a')).toBe(0);
+    expect(limit.consume('a')).toBeGreaterThan(0);
   });
 
   test("is never more than twice the limit in any minute, and is each client's own", () => {
@@ -49,7 +49,7 @@ describe('the allowance', () => {
           const granted = new Map<string, number[]>();
           for (const [client, later] of requests) {
             pass(later);
-            if (limit.take(client) === 0) granted.set(client, [...(granted.get(client) ?? []), time()]);
+            if (limit.consume(client) === 0) granted.set(client, [...(granted.get(client) ?? []), time()]);
           }
           for (const times of granted.values())
             for (const from of times)
@@ -63,10 +63,10 @@ describe('the allowance', () => {
 
   test('is forgotten when it is full, and kept for at most 100,000 clients', () => {
     const { limit, pass } = openLimit(60);
-    for (let client = 0; client < 100_500; client++) limit.take(`client ${client}`);
+    for (let client = 0; client < 100_500; client++) limit.consume(`client ${client}`);
     expect(limit.clients()).toBe(100_000);
     pass(2 * minute);
-    limit.take('one more');
+    limit.consume('one more');
     expect(limit.clients()).toBe(1);
   });
 });
@@ -199,7 +199,7 @@ test('only the address of a long header stays in memory', () => {
   for (let number = 0; number < 30_000; number++) {
     const address = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
     const headers = { 'x-forwarded-for': `${padding}${number}, ${address}` };
-    limit.take(clientOf(new Request('http://localhost/', { headers }), () => 'none'));
+    limit.consume(clientOf(new Request('http://localhost/', { headers }), () => 'none'));
   }
   Bun.gc(true);
   expect(limit.clients()).toBe(30_000);

@@ -100,13 +100,13 @@ test('brokers that answer are tried first, and a broker that does not answer is 
     return { socket, closed: promise };
   };
   const { socket } = connect();
-  await until(() => list.isInTrouble());
+  await until(() => list.isDegraded());
   socket.destroy();
   expect(lines).toEqual(['a Kafka broker does not answer']);
   expect([list.next(), list.next()]).toEqual(['other:1', 'other:1']);
   isUp = true;
   await connect().closed;
-  expect(list.isInTrouble()).toBe(false);
+  expect(list.isDegraded()).toBe(false);
   expect(lines).toEqual(['a Kafka broker does not answer', 'the Kafka broker answers again']);
   expect(changes).toBe(2);
   expect([list.next(), list.next()].sort()).toEqual([address, 'other:1']);

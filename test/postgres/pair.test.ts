@@ -30,8 +30,13 @@ if (hasPostgres)
       await Promise.all([primary.stop(), standby.stop()]);
       await rm(dir, { recursive: true, force: true });
     });
-    const open = (url: string, silenceAtMost = 5) => {
-      const sql = openDatabase({ url, connections: 2, name: 'test', silenceTimeoutSeconds: silenceAtMost });
+    const open = (url: string, silenceTimeoutSeconds = 5) => {
+      const sql = openDatabase({
+        url,
+        connections: 2,
+        name: 'test',
+        silenceTimeoutSeconds: silenceTimeoutSeconds,
+      });
       return Object.assign(sql, { [Symbol.asyncDispose]: () => sql.end({ timeout: 1 }) });
     };
     const at = (url: string) => new URL(url).host;

@@ -102,7 +102,7 @@ export const setBaseOffset = (bytes: Buffer, offset: number) => {
 export const clearLeaderEpoch = (bytes: Buffer) => bytes.writeInt32BE(0, epochAt);
 
 /** To look for a time, a batch is decompressed no further than this, in bytes. */
-const plainAtMost = 64 * 1024 * 1024;
+const maxDecompressedBytes = 64 * 1024 * 1024;
 /** A record has so many bytes at least. */
 const leastRecordBytes = 7;
 const codecs = 7;
@@ -116,7 +116,7 @@ const plain = (bytes: Buffer, { attributes, count }: BatchHeader): Buffer => {
   if ((attributes & codecs) !== 0 && !decompress) throw new Error('a codec without a limit');
   const head = Buffer.from(bytes.subarray(0, batchHeaderBytes));
   const packed = bytes.subarray(batchHeaderBytes);
-  const records = decompress?.(packed, { maxOutputLength: plainAtMost }) ?? packed;
+  const records = decompress?.(packed, { maxOutputLength: maxDecompressedBytes }) ?? packed;
   if (count * leastRecordBytes > records.length)
     throw new Error(`${count} records in ${records.length} bytes`);
   head.writeInt16BE(attributes & ~codecs, crcCoversFrom);

@@ -64,7 +64,7 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
     }
     if (performance.now() - complained > complainEveryMs) {
       complained = performance.now();
-      log.error({ api: name, err: error }, 'the disk takes no more; clients are told to try again');
+      log.error({ api: name, err: error }, 'disk full; clients retry');
     }
     return errorCode('KAFKA_STORAGE_ERROR');
   };

@@ -5,25 +5,25 @@ import type { Log } from './topics.ts';
 
 declare const self: Worker;
 
-const tell = (message: FromBroker) => self.postMessage(message);
+const post = (message: FromBroker) => self.postMessage(message);
 
 const logAs =
   (level: keyof Log): Log['info'] =>
   (fields, text) =>
-    tell({ log: [level, fields, text] });
+    post({ log: [level, fields, text] });
 
 let broker: Broker | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<ToBroker>) => {
   if (data === 'stop') {
     await broker?.stop();
-    return tell('stopped');
+    return post('stopped');
   }
   try {
     const log = { info: logAs('info'), warn: logAs('warn'), error: logAs('error') };
     broker = await startBroker({ ...data.start, log });
-    tell({ started: broker.brokers });
+    post({ started: broker.brokers });
   } catch (error) {
-    tell({ failed: (error as Error).message });
+    post({ failed: (error as Error).message });
   }
 };

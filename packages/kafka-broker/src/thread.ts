@@ -20,7 +20,7 @@ export const startBrokerThread = async ({
   const started = Promise.withResolvers<string>();
   const stopped = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<Error | undefined>();
-  const tell = (message: ToBroker) => worker.postMessage(message);
+  const post = (message: ToBroker) => worker.postMessage(message);
   const end = (error?: Error) => {
     started.reject(error ?? new Error('The broker was stopped.'));
     stopped.resolve();
@@ -37,14 +37,14 @@ export const startBrokerThread = async ({
   worker.onerror = ({ message }) => end(new Error(`The embedded broker failed: ${message}`));
   worker.addEventListener('close', () => end(new Error('The thread of the embedded broker ended.')));
 
-  tell({ start: options });
+  post({ start: options });
   try {
     const brokers = await started.promise;
     return {
       brokers,
       ended: ended.promise,
       async stop() {
-        tell('stop');
+        post('stop');
         await stopped.promise;
         ended.resolve(undefined);
         worker.terminate();

@@ -72,7 +72,7 @@ export const writeTopics = <T>(writer: Writer, topics: ByTopic<T>, partition: (p
     writeList(writer, partitions, partition);
   });
 
-/** What `work` makes of each partition, one after another; it is told the topic as well. */
+/** The result of `work` for each partition, one after another; `work` gets the topic as well. */
 export const mapTopics = async <T extends { partition: number }, U>(
   topics: ByTopic<T>,
   work: (partition: T & { topic: string }) => Promise<U>,

@@ -242,7 +242,7 @@ test('a full disk is answered with an error worth trying again; nothing acknowle
   expect((await file.stat()).size).toBe(size);
   const offsets = { groupId: 'g', topic: 'full', partitions: [{ partition: 0, offset: '1' }] };
   const stubborn = Promise.all([producer.send(message('during')), admin.setOffsets(offsets)]);
-  await until(() => broker.lines.some((line) => line.includes('the disk takes no more')));
+  await until(() => broker.lines.some((line) => line.includes('disk full; clients retry')));
   broker.faults.fillDisk(false);
   await stubborn;
   await producer.send(message('after'));

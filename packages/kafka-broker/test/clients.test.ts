@@ -86,7 +86,7 @@ if (kcat) {
     await produce(broker.brokers, ['before']);
     broker.faults.fillDisk(true);
     const producing = produce(broker.brokers, ['during']);
-    await until(() => broker.lines.some((line) => line.includes('the disk takes no more')));
+    await until(() => broker.lines.some((line) => line.includes('disk full; clients retry')));
     broker.faults.fillDisk(false);
     await producing;
     expect(await consume(broker.brokers)).toEqual(['before', 'during']);

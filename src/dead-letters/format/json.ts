@@ -1,5 +1,5 @@
 import { addressOf, type Letter, sentAt } from '../letter.ts';
-import { safeText, textOfBytes } from './safe-text.ts';
+import { escapeText, textOfBytes } from './escape-text.ts';
 
 /** A string if the bytes are UTF-8, else `{ base64 }`, so that no byte is lost. */
 const bytesToJson = (bytes: Buffer | null) => {
@@ -31,5 +31,5 @@ export const letterToJson = (letter: Letter): string => {
     value: bytesToJson(value),
     headers: Object.fromEntries(Object.entries(headers).map(([name, held]) => [name, headerToJson(held)])),
   });
-  return safeText(json);
+  return escapeText(json);
 };

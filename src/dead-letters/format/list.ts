@@ -1,6 +1,6 @@
 import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
+import { escapeBytes, escapeLine, shortened, startOf } from './escape-text.ts';
 import { letterToJson } from './json.ts';
-import { safeBytes, safeLine, shortened, startOf } from './safe-text.ts';
 
 type Write = (line: string) => Promise<void>;
 type Options = { all: boolean; discarded: boolean; json: boolean; limit: number | undefined };
@@ -64,12 +64,12 @@ const head: Row = ['LETTER', 'SENT (UTC)', 'STAGE', 'KEY', 'REASON'];
 const toRow = (letter: Letter): Row => [
   addressOf(letter),
   sentAt(letter)?.slice(0, 19).replace('T', ' ') ?? '-',
-  safeLine(shortened(letter.stage ?? '-', 20)),
-  letter.key === null ? '-' : shortened(safeLine(safeBytes(startOf(letter.key, 204))), 50),
+  escapeLine(shortened(letter.stage ?? '-', 20)),
+  letter.key === null ? '-' : shortened(escapeLine(escapeBytes(startOf(letter.key, 204))), 50),
   [
     letter.isRedriven ? '(sent again) ' : '',
     letter.redrives > 0 ? `(after ${times(letter.redrives)}) ` : '',
-    shortened(safeLine(shortened(reasonText(letter) || '-', maxReasonLength)), maxReasonLength),
+    shortened(escapeLine(shortened(reasonText(letter) || '-', maxReasonLength)), maxReasonLength),
   ].join(''),
 ];
 
@@ -129,7 +129,7 @@ const listTable = async (
   );
   const byCount = [...kinds].sort((one, other) => other[1] - one[1]);
   for (const [kind, number] of byCount.slice(0, maxSummaryReasons))
-    await write(`${String(number).padStart(7)}  ${safeLine(kind)}`);
+    await write(`${String(number).padStart(7)}  ${escapeLine(kind)}`);
   const others = byCount.slice(maxSummaryReasons).reduce((sum, [, number]) => sum + number, 0);
   if (others > 0) await write(`${String(others).padStart(7)}  of other reasons`);
 };

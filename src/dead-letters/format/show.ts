@@ -1,7 +1,7 @@
 import { header, textOf } from '../../kafka/headers.ts';
 import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
+import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from './escape-text.ts';
 import { prettyJson } from './pretty-json.ts';
-import { safeBytes, safeLine, safeText, shortened, textOfBytes } from './safe-text.ts';
 
 /** In characters. */
 const maxValueLength = 65_536;
@@ -26,13 +26,13 @@ export const letterToText = (letter: Letter, topic: string): string => {
       'Redrives',
       redrives > 0 ? `${redrives}, most recently of letter ${textOf(headers, header.letter)}` : undefined,
     ],
-    ['Key', key === null ? '(none)' : safeBytes(key)],
+    ['Key', key === null ? '(none)' : escapeBytes(key)],
     ...rest.slice(0, maxHeaders).map((show) => show()),
     ['Headers', more > 0 ? `${more} more, see --json` : undefined],
     ['Value', valueSummary(value)],
   ];
   const lines = fields.flatMap(([name, text]) =>
-    text === undefined ? [] : [`${safeLine(name).padEnd(8)}  ${cut(safeLine(text), maxFieldLength)}`],
+    text === undefined ? [] : [`${escapeLine(name).padEnd(8)}  ${cut(escapeLine(text), maxFieldLength)}`],
   );
   return [...lines, ...(value && value.length > 0 ? ['', valueText(value)] : [])].join('\n');
 };
@@ -49,7 +49,7 @@ const otherHeaders = (headers: Letter['headers']): (() => [string, string])[] =>
     .flatMap(([name, held]) =>
       (Array.isArray(held) ? held : [held]).map((value) => (): [string, string] => [
         'Header',
-        `${name}: ${value === null || value === undefined ? '(none)' : safeBytes(Buffer.from(value))}`,
+        `${name}: ${value === null || value === undefined ? '(none)' : escapeBytes(Buffer.from(value))}`,
       ]),
     );
 
@@ -64,7 +64,7 @@ const valueText = (value: Buffer) => {
   const text = textOfBytes(value);
   const shown =
     text === undefined
-      ? safeBytes(value.subarray(0, maxValueLength + 1))
-      : safeText((prettyJson(text, maxValueLength) ?? text).slice(0, maxValueLength + 1));
+      ? escapeBytes(value.subarray(0, maxValueLength + 1))
+      : escapeText((prettyJson(text, maxValueLength) ?? text).slice(0, maxValueLength + 1));
   return cut(shown, maxValueLength, '\n');
 };

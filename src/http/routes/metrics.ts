@@ -43,7 +43,7 @@ const createRefusal = (token: string) => {
       const waitMs = limit.wait(client);
       if (waitMs > 0) return tooMany(request, Math.ceil(waitMs / 1000));
       if (isToken(given)) return undefined;
-      limit.take(client);
+      limit.consume(client);
     }
     return toProblem(
       request,

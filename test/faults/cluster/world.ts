@@ -24,7 +24,7 @@ const settledWithinMs = 120_000;
 const askedEveryMs = 200;
 /** Documents are compared in chunks; of a large backlog a sample. */
 const comparedAtOnce = 1_000;
-const comparedAtMost = 10_000;
+const maxCompared = 10_000;
 
 /** A whole cluster, to be shared by the tests of a file. */
 export const openCluster = () => startCluster({ dir: directory });
@@ -218,7 +218,7 @@ export const openWorld = async (options: Options) => {
       const uids = new Set(found.map((row) => row.order_uid));
       const lost = wanted.filter((uid) => !uids.has(uid));
       for (const uid of uids) if (!sent.orders.has(uid)) wrong.push(`stored though never sent: ${uid}`);
-      const compared = [...uids].slice(-comparedAtMost);
+      const compared = [...uids].slice(-maxCompared);
       for (let from = 0; from < compared.length; from += comparedAtOnce) {
         const documents = await store.findAll(compared.slice(from, from + comparedAtOnce));
         for (const [uid, document] of documents) {

@@ -12,10 +12,10 @@ const escaped = (character: string) => {
 };
 
 /** Keeps line breaks and tabs. The escapes are those of JSON, so JSON keeps its meaning. */
-export const safeText = (text: string): string => text.replace(unsafe, escaped);
+export const escapeText = (text: string): string => text.replace(unsafe, escaped);
 
-/** As `safeText`, on one line. */
-export const safeLine = (text: string): string => safeText(text).replace(/[\n\t]/g, escaped);
+/** As `escapeText`, on one line. */
+export const escapeLine = (text: string): string => escapeText(text).replace(/[\n\t]/g, escaped);
 
 /** At most the first `length` bytes, without splitting a character. */
 export const startOf = (bytes: Buffer, length: number): Buffer => {
@@ -40,10 +40,10 @@ export const textOfBytes = (bytes: Buffer): string | undefined => {
   }
 };
 
-/** Safe text of UTF-8; of other bytes, with all but printable ASCII as `\xff`. */
-export const safeBytes = (bytes: Buffer): string => {
+/** UTF-8 as `escapeText` does it; other bytes as ASCII, with `\xff` for all that is not printable. */
+export const escapeBytes = (bytes: Buffer): string => {
   const text = textOfBytes(bytes);
-  if (text !== undefined) return safeText(text);
+  if (text !== undefined) return escapeText(text);
   return bytes
     .toString('latin1')
     .replace(/[^\n\t\x20-\x7e]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
