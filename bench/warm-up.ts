@@ -49,7 +49,7 @@ const warm = async () => {
   const begun = performance.now();
   await warmUp(new AbortController().signal);
   const took = performance.now() - begun;
-  if (memory.size() !== limit) throw new Error(`only ${memory.size()} entered`);
+  if (memory.size() !== limit) throw new Error(`only ${memory.size()} were inserted`);
   await sql.end();
   return took;
 };

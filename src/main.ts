@@ -247,7 +247,7 @@ const main = async () => {
   open.defer(() => tracing?.close());
   const shutdown = createShutdown({
     drainMs: config.serve.has('http') ? config.stopDelay * 1_000 : 0,
-    onSignal: (signal, drainMs) => log.info({ signal, answersForMs: drainMs }, 'stopping'),
+    onSignal: (signal, drainMs) => log.info({ signal, drainMs }, 'stopping'),
     onFailure: (error) => console.error(errorText(error)),
   });
   const starting = start({ config, log, tracing, shutdown, open }).catch(shutdown.fail);
@@ -256,7 +256,7 @@ const main = async () => {
     await starting;
     await open.disposeAsync();
   });
-  log.info('stopped');
+  if (status === 0) log.info('stopped');
   process.exit(status);
 };
 

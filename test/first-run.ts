@@ -1,4 +1,4 @@
-/** The README's first command, as somebody types it who has only Node. Not among the others, as it needs Kafka's own port. */
+/** The README's first command, as a user types it who has only Node. It does not run with the other tests, as it needs Kafka's own port. */
 import { expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ const processesOf = async (directory: string) =>
     .split('\n')
     .filter((line) => line.includes(directory));
 
-test('one command brings up the page with orders arriving; a second one says so and leaves it alone; Ctrl-C ends all of it', async () => {
+test('one command brings up the page with orders arriving; a second one reports that the port is taken and does not disturb it; Ctrl-C ends all of it', async () => {
   expect(await isFree(9092)).toBe(true);
   const dataDir = await mkdtemp(join(tmpdir(), 'first-run-'));
   const { KAFKA_BROKERS: _, DATABASE_URL: __, REDIS_URL: ___, ...environment } = process.env;

@@ -50,7 +50,7 @@ export const settings = {
     variable: 'ALLOWED_HOSTS',
     ...optional(hostNames),
     description:
-      'host names that requests may be addressed to, besides localhost and IP addresses; unset: any name, or only localhost and its addresses while Kafka or PostgreSQL is embedded and HOST is one of them',
+      'host names that requests may be addressed to; localhost and IP addresses are always allowed; unset: any name, but if Kafka or PostgreSQL is embedded and HOST is a loopback address, only localhost and loopback addresses',
   }),
   basePath: define({
     variable: 'BASE_PATH',

@@ -161,7 +161,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
   // What writes needs to stop between two batches; the others end at once.
   const writes = command.name === 'redrive' || command.name === 'discard';
   const stop = writes
-    ? stopOnSignals(() => progress.say('Stopping after the letters in flight. Ctrl-C again gives them up.'))
+    ? stopOnSignals(() => progress.say('Stopping after the letters in flight. Ctrl-C again abandons them.'))
     : undefined;
 
   try {

@@ -76,7 +76,7 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
     const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(address) ?? [];
     if (partition === undefined || offset === undefined)
       throw new Error(
-        `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; it takes one as list prints it: PARTITION/OFFSET, such as 3/17`,
+        `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; allowed: one letter as PARTITION/OFFSET, as list prints it, such as 3/17`,
       );
     return { name, given: read.given, partition: Number(partition), offset: BigInt(offset) };
   }

@@ -39,7 +39,7 @@ export const openServices = async (config: Config, log: Log): Promise<Services> 
     const [ownBroker, ownPostgres] = await Promise.all([broker, postgres]);
     const groupId = ensureConsumerGroup(config, log);
     const embedded = [
-      ...(ownBroker ? [`Kafka's protocol on ${ownBroker.brokers}`] : []),
+      ...(ownBroker ? [`Kafka broker on ${ownBroker.brokers}`] : []),
       ...(ownPostgres ? [`PostgreSQL on ${new URL(ownPostgres.url).host}`] : []),
     ];
     const endings = [

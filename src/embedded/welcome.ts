@@ -20,7 +20,7 @@ export const welcome = async ({ url, services, store, stopping }: Options): Prom
     an order      ${url}/?uid=${encodeURIComponent(uid)}
     as JSON       ${url}/order/${encodeURIComponent(uid)}
     the API       ${url}/swagger
-${services.embedded.map((service, index) => `    ${(index === 0 ? 'runs inside' : '').padEnd(14)}${service}`).join('\n')}
+${services.embedded.map((service, index) => `    ${(index === 0 ? 'embedded' : '').padEnd(14)}${service}`).join('\n')}
 
   More orders: bun run producer --rate 100 (in a second terminal). Ctrl-C stops everything.
 `);

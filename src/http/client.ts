@@ -17,7 +17,7 @@ export const createClientOf = (trustedProxies: number) => (request: Request, add
 const clientOfConnection = (address: string) =>
   address.includes(':') ? (clientAt(address) ?? address) : address;
 
-/** Formatted anew: a slice of a header would keep all of it in memory for as long as the client is remembered. */
+/** Formatted again: a slice of a header would keep all of it in memory for as long as the client is remembered. */
 const clientAt = (text: string): string | undefined => {
   const address = parseAddress(text);
   if (!address) return undefined;

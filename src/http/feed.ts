@@ -9,7 +9,7 @@ const heartbeatIntervalMs = 15_000;
 const maxSubscribers = 500;
 /** A client may be an office behind one address. */
 export const clientSubscribers = 20;
-/** A stream is closed after this, so that a connection that nobody reads does not last for ever; a browser reconnects. */
+/** A stream is closed after this, so that a connection that is not read does not last for ever; a browser reconnects. */
 const maxStreamMs = 600_000;
 /** Chunks that a subscriber may fall behind. */
 const maxBacklog = 100;

@@ -50,7 +50,7 @@ export const createOrderResponse = () => {
       : new Response(body, { headers: sharedHead });
   };
 
-  /** `steps`: the way of the lookup; a single one is a hit in memory. */
+  /** `steps`: those of the lookup; a single one is a hit in memory. */
   return (request: Request, document: EncodedOrder, steps: readonly Step[]): Response =>
     steps.length === 1
       ? fromMemory(request, document, steps[0] as Step)

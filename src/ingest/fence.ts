@@ -14,7 +14,7 @@ export type Fence = {
   expected: bigint | undefined;
 };
 
-/** A map, and no class with a property `retriable`: kafkajs must not take a fence for an error of its own, which it retries. */
+/** A map, and no class with a property `retriable`: kafkajs must not treat a fence as an error of its own, which it retries. */
 const fences = new WeakMap<Error, Fence>();
 
 export const createFenceError = (fence: Fence): Error => {

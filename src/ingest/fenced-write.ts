@@ -33,7 +33,7 @@ export const createFencedWrite =
         claim.value = range.nextClaim;
         return undefined;
       }
-      // An attempt whose connection was lost went on in PostgreSQL, and has released the row's lock only now.
+      // An attempt whose connection was lost continued in PostgreSQL, and has released the row's lock only now.
       if (isOurs && stored.nextOffset === from && attempt === 0) continue;
       throw createFenceError({ reason: 'claim', partition, from, to, expected: stored?.nextOffset });
     }

@@ -13,7 +13,7 @@ export type FetchedBatch = {
   lastOffset: string;
 };
 
-/** Divides what one fetch brought. The first batch begins where the fetch did; each other one where the one before it ended. */
+/** Divides the messages of one fetch. The first batch begins where the fetch did; each other one where the one before it ended. */
 export function* batchesOf(fetched: KafkaJSBatch): Generator<FetchedBatch> {
   const { topic, partition } = fetched;
   let messages: Message[] = [];

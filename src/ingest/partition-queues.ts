@@ -7,7 +7,7 @@ import type { Batch } from './batch.ts';
 import { createFenceError } from './fence.ts';
 import { batchesOf } from './fetched-batches.ts';
 
-/** Backpressure: fetching waits while so many batches are in flight, of one partition or in all. */
+/** Backpressure: fetching waits while this number of batches is in flight, of one partition or of all. */
 const maxInFlightPerPartition = 2;
 const maxInFlight = 6;
 

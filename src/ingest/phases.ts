@@ -108,7 +108,7 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
   return { insert, compare, deadLetter, moveOffset };
 };
 
-const missing = 'PostgreSQL did not take the order and has none under this order_uid';
+const missing = 'PostgreSQL did not store the order and has none under this order_uid';
 const conflict = 'a different order is stored under this order_uid';
 
 const isDocumentOf = (order: Order, document: string) => {

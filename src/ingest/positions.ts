@@ -59,7 +59,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
   };
 
   const report = (partition: number, { start, reason, again, deleted }: StartOffset) => {
-    const place = { topic: group.topic, partition, start: String(start), offsets: String(again) };
+    const place = { topic: group.topic, partition, startOffset: Number(start), rereadOffsets: Number(again) };
     if (reason === 'database-behind')
       log.warn(place, 'PostgreSQL is behind the committed offset: reading again from the stored offset');
     if (reason === 'committed-behind')
@@ -73,7 +73,7 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
       );
     if (deleted > 0n)
       log.warn(
-        { ...place, deleted: String(deleted) },
+        { ...place, deletedRecords: Number(deleted) },
         'Kafka has deleted records that this group never read: they are lost unless they are sent again',
       );
   };

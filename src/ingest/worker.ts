@@ -25,7 +25,7 @@ const send = (message: FromConsumer) => self.postMessage(message);
 const summariesPerBatch = 5;
 
 /**
- * Garbage is collected after so many messages. Left to itself the collector lets the heap grow; with this a backlog of a million
+ * Garbage is collected after this number of messages. Otherwise the collector lets the heap grow; with this a backlog of a million
  * orders drains below 290 MB resident, for some percent of this thread's time.
  */
 const messagesPerCollection = 20_000;

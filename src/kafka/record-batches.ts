@@ -16,17 +16,22 @@ const defaultTopicBytes = 1_048_588;
 /** By default a batch may be 16 times as large when it is decompressed. */
 const growth = 16;
 
-let limitOf: (compressed: number) => number;
+const createLimit =
+  (bytes: number | null, topicBytes = defaultTopicBytes) =>
+  (compressed: number): number =>
+    bytes ?? growth * Math.max(topicBytes, compressed);
+
+/** State of the module, as kafkajs has one decoder for the whole thread. */
+let limitOf = createLimit(null);
 /**
  * Sets the limit for the decompressed size of a batch, in the whole thread: `bytes`, or if that is null, 16 times the topic's limit
  * for compressed batches (`topicBytes`), or 16 times the batch's own compressed size if that is more.
  */
-export const limitBatches = (bytes: number | null, topicBytes = defaultTopicBytes) => {
-  limitOf = (compressed) => bytes ?? growth * Math.max(topicBytes, compressed);
+export const limitBatches = (bytes: number | null, topicBytes?: number) => {
+  limitOf = createLimit(bytes, topicBytes);
 };
-limitBatches(null);
 
-/** The memory that the messages of a response take so far, in bytes. All partitions of a response share one decoder. */
+/** The memory that the messages of a response use so far, in bytes. All partitions of a response share one decoder. */
 const costs = new WeakMap<Decoder, number>();
 
 /**
@@ -72,7 +77,7 @@ export const decodeBatches = async (bytes: Buffer, limit: (compressed: number) =
   return { messages, cost: spent };
 };
 
-/** A batch with a wrong checksum is fetched so often before it counts as unreadable: the network may have changed it. */
+/** The number of times a batch with a wrong checksum is fetched before it counts as unreadable: the network may have changed it. */
 const fetchAttempts = 3;
 /** How often batches with a wrong checksum were fetched, by their first bytes. */
 const corrupted = new Map<string, number>();

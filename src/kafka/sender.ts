@@ -38,7 +38,7 @@ type Entry<T> = { item: T; message: Message; bytes: number };
  */
 export const createSender = <T extends object>({ kafka, topic, toMessage, onTooLarge }: Options<T>) => {
   // Not idempotent: after a request that failed, kafkajs uses its sequence numbers again for other messages. If Kafka stored the
-  // first messages after all, it takes the others for their repetition, acknowledges them, and drops them.
+  // first messages after all, it treats the others as duplicates, acknowledges them, and drops them.
   const producer = kafka.producer({
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,

@@ -9,10 +9,10 @@ import { createOrderQuery } from './order-query.ts';
 
 export type Tier = 'memory' | 'redis' | 'postgres';
 
-/** One tier on the way of a lookup: asked, or bypassed as its circuit is open. */
+/** One step of a lookup: a tier that was queried, or bypassed because its circuit is open. */
 export type Step = { tier: Tier; hit: boolean; durationMs: number; bypassed?: true };
 
-/** The order, or undefined when no order has this uid; and the tiers that were asked, in order. */
+/** The order, or undefined when no order has this uid; and the steps of the lookup, in order. */
 export type Answer = { document: EncodedOrder | undefined; steps: readonly Step[] };
 
 export type Lookup = {

@@ -47,7 +47,7 @@ export const addLookupMetrics = (
   if (standby)
     counter({
       name: 'orders_standby_lookups_total',
-      help: 'Lookups sent to the standby, by outcome; after absent and after a failure the primary was asked',
+      help: 'Lookups sent to the standby, by outcome; after any other outcome than found the primary is queried',
       labels: ['outcome'],
       read: () => Object.entries(standby.counts()).map(([outcome, count]) => [{ outcome }, count]),
     });

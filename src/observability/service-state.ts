@@ -21,7 +21,7 @@ const probeIntervalMs = 1_000;
 
 /**
  * Tracks a service and logs when it becomes available or unavailable, and each new reason once. The log has the driver's own
- * message; `reason()` is safe to show to anybody.
+ * message; `reason()` contains nothing secret.
  */
 export const createServiceState = (
   name: string,

@@ -66,7 +66,7 @@ export const Order = Type.Object(
     $id: 'Order',
     title: 'Order',
     description:
-      'Immutable. Lengths are in characters, texts hold no NUL; fields that are not listed are ignored on the way in.',
+      'Immutable. Lengths are in characters, texts hold no NUL; fields that are not listed are ignored when an order is stored.',
   },
 );
 

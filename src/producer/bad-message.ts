@@ -148,8 +148,8 @@ export const createBadMessageMaker = () => {
       const [family, kinds] = families[turn % families.length] as [Family, BadKind[]];
       const kind = kinds[Math.floor(turn / families.length) % kinds.length] as BadKind;
       turn += 1;
-      const spoiled = family === 'conflict' ? known : order;
-      if (spoiled) return { key: spoiled.order_uid, value: kind.make(spoiled) };
+      const base = family === 'conflict' ? known : order;
+      if (base) return { key: base.order_uid, value: kind.make(base) };
     }
   };
 };

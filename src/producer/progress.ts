@@ -118,7 +118,7 @@ export const createProgress = ({
     },
     stopping() {
       if (inFlight > 0)
-        say(`Waiting for Kafka to acknowledge ${countOf(inFlight)}. Ctrl-C again gives them up.`);
+        say(`Waiting for Kafka to acknowledge ${countOf(inFlight)}. Ctrl-C again abandons them.`);
     },
     finish() {
       clearInterval(timer);

@@ -85,7 +85,7 @@ export const readCommand = (args: string[]): Command | { help: string } => {
   const { from, 'skip-to': skipTo, ...flags } = read.given;
   const position = from ?? skipTo;
   if (position === undefined || (from && skipTo))
-    throw new Error('replay takes one of --from POSITION and --skip-to POSITION');
+    throw new Error('replay needs either --from POSITION or --skip-to POSITION');
   return {
     direction: from ? 'back' : 'forward',
     position,

@@ -108,7 +108,7 @@ test.each([
   [['list', '--limit'], '--limit has no value'],
   [['list', '--dry-run'], '"--dry-run" is not an option'],
   [['show'], 'show names no letter'],
-  [['show', '3-17'], 'show names "3-17"; it takes one'],
+  [['show', '3-17'], 'show names "3-17"; allowed: one letter'],
   [['show', '3/17', '3/18'], '"3/18" is not an option'],
   [['redrive', '--fix', 'no/such/file'], '--fix holds "no/such/file"; allowed: a JSON Patch'],
   [['redrive', '--fix', '[1'], '--fix is not JSON'],

@@ -36,7 +36,7 @@ const letterOf = (value: Buffer | string | null, more: Partial<Letter> = {}): Le
 const nested = (depth: number) => `{"locale":"de","deep":${'['.repeat(depth)}${']'.repeat(depth)}}`;
 const order = JSON.stringify(buildOrder());
 
-/** Values that somebody of evil intent, or with a strange library, may send. */
+/** Values that an attacker, or an unusual library, may send. */
 const values: Record<string, Buffer> = Object.fromEntries(
   Object.entries({
     'nested 100,000 deep': nested(100_000),

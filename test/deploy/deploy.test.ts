@@ -112,7 +112,7 @@ test('the limits of memory are in force', async () => {
   expect([status, output]).toEqual([137, '']);
 });
 
-test('three replicas share the partitions; nobody notices that they join; the cache keeps its limit; every order is found', async () => {
+test('three replicas share the partitions; no request fails while they join; the cache keeps its limit; every order is found', async () => {
   const uid = await firstOrder();
   await using load = startLoad(url, [`/order/${uid}`, '/']);
   await compose('up', '--detach', '--no-recreate', '--scale', 'app=3');

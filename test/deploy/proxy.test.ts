@@ -31,11 +31,11 @@ const startReplica = (hostname: string, port: number) => {
 const openWorld = async (changes?: Record<string, string>) => {
   const port = freePort();
   const replicas = addresses.map((address) => startReplica(address, port));
-  // As many as are to be asked at first: the list may change.
+  // The addresses at the start: the list may change.
   const known = [...addresses];
   const proxy = await startReverseProxy({ port, addresses: known, ...(changes && { changes }) });
   const ask = async (path = '/order/1', init?: RequestInit) => fetch(`${proxy.url}${path}`, init);
-  /** Who answers now, of so many requests. */
+  /** The replicas that answer a number of requests. */
   const answering = async (requests = 12) => {
     const texts = await Promise.all(Array.from({ length: requests }, async () => (await ask()).text()));
     return [...new Set(texts)].sort();

@@ -27,7 +27,10 @@ describe('a data directory that cannot be used is named in one line', () => {
     const { dataDir, data } = await stopped();
     const file = join(data, 'PG_VERSION');
     writeFileSync(file, 'gar\u0000bage\n');
-    await oneLine(dataDir, /PG_VERSION holds "gar\\u0000bage"\. Put back a copy of it, or move it away/)();
+    await oneLine(
+      dataDir,
+      /PG_VERSION holds "gar\\u0000bage"\. Restore the directory from a backup, or move it away/,
+    )();
     writeFileSync(file, '19\n');
     await oneLine(dataDir, /made by PostgreSQL 19, which is newer than the 18 that is here/)();
     writeFileSync(file, '9\n');

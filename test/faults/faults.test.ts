@@ -1,5 +1,5 @@
 /**
- * Nothing is lost, whatever fails: each test hurts something under a steady stream, with 1 % of the orders sent twice and
+ * Nothing is lost, whatever fails: each test injects a fault under a steady stream, with 1 % of the orders sent twice and
  * 1 % of the messages bad, and then wants every order stored, whole and as it was sent, every bad message in the
  * dead-letter topic and nothing else there, and every offset committed.
  *
@@ -19,7 +19,7 @@ const limit = 240_000;
 
 afterAll(closeServices);
 
-/** The stream goes on until so many more orders are stored. */
+/** Waits until `orders` more orders are stored; the stream continues. */
 const progress = async (world: World, orders: number) => {
   const goal = (await world.stored()) + orders;
   await until(async () => (await world.stored()) >= goal, 60_000);
@@ -176,7 +176,7 @@ test(
     await progress(world, 500);
     const third = await world.replica();
     await progress(world, 500);
-    // In the middle of a batch, and for longer than the group waits: its partitions are somebody else's when it wakes.
+    // In the middle of a batch, and for longer than the group waits: another member has its partitions when it wakes.
     first.freeze();
     await progress(world, 500);
     await sleep(9_000);

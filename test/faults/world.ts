@@ -13,10 +13,10 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
 
 const directory = join(import.meta.dir, '../../.services/faults');
 
-/** After the last fault is over, everything that was sent has to be safe within this time, in ms. */
+/** After the last fault is over, everything that was sent has to be stored and committed within this time, in ms. */
 const settledWithin = 90_000;
 
-/** Real services that may be hurt, a topic and a database of its own, and the program on them. */
+/** Real services that may be stopped or frozen, a topic and a database of its own, and the program on them. */
 export const openWorld = async () => {
   const services = await startServices({ dir: directory, which: ['kafka', 'postgres', 'redis'] });
   const { kafka, postgres, redis } = services;
@@ -54,13 +54,13 @@ export const openWorld = async () => {
       const [row] = await database.sql<{ count: number }[]>`select count(*)::int as count from orders`;
       return row?.count ?? 0;
     },
-    /** Waits until all that was sent is safe; throws with what is missing, misplaced or only half there. */
+    /** Waits until all that was sent is stored and committed; throws with what is missing, misplaced or only half there. */
     async settle(sent: Sent) {
       const admin = client.admin();
       await admin.connect();
-      await until(() => lagOf(admin, topic), settledWithin).catch(() => {});
+      await until(() => isCommitted(admin, topic), settledWithin).catch(() => {});
       const wrong: string[] = [];
-      if ((await lagOf(admin, topic)) === false) wrong.push('not everything is committed');
+      if (!(await isCommitted(admin, topic))) wrong.push('not everything is committed');
       await admin.disconnect();
 
       const store = createStore(database.sql);
@@ -87,8 +87,8 @@ export const openWorld = async () => {
   };
 };
 
-/** True when the group has committed everything, false when not, and whatever is not known is not committed. */
-const lagOf = async (admin: ReturnType<Kafka['admin']>, topic: string): Promise<boolean> => {
+/** Whether the group has committed everything; an unknown offset counts as not committed. */
+const isCommitted = async (admin: ReturnType<Kafka['admin']>, topic: string): Promise<boolean> => {
   const ends = await admin.fetchTopicOffsets(topic);
   const [group] = await admin.fetchOffsets({ groupId: topic, topics: [topic] });
   const committed = new Map(group?.partitions.map(({ partition, offset }) => [partition, offset]));

@@ -191,16 +191,16 @@ test('orders that were stored and not committed are read again after a restart, 
 
 test('a stop lets what is in flight be stored and commits it', async () => {
   await using pipeline = await openPipeline();
-  const entered = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
   const member = pipeline.join((process) => async (batch, signal) => {
-    entered.resolve();
+    begun.resolve();
     await held.promise;
     return process(batch, signal);
   });
   const good = ordersOf(10);
   await pipeline.send(good.map(messageOf));
-  await entered.promise;
+  await begun.promise;
   const stopped = member.stop();
   held.resolve();
   await stopped;

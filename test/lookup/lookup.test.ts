@@ -150,7 +150,7 @@ describe('an unknown order', () => {
     expect((await late).document).toBeDefined();
   });
 
-  test('leaves the negative cache when 10,000 others have entered it, so that guessing costs no memory', async () => {
+  test('leaves the negative cache when 10,000 others have been inserted, so that guessing costs no memory', async () => {
     const { store, queries } = emptyStore();
     const lookup = lookupOn(store);
     for (let number = 0; number <= 10_000; number++) await lookup.find(uidOf(number));

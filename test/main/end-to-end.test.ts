@@ -15,7 +15,7 @@ const files = ['reference-producer-500.ndjson', 'model.json'].map((name) => join
 const withInstant = (order: Order) => ({ ...order, date_created: toInstant(order.date_created) });
 
 if (!files.every((file) => existsSync(file)))
-  console.warn(`No ${folder}: the way of the reference orders is not tested.`);
+  console.warn(`No ${folder}: the reference orders are not tested.`);
 else
   test('all 501 reference orders are returned unchanged, and none is a dead letter', async () => {
     await using database = await testDatabase({ migrated: false });

@@ -52,14 +52,14 @@ testWith(hasRedisServer, 'redis-server')('no output contains a secret, whatever 
   const allAway = secretsOf('127.0.0.1:1', away, 'redis://127.0.0.1:1');
   const refusing = secretsOf(kafka, own, redis.url);
   const plaintext = Object.assign(new URL(own), { search: '?sslmode=require' });
-  const told = await Promise.all([
+  const outputs = await Promise.all([
     everythingOf(allAway, ['PostgreSQL', 'Redis']),
     everythingOf(refusing, ['PostgreSQL', 'Redis']),
     everythingOf(secretsOf(kafka, plaintext, redis.url), ['PostgreSQL']),
     everythingOf({ ...refusing, DATABASE_URL: database.url }, ['Kafka', 'Redis']),
     everythingOf({ ...refusing, DATABASE_URL: database.url, KAFKA_SSL: 'true' }, ['Kafka']),
   ]);
-  for (const all of told) {
+  for (const all of outputs) {
     expect(all).toContain('is unavailable');
     expect(all).not.toContain(mark);
     expect(all).not.toContain(btoa(mark).slice(0, 6));
@@ -76,10 +76,10 @@ test.each([
   { METRICS_TOKEN: `${mark} \n` },
 ])('nor is a bad one: %j', async (environment) => {
   const commands = [['src/main.ts'], ['producer.ts'], ['scripts/migrate.ts']];
-  const told = await Promise.all(
+  const outputs = await Promise.all(
     commands.map((command) => startProgram({ ...environment, LOG_LEVEL: 'trace' } as never, command).ended()),
   );
-  for (const { status, output, errors } of told) {
+  for (const { status, output, errors } of outputs) {
     expect(status).not.toBe(0);
     expect(output + errors).not.toContain(mark);
     expect(errors).not.toBe('');

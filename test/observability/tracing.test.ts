@@ -71,7 +71,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
   const [row] = await until(async () => ((await stored()).length > 0 ? stored() : undefined));
   const uid = row?.order_uid as string;
 
-  // One batch, and so one chunk: what was not sampled, two traces, one of them twice, and no trace.
+  // One batch: what was not sampled, two traces, one of them twice, and no trace.
   const kafka = await kafkaClient();
   const sender = kafka.producer();
   await sender.connect();
@@ -127,13 +127,13 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
     },
   ]);
 
-  const chunk = ofTrace('a').find(({ kind }) => kind === 'consumer');
-  expect(chunk).toMatchObject({
+  const batch = ofTrace('a').find(({ kind }) => kind === 'consumer');
+  expect(batch).toMatchObject({
     parentSpanId: headersOf('a', 1).traceparent.split('-')[2],
     links: [{ traceId: 'b'.repeat(32) }],
     attributes: { 'orders.stored': 1, 'orders.duplicates': 1, 'orders.dead_letters': 4 },
   });
-  const names = children(chunk?.spanId as string).map(({ name, kind }) => `${kind} ${name}`);
+  const names = children(batch?.spanId as string).map(({ name, kind }) => `${kind} ${name}`);
   expect(names).toContain('client INSERT orders');
   expect(names).toContain(`producer send ${topic}_dlq`);
   const letters = await readTopic(services.KAFKA_DLQ_TOPIC);

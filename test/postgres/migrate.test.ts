@@ -177,7 +177,7 @@ if (Bun.which('script'))
   test.each([
     ['another name', 'nonsense', 1],
     ['the name of the database', undefined, 0],
-  ])('at a terminal the way down is asked for, and %s decides', async (_, typed, code) => {
+  ])('at a terminal a migration down needs a confirmation: %s', async (_, typed, code) => {
     await using database = await testDatabase();
     const name = new URL(database.url).pathname.slice(1);
     const child = Bun.spawn(['script', '-qec', `'${process.execPath}' scripts/migrate.ts 0`, '/dev/null'], {

@@ -56,7 +56,7 @@ test('every item travels under the track number of its order', () => {
   });
 });
 
-test('an order was paid, then entered, within the minute and a bit before now', () => {
+test('an order was paid, then created, within the last minute or so', () => {
   forAnyOrder(({ date_created, payment }) => {
     const created = Date.parse(date_created);
     expect(created).toBeWithin(now() - 60_000, now() + 1);

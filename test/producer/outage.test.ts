@@ -38,7 +38,7 @@ test('Ctrl-C waits for messages in flight, and a second Ctrl-C does not', async 
   const producer = start(newTopic(), ['--rate', '1'], { KAFKA_BROKERS: broker.brokers });
   await producer.said(`Kafka at ${broker.brokers} does not answer. Still trying.\n`);
   producer.child.kill('SIGINT');
-  await producer.said('Waiting for Kafka to acknowledge 1 order. Ctrl-C again gives them up.\n');
+  await producer.said('Waiting for Kafka to acknowledge 1 order. Ctrl-C again abandons them.\n');
   expect(producer.child.exitCode).toBeNull();
   producer.child.kill('SIGINT');
   expect((await producer.end()).code).toBe(130);

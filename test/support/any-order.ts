@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { type Order, toOrder } from '../../src/order/order.ts';
 import { buildOrder } from './build-order.ts';
 
-// biome-ignore format: one awkward thing after another
+// biome-ignore format: one awkward text after another
 const awkward = ['\u0001', '\u001f', '\u007f', '\u0085', '\u2028', '\u2029', '"', '\\', '/', '\t', '\n', '\r', '\b', '\f', '{', '}', ',', 'NULL', 'null', '😀', '\ufeff', '\u202e', "'", '$1', '\\x41', ' '];
 
-/** Text of so many characters. */
+/** Text with a length within the limits, in characters. */
 export const anyText = (minLength: number, maxLength: number) =>
   fc
     .array(

@@ -217,7 +217,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     },
     /**
      * Sets the database back to when it was last kept, unless that is from before the topic was recreated: offsets alone do not
-     * tell the old topic from the new one.
+     * distinguish the old topic from the new one.
      */
     async setBack() {
       if (keptClaimedIn.some((kept) => kept !== era)) return;

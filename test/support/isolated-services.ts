@@ -2,7 +2,7 @@ import { createKafka } from '../../src/kafka/client.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { brokers, silent, testDatabase, topicName } from './kafka-and-postgres.ts';
 
-/** A database and topics of a program's own, and how it is told of them. */
+/** A database and topics of a program's own, and the settings that name them. */
 export const openWorld = async () => {
   const database = await testDatabase({ migrated: false });
   const topic = topicName();

@@ -103,7 +103,7 @@ export const clearLeaderEpoch = (bytes: Buffer) => bytes.writeInt32BE(0, epochAt
 
 /** To look for a time, a batch is decompressed no further than this, in bytes. */
 const maxDecompressedBytes = 64 * 1024 * 1024;
-/** A record has so many bytes at least. */
+/** The smallest size of a record. */
 const leastRecordBytes = 7;
 const codecs = 7;
 /** By the codec's number; the others' decoders have no limit, and are not used. */

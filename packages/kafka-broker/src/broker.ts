@@ -78,9 +78,12 @@ const explainDirectory = (error: unknown, dataDir: string, otherDirectory: strin
   const { code, message } = error as { code?: unknown; message: string };
   const otherwise = `or ${otherDirectory}.`;
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(String(code)) || message.includes('damaged')) {
-    return new Error(`${dataDir} is corrupt (${message}). Move it away to begin anew, ${otherwise}`, {
-      cause: error,
-    });
+    return new Error(
+      `${dataDir} is corrupt (${message}). Move it away to start with empty data, ${otherwise}`,
+      {
+        cause: error,
+      },
+    );
   }
   // Without a code it is one of ours and says all there is to say.
   if (code === undefined) return error as Error;

@@ -76,7 +76,7 @@ const joinGroup = ({ groups }: Parts): Api => ({
   },
 });
 
-/** Who asks. A static member is named by its instance as well, and only the latest member of that name is heard. */
+/** The member that sends the request. A static member also sends its instance id; only its latest member id is accepted. */
 const readMember = (request: Reader, withInstance: boolean) => {
   const [group, generation, id] = [readName(request), request.readInt32(), readName(request)];
   const member: Identity = { id, instance: withInstance ? readText(request) : null };

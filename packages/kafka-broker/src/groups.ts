@@ -13,7 +13,7 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
     for (const watcher of [...watchers]) watcher();
   };
 
-  /** Gives a new member its id, with which it has to come back: one that never does holds nobody up. */
+  /** Gives a new member its id, with which it has to come back: one that never does delays no other member. */
   const welcome = (request: JoinRequest) => {
     const group = groups.get(request.group) ?? createGroup(request.group, notify);
     groups.set(request.group, group);

@@ -7,7 +7,7 @@ export type BrokerThread = {
   /** host:port, for a client's list of brokers. */
   brokers: string;
   stop(): Promise<void>;
-  /** Resolves when the thread has ended: with an error if nobody had asked it to. */
+  /** Resolves when the thread has ended: with an error unless `stop` was called. */
   ended: Promise<Error | undefined>;
 };
 

@@ -217,7 +217,7 @@ const describeConfigs = (topics: Topics): Api => ({
   },
 });
 
-/** A null value takes the setting back. */
+/** A null value resets the setting to its default. */
 type Change = { key: string; value: string | null; refused?: string };
 
 /** `replacesAll`: what is not among the settings sent goes back to its default. */

@@ -187,10 +187,10 @@ export const openTopics = ({
       catalog.setPartitions(name, count);
     },
 
-    /** Sets what `changes` holds, and takes back what it holds as null. */
+    /** Sets what `changes` holds; null resets a setting to its default. */
     configure(name: string, changes: Record<string, string | null>, dryRun: boolean) {
       const topic = get(name);
-      // A setting from before it was refused can be taken back.
+      // A setting that was made before it was refused can be reset.
       checkConfig(
         Object.fromEntries(
           Object.entries(changes).filter((change): change is [string, string] => change[1] !== null),

@@ -57,7 +57,7 @@ test('asking for a topic makes it, with the default number of partitions', async
   expect(topics[0]?.partitions.map(({ partitionId }) => partitionId).sort()).toEqual([0, 1, 2]);
 });
 
-test('a topic is made once, told of, and deleted', async () => {
+test('a topic is created once, described and deleted', async () => {
   await using broker = await testBroker({ autoCreateTopics: false });
   const admin = await broker.admin();
   const topics = [{ topic: 'orders', numPartitions: 8 }];
@@ -96,8 +96,8 @@ test('a message above max.message.bytes is refused, and taken once the topic all
   const limit = { name: 'max.message.bytes', value: '3000000' };
   await admin.alterConfigs({ validateOnly: false, resources: [{ ...resource, configEntries: [limit] }] });
   const described = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
-  const told = described.resources[0]?.configEntries.find(({ configName }) => configName === limit.name);
-  expect(told).toMatchObject({ configValue: limit.value, isDefault: false });
+  const entry = described.resources[0]?.configEntries.find(({ configName }) => configName === limit.name);
+  expect(entry).toMatchObject({ configValue: limit.value, isDefault: false });
 
   await producer.send(big);
   const { values } = await broker.consumer('big', { groupId: 'readers', maxBytesPerPartition: 1000 });

@@ -131,7 +131,7 @@ if (java && hasJars) {
   const consumer = 'consumer.ConsoleConsumer';
   const fromBeginning = ['--topic', 't', '--from-beginning', '--group', 'java'];
 
-  test("Kafka's Java tools: topics are made, told of and deleted", async () => {
+  test("Kafka's Java tools: topics are created, described and deleted", async () => {
     await using broker = await testBroker();
     const topics = (...args: string[]) => run('TopicCommand', broker.brokers, args).end();
     await topics('--create', '--topic', 't', '--partitions', '3', '--config', 'max.message.bytes=2000000');
@@ -143,7 +143,7 @@ if (java && hasJars) {
     expect(await topics('--list')).toEqual(['']);
   });
 
-  test("Kafka's Java tools: the console consumer gets what the console producer sent, and its group is told of", async () => {
+  test("Kafka's Java tools: the console consumer gets what the console producer sent, and its group is described", async () => {
     await using broker = await testBroker();
     await run('ConsoleProducer', broker.brokers, ['--topic', 't'], asInput(numbers(0, 500))).end();
     const first = await run(consumer, broker.brokers, [...fromBeginning, '--max-messages', '400']).end();

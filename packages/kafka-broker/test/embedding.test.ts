@@ -43,7 +43,7 @@ test('reset empties the broker: topics, groups, offsets and faults', async () =>
   expect((await fresh.fetchOffsets({ groupId: 'g', topics: ['a'] }))[0]?.partitions[0]?.offset).toBe('-1');
 });
 
-test('a fault for one topic or partition leaves all others alone, and ends after its number of times', async () => {
+test('a fault for one topic or partition does not affect the others, and ends after its number of times', async () => {
   await using broker = await withTopics();
   using client = await rawClient(broker.port);
   broker.faults.error('Produce', 'NOT_LEADER_OR_FOLLOWER', { topic: 'a', partition: 1, times: 2 });

@@ -230,7 +230,7 @@ test('duplicates of an idempotent producer are known again after a restart', asy
   await second.stop();
 });
 
-test('a second broker on the same directory is refused and leaves the first alone', async () => {
+test('a second broker on the same directory is refused and does not disturb the first', async () => {
   await using broker = await testBroker();
   const refused = /is in use by another process\. Stop it, or use another directory\.$/;
   await expect(startBroker({ dataDir: broker.dataDir, port: 0 })).rejects.toThrow(refused);
@@ -256,7 +256,7 @@ test('a corrupt catalog, a file in place of the directory and a path below a fil
   await Bun.write(file, 'not a database, but long enough to be looked at '.repeat(100));
   const start = (dataDir: string) => startBroker({ dataDir, port: 0 });
   await expect(start(directory.path)).rejects.toThrow(
-    /^\S+ is corrupt \(.*\)\. Move it away to begin anew, .*$/,
+    /^\S+ is corrupt \(.*\)\. Move it away to start with empty data, .*$/,
   );
   await expect(start(file)).rejects.toThrow(
     /^\S+ cannot be written \(.*\)\. Make it writable .* or use another directory\.$/,
@@ -277,7 +277,7 @@ test('a deleted topic is gone with its messages and offsets, and a new one of it
   expect((await admin.fetchOffsets({ groupId: 'g', topics: ['t'] }))[0]?.partitions[0]?.offset).toBe('-1');
 });
 
-test('in a thread of its own it serves, stops when told to, and says in one line why it cannot start', async () => {
+test('in a thread of its own it serves, stops on request, and reports in one line why it cannot start', async () => {
   await using directory = await temporaryDirectory();
   const thread = await startBrokerThread({ dataDir: directory.path, port: 0 });
   const port = Number(thread.brokers.split(':')[1]);
@@ -297,7 +297,7 @@ test('in a thread of its own it serves, stops when told to, and says in one line
   await again.stop();
 });
 
-test('a thread that ends without being told to says so', async () => {
+test('a thread that ends unexpectedly reports it', async () => {
   await using directory = await temporaryDirectory();
   const worker = nextWorker();
   const thread = await startBrokerThread({ dataDir: directory.path, port: 0 });

@@ -28,7 +28,7 @@ const versionIn = (data: string): string | undefined => {
 /** Throws unless `data` is the data directory of a PostgreSQL of this major version. */
 const checkVersion = (data: string, major: number) => {
   const found = versionIn(data)?.trim();
-  const backup = 'Put back a copy of it, or move it away to start with an empty one.';
+  const backup = 'Restore the directory from a backup, or move it away to start with an empty one.';
   if (found === undefined) throw cannotUse(data, `it has no file PG_VERSION. ${backup}`);
   if (!/^\d{1,3}$/.test(found)) {
     throw cannotUse(data, `its PG_VERSION holds ${JSON.stringify(found.slice(0, 20))}. ${backup}`);

@@ -59,7 +59,7 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
     /** The broker that coordinates the group: the leader of its partition of the offsets' topic. */
     async coordinatorOf(groupId: string): Promise<number> {
       const partitions = await partitionsOf(all.join(','), '__consumer_offsets');
-      // Java's String.hashCode, as Kafka takes it.
+      // Java's String.hashCode, as Kafka computes it.
       let hash = 0;
       for (const char of groupId) hash = (Math.imul(31, hash) + char.charCodeAt(0)) | 0;
       const partition = (hash & 0x7fffffff) % partitions.length;
@@ -96,7 +96,7 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
           return topics.length === 0;
         }, settledWithinMs);
       }),
-    /** Writes to the topic need so many replicas in sync. */
+    /** Sets the number of in-sync replicas that a write to the topic needs. */
     requireReplicas: (topic: string, count: number) =>
       withAdmin((admin) =>
         admin.alterConfigs({

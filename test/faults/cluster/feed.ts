@@ -19,7 +19,7 @@ type Options = {
 };
 
 /**
- * Sends orders through librdkafka, whose producer goes on where a cluster loses brokers or leaders, so that what is measured is
+ * Sends orders through librdkafka, whose producer continues where a cluster loses brokers or leaders, so that what is measured is
  * not ours. 1 % of the orders are sent again a little later, 1 % of the messages are bad, one in ten of those another order
  * under a known uid.
  */
@@ -103,7 +103,7 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
     /** A steady stream until `stop`. */
     start(perSecond: number) {
       flowing = flow(perSecond);
-      // Whoever stops it is told.
+      // `stop` rejects with the error.
       flowing.catch(() => {});
     },
     /** Sends no more. Resolves with all that was sent once Kafka has acknowledged it; rejects if it has not. */

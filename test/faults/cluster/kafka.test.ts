@@ -84,7 +84,7 @@ const bystander = async ({ brokers, groupId }: World) => {
 
 const coordinator = ({ brokers, groupId }: World) => brokers.coordinatorOf(groupId);
 
-/** Kafka's own outage is what the other brokers need to notice; the program may take so much longer, in ms. */
+/** Kafka's own outage is what the other brokers need to notice; the program may need this much longer, in ms. */
 const longerMs = 5_000;
 const joinedWithinMs = 15_000;
 const committedWithinMs = 10_000;

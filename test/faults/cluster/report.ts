@@ -1,7 +1,7 @@
 import { expect } from 'bun:test';
 import { availableParallelism, loadavg } from 'node:os';
 
-/** What came of the scenarios, as a table. */
+/** The result of a scenario: a row of the table. */
 export type Row = {
   scenario: string;
   /** Orders that Kafka acknowledged and had to be stored. */
@@ -14,9 +14,9 @@ export type Row = {
   repeatedLetters: number;
   /** The longest time in which nothing was stored, in ms, and how late the test itself was in it. */
   longest: { ms: number; late: number };
-  /** From the end of the stream until everything was safe, in ms. */
+  /** From the end of the stream until everything was stored and committed, in ms. */
   settledMs: number;
-  /** Seconds for which /readyz said so, on average of the replicas. */
+  /** Seconds for which /readyz reported each status, on average of the replicas. */
   seconds: Record<string, number>;
   reasons: string[];
   warnings: Record<string, number>;
@@ -26,7 +26,7 @@ export const rows: Row[] = [];
 
 const inSeconds = (ms: number) => (ms / 1000).toFixed(1);
 
-const tell = (row: Row) => {
+const toCells = (row: Row) => {
   const health = Object.entries(row.seconds).map(([status, s]) => `${status} ${s.toFixed(0)} s`);
   const letters = row.repeatedLetters > 0 ? `${row.letters} (+${row.repeatedLetters})` : row.letters;
   return [
@@ -53,7 +53,7 @@ export const printReport = () => {
     'settled after, s',
     '/readyz',
   ];
-  const lines = [head, head.map(() => '---'), ...rows.map(tell)];
+  const lines = [head, head.map(() => '---'), ...rows.map(toCells)];
   console.log(lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'));
   for (const { scenario, warnings } of rows) {
     for (const [text, count] of Object.entries(warnings)) console.log(`  ${scenario}: ${count} × ${text}`);

@@ -19,10 +19,10 @@ export type Cluster = Awaited<ReturnType<typeof openCluster>>;
 
 const directory = join(import.meta.dir, '../../../.services/faults-cluster');
 
-/** After the last fault is over, everything that was sent has to be safe within this time, in ms. */
+/** After the last fault is over, everything that was sent has to be stored and committed within this time, in ms. */
 const settledWithinMs = 120_000;
-const askedEveryMs = 200;
-/** Documents are compared in chunks; of a large backlog a sample. */
+const pollIntervalMs = 200;
+/** Documents are compared in batches; of a large backlog a sample. */
 const comparedAtOnce = 1_000;
 const maxCompared = 10_000;
 
@@ -39,7 +39,7 @@ export const closeCluster = async (cluster: Cluster) => {
 
 type Options = {
   cluster: Cluster;
-  /** How the scenario is called in the report. */
+  /** The name of the scenario in the report. */
   name: string;
   partitions?: number;
   replicationFactor?: number;
@@ -51,7 +51,7 @@ type Options = {
   environment?: Record<string, string>;
 };
 
-/** A topic and a database of the scenario's own, both behind names that may be pointed elsewhere, and the program on them. */
+/** A topic and a database of the scenario's own, both behind names that may be pointed to another server, and the program on them. */
 export const openWorld = async (options: Options) => {
   const { cluster, name, partitions = 12, replicationFactor = 3, settings = {}, environment = {} } = options;
   const list = cluster.kafka.map((node) => node.brokers);
@@ -114,12 +114,12 @@ export const openWorld = async (options: Options) => {
     return ends.every(({ partition, high }) => high === '0' || committed.get(partition) === BigInt(high));
   };
 
-  /** What is wrong with the offsets that the database itself holds: each has to be at the partition's end. */
-  const misplacedMarks = async (sql: postgres.Sql): Promise<string[]> => {
+  /** The partitions whose stored offset is not the end of the log. */
+  const wrongStoredOffsets = async (sql: postgres.Sql): Promise<string[]> => {
     const ends = await brokers.withAdmin((admin) => admin.fetchTopicOffsets(topic));
-    const marks = await sql<{ partition: number; next: string }[]>`
+    const stored = await sql<{ partition: number; next: string }[]>`
       select partition, next_offset as next from consumed_offsets where topic = ${topic}`;
-    const next = new Map(marks.map((mark) => [mark.partition, mark.next]));
+    const next = new Map(stored.map((row) => [row.partition, row.next]));
     return ends
       .filter(({ partition, high }) => high !== '0' && next.get(partition) !== high)
       .map(
@@ -143,14 +143,14 @@ export const openWorld = async (options: Options) => {
     ask,
     stored,
     committedOffsets,
-    /** How many messages the group has committed; 0 while nobody can tell. */
+    /** How many messages the group has committed; 0 while it is unknown. */
     committed: () =>
       committedOffsets().then(
         (offsets) =>
           Number([...offsets.values()].reduce((sum, offset) => (offset > 0n ? sum + offset : sum), 0n)),
         () => 0,
       ),
-    /** The name stands for this server from now on; what is connected stays, unless it is cut. */
+    /** The name resolves to this server from now on; open connections stay, unless they are cut. */
     pointDatabaseTo(url: string, { cut = true } = {}) {
       primary = url;
       if (!cut) return;
@@ -183,16 +183,16 @@ export const openWorld = async (options: Options) => {
       feeds.push(feed);
       return feed;
     },
-    /** The stream goes on until so many more orders are stored. */
+    /** Waits until `orders` more orders are stored; the stream continues. */
     async progress(orders: number, withinMs = 120_000) {
       const goal = (await stored()) + orders;
       await until(
-        unhurried(async () => (await stored()) >= goal),
+        polledSlowly(async () => (await stored()) >= goal),
         withinMs,
       );
     },
     /**
-     * Waits until all that was sent is safe and puts the scenario's row into the report; throws with what is missing,
+     * Waits until all that was sent is stored and committed, and puts the scenario's row into the report; throws with what is missing,
      * misplaced or only half there.
      */
     async settle(
@@ -203,7 +203,7 @@ export const openWorld = async (options: Options) => {
       const wanted = [...sent.orders.keys()].filter((uid) => !gone.has(uid));
       const isDone = async () => (await stored()) >= wanted.length && (await isCommitted());
       const done = await until(
-        unhurried(() => isDone().catch(() => false)),
+        polledSlowly(() => isDone().catch(() => false)),
         within,
       ).catch(() => false);
       const wrong: string[] = [];
@@ -213,7 +213,7 @@ export const openWorld = async (options: Options) => {
 
       const sql = postgres(named, { max: 4, onnotice() {} });
       const store = createStore(sql);
-      wrong.push(...(await misplacedMarks(sql)));
+      wrong.push(...(await wrongStoredOffsets(sql)));
       const found = await sql<{ order_uid: string }[]>`select order_uid from orders`;
       const uids = new Set(found.map((row) => row.order_uid));
       const lost = wanted.filter((uid) => !uids.has(uid));
@@ -228,7 +228,7 @@ export const openWorld = async (options: Options) => {
       await sql.end({ timeout: 1 });
       const letters = await keysOf(brokers.all, deadLetterTopic);
       const lettered = new Set(letters);
-      const silentlyBad = [...sent.bad].filter((key) => !lettered.has(key) && !gone.has(key));
+      const badWithoutLetter = [...sent.bad].filter((key) => !lettered.has(key) && !gone.has(key));
       for (const key of lettered)
         if (!sent.bad.has(key) && !optional.has(key)) wrong.push(`a dead letter though good: ${key}`);
 
@@ -248,7 +248,7 @@ export const openWorld = async (options: Options) => {
       };
       rows.push(row);
       for (const uid of lost) wrong.push(`lost: ${uid}`);
-      for (const key of silentlyBad) wrong.push(`bad and no dead letter: ${key}`);
+      for (const key of badWithoutLetter) wrong.push(`bad and no dead letter: ${key}`);
       if (wrong.length > 0) throw new Error(`${wrong.length} wrong: ${wrong.slice(0, 10).join('; ')}`);
       return row;
     },
@@ -264,11 +264,11 @@ export const openWorld = async (options: Options) => {
   };
 };
 
-/** Asked less often than `until` does: counting and connecting cost the program the processor. */
-const unhurried =
+/** Polls less often than `until` does: counting and connecting take processor time from the program. */
+const polledSlowly =
   <T>(probe: () => Promise<T>) =>
   async () => {
-    await Bun.sleep(askedEveryMs);
+    await Bun.sleep(pollIntervalMs);
     return probe();
   };
 
