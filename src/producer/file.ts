@@ -1,8 +1,12 @@
+import { sleep } from '../async/retry.ts';
 import { createSplitter, type Document } from './documents.ts';
 import type { Message } from './messages.ts';
 
 /** The path that stands for standard input. */
 export const standardInput = '-';
+
+/** How long reading may keep the event loop busy. */
+const maxBusyMs = 20;
 
 const gzipMagic = [0x1f, 0x8b];
 
@@ -14,10 +18,15 @@ export const openFile = (path: string) => {
   const size = isStandardInput ? Number.POSITIVE_INFINITY : Bun.file(path).size;
 
   async function* pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    let since = performance.now();
     const stream = isStandardInput ? Bun.stdin.stream() : Bun.file(path).stream();
     for await (const piece of stream as unknown as AsyncIterable<Uint8Array<ArrayBuffer>>) {
       read += piece.length;
       yield piece;
+      // A file that is in memory is read without a wait, and neither timers nor signals would ever run.
+      if (performance.now() - since < maxBusyMs) continue;
+      await sleep(0);
+      since = performance.now();
     }
   }
 

@@ -125,6 +125,13 @@ test('the documents before a fault are read, and only as many are checked as wil
   await expect(check(path, 3)).rejects.toThrow('line 3: ');
 });
 
+test('timers run while a file is checked, so that Ctrl-C and progress do', async () => {
+  const path = await fileOf(`${JSON.stringify(buildOrder())}\n`.repeat(40_000));
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(new Error('stopped')), 1);
+  await expect(openFile(path).check(Number.POSITIVE_INFINITY, stop.signal)).rejects.toThrow('stopped');
+});
+
 test('a document without an end is refused once it is larger than any message, and not kept', () => {
   const splitter = createSplitter();
   const piece = new Uint8Array(8 * 2 ** 20).fill(0x20);
