@@ -163,10 +163,10 @@ const committed = async () => {
   return of?.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0) ?? 0;
 };
 await until(() => arrived > 0);
-const firstChunk = arrived;
+const firstBatch = arrived;
 await until(() => arrived >= count);
 await until(async () => (await committed()) >= count);
-const c = rate(count - firstChunk, (performance.now() - firstAt) / 1000);
+const c = rate(count - firstBatch, (performance.now() - firstAt) / 1000);
 console.log(`(c) topic to committed       ${c}/s   c/b ${(c / b).toFixed(2)}   c/a ${(c / a).toFixed(2)}`);
 
 // The ingest delay of single orders.

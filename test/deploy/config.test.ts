@@ -1,4 +1,4 @@
-/** docker-compose.yml, as Compose reads it. */
+/** docker-compose.yml, as Compose parses it. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,17 +28,17 @@ const projectOf = async (environment: Record<string, string> = {}) =>
   JSON.parse(await createCompose(environment)('config', '--format', 'json')) as Project;
 const variables = Object.values(settings).map(({ variable }) => variable as string);
 
-test('.env.example names every variable that the compose file asks for, with the value it has there, and else only settings', async () => {
-  const asked = [...text.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name, preset]) => [name, preset]);
+test('.env.example lists every variable of the compose file, with its default, and otherwise only settings', async () => {
+  const expected = [...text.matchAll(/\$\{(\w+):-([^}]*)\}/g)].map(([, name, value]) => [name, value]);
   const example = await Bun.file(join(root, '.env.example')).text();
   const [forCompose = '', forProgram = ''] = example.split('# -- for running');
   const named = (part: string) =>
     [...part.matchAll(/^#(\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]);
-  expect(Object.fromEntries(named(forCompose))).toEqual(Object.fromEntries(asked));
+  expect(Object.fromEntries(named(forCompose))).toEqual(Object.fromEntries(expected));
   for (const [name] of named(forProgram)) expect(variables).toContain(name as string);
 });
 
-test('one service is published, on this machine only; each is pinned, limited and restarted', async () => {
+test('one service is published, on this machine only; every image is pinned, every service is limited and restarted', async () => {
   const { services, networks } = await projectOf();
   expect(Object.keys(services).sort()).toEqual(['app', 'kafka', 'postgres', 'producer', 'proxy', 'redis']);
   for (const [name, service] of Object.entries(services)) {
@@ -53,10 +53,10 @@ test('one service is published, on this machine only; each is pinned, limited an
   expect(networks.back?.internal).toBe(true);
 });
 
-/** What an entry point that starts as root needs to become another user: nothing of the machine. */
+/** The capabilities that an entry point needs to change from root to another user. */
 const toChangeUser = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETGID', 'SETUID'];
 
-test('none has capabilities, but for those that change their user; none can get more; processes are limited', async () => {
+test('no service has capabilities, except those that change its user; none can gain more; processes are limited', async () => {
   const { services } = await projectOf();
   for (const [name, { cap_drop, cap_add, security_opt, deploy }] of Object.entries(services)) {
     expect([name, cap_drop, security_opt]).toEqual([name, ['ALL'], ['no-new-privileges:true']]);
@@ -67,12 +67,12 @@ test('none has capabilities, but for those that change their user; none can get 
   }
 });
 
-test('the live list is off, and metrics are where the proxy does not lead', async () => {
+test('the live list is off, and metrics are on a port that the proxy does not forward to', async () => {
   const config = readConfig((await projectOf()).services.app?.environment ?? {});
   expect(config).toMatchObject({ liveFeed: false, metricsPort: 9464 });
 });
 
-test('what it sets are settings of the program, which reads them', async () => {
+test('every variable that it sets is a valid setting of the program', async () => {
   const { services } = await projectOf();
   for (const name of ['app', 'producer']) {
     const { environment = {}, read_only } = services[name] as Service;
@@ -94,7 +94,7 @@ test('its variables change port, path and password, which may have any character
   expect(config.databaseUrl).toContain(`:${encodeURIComponent(password)}@`);
 });
 
-test('Compose refuses the file when it is wrong', async () => {
+test('Compose rejects the file if it is invalid', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'compose-'));
   const wrong: [string, string, RegExp][] = [
     ['restart: unless-stopped', 'restrt: unless-stopped', /restrt/],

@@ -1,4 +1,4 @@
-/** `docker compose up`, as the README has it, and what happens to it afterwards. The tests are one story, in this order. */
+/** `docker compose up`, as in the README, and the operations that follow. The tests depend on one another, in this order. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chromium } from 'playwright-core';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -7,13 +7,13 @@ import { until as untilWithin } from '../support/until.ts';
 import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
 import { freePort } from './reverse-proxy.ts';
 
-// Containers take their time on a machine that does other things as well.
+// Containers are slow on a busy machine.
 const until = <T>(probe: () => T | Promise<T>, ms = 120_000) => untilWithin(probe, ms);
 setDefaultTimeout(300_000);
 
 const PORT = String(freePort());
 const url = `http://127.0.0.1:${PORT}`;
-// A load from one address is one client.
+// All requests come from one address, so they count as one client.
 const environment = { PORT, RATE_LIMIT: '0', LIVE_FEED: 'true', POSTGRES_PASSWORD: `p@ss:w/rd?#%41 &'` };
 const compose = createCompose(environment);
 const below = createCompose({ ...environment, BASE_PATH: '/lookup' });
@@ -52,7 +52,7 @@ let terminal = '';
 beforeAll(() => compose('build'), 300_000);
 afterAll(() => compose('down', '--volumes', '--timeout', '1'), 60_000);
 
-test('up: the page is there soon, the terminal says where, and the lines of other programs do not hide it', async () => {
+test('up: the page answers soon, the terminal shows its address, and the lines of other programs do not hide it', async () => {
   const begun = performance.now();
   attached = compose.start('up');
   const read = async (stream: ReadableStream<Uint8Array>) => {
@@ -69,7 +69,7 @@ test('up: the page is there soon, the terminal says where, and the lines of othe
   expect(said.length).toBeLessThan(60);
 });
 
-test('an order arrives, and is on the page, in the API and, through the proxy, in the events', async () => {
+test('an order arrives, and the page, the API and, through the proxy, the events show it', async () => {
   const uid = await firstOrder();
   await answers(`/order/${uid}`);
   expect(await (await fetch(`${url}/?uid=${uid}`)).text()).toContain('data-state="found"');
@@ -87,7 +87,7 @@ test('up --wait succeeds once all is healthy', async () => {
   await compose('up', '--detach', '--wait', '--wait-timeout', '240');
 });
 
-test('the limits of memory are in force', async () => {
+test('the memory limits are enforced', async () => {
   const ids = lines(await compose('ps', '--quiet'));
   for (const id of ids) {
     const limit = Number(await docker('inspect', '--format', '{{ .HostConfig.Memory }}', id));
@@ -180,7 +180,7 @@ test('replicas are replaced one after another, as docs/operations.md says, and n
   expect(after.filter((id) => before.includes(id))).toEqual([]);
 });
 
-test('stop: each ends by itself within its grace', async () => {
+test('stop: each container ends by itself within its grace period', async () => {
   const begun = performance.now();
   await compose('stop');
   expect(performance.now() - begun).toBeLessThan(25_000);
@@ -188,7 +188,7 @@ test('stop: each ends by itself within its grace', async () => {
   await attached.exited;
 });
 
-test('down and up keep what was stored; below BASE_PATH everything is there, in a browser too', async () => {
+test('down and up keep the stored orders; below BASE_PATH every route answers, in a browser too', async () => {
   await compose('up', '--detach', '--no-deps', '--wait', 'postgres');
   const uid = await firstOrder();
   const stored = Number(await compose.sql('select count(*) from orders'));
@@ -204,7 +204,7 @@ test('down and up keep what was stored; below BASE_PATH everything is there, in 
 });
 
 testWith(Bun.which('chromium') !== null, 'Chromium')(
-  'a browser finds an order below BASE_PATH, by the proxy',
+  'a browser finds an order below BASE_PATH, through the proxy',
   async () => {
     const uid = await firstOrder();
     const browser = await chromium.launch({
@@ -252,7 +252,7 @@ test('Kafka that is stopped in its first seconds stops at once', async () => {
   expect(codes.find((line) => line.startsWith('kafka'))).not.toBe('kafka 137');
 });
 
-test('down --volumes leaves nothing behind', async () => {
+test('down --volumes removes everything', async () => {
   await compose('down', '--volumes');
   expect(await kept()).toEqual(before);
 });

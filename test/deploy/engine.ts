@@ -1,4 +1,4 @@
-/** Docker and Compose from tests: a project of its own, which a running one does not notice. */
+/** Docker and Compose from tests: a project of its own, apart from any that is running. */
 import { join } from 'node:path';
 
 export const root = join(import.meta.dir, '../..');
@@ -15,7 +15,7 @@ const spawn = (command: string[], environment: Environment = {}) =>
     stderr: 'pipe',
   });
 
-/** Of the environment only what Docker needs: the compose file asks for variables that may be set here. */
+/** Only the variables that Docker needs: others may be ones of the compose file. */
 const withoutSettings = () =>
   Object.fromEntries(
     ['PATH', 'HOME', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT', 'XDG_RUNTIME_DIR']
@@ -23,7 +23,7 @@ const withoutSettings = () =>
       .filter(([, value]) => value !== undefined),
   ) as Environment;
 
-/** Runs a command to its end. */
+/** Runs a command and waits for its end. */
 export const finished = async (command: string[], environment?: Environment) => {
   const child = spawn(command, environment);
   const [output, errors] = await Promise.all([
@@ -33,7 +33,7 @@ export const finished = async (command: string[], environment?: Environment) => 
   return { status: await child.exited, output: output.trim(), errors: errors.trim() };
 };
 
-/** What a command prints. Rejects with all that it said when it fails. */
+/** The output of a command. Rejects with its output and errors if it fails. */
 export const outputOf = async (command: string[], environment?: Environment) => {
   const { status, output, errors } = await finished(command, environment);
   if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}:\n${output}\n${errors}`);
@@ -82,7 +82,7 @@ export const kept = async () => ({
   networks: lines(await docker('network', 'ls', '--quiet', '--no-trunc')).sort(),
 });
 
-/** Asks without pause, four at once, until it is stopped. Resolves with what was not 200, and the longest answer in ms. */
+/** Sends requests without pause, four at a time, until it is stopped. Resolves with the answers other than 200, and the longest answer time in ms. */
 export const startLoad = (url: string, paths: string[]) => {
   const failed: (number | string)[] = [];
   let asked = 0;

@@ -1,4 +1,4 @@
-/** The image, as its Dockerfile builds it. */
+/** The image that the Dockerfile builds. */
 import { beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,13 +17,13 @@ const run = (environment: Readonly<Record<string, string>>, ...command: string[]
 
 beforeAll(() => docker('build', '--tag', image, root), 300_000);
 
-test('the base is pinned by version, to the Bun that package.json asks for', async () => {
+test('the base image is pinned to the version of Bun in package.json', async () => {
   const bases = (await Bun.file(join(root, 'Dockerfile')).text()).matchAll(/^FROM (\S+)/gm);
   const version = packageJson.packageManager.replace('@', ':');
   expect([...new Set([...bases].map(([, base]) => base))]).toEqual([`oven/${version}-slim`]);
 });
 
-test('it says what it is, as package.json does; its user is a number and not root; Bun gets the signals', async () => {
+test('its labels match package.json; its user is a number and not root; Bun gets the signals', async () => {
   const [{ Config }] = JSON.parse(await docker('image', 'inspect', image));
   const { description, license, version } = packageJson;
   expect(Config.Labels).toEqual({
@@ -36,7 +36,7 @@ test('it says what it is, as package.json does; its user is a number and not roo
   expect([Config.Cmd, Config.Entrypoint ?? null]).toEqual([['bun', 'src/main.ts'], null]);
 });
 
-test('nothing in it can be written, and nothing is in it that is for development or the embedded run', async () => {
+test('it is read-only, and contains nothing for development or the embedded services', async () => {
   const attempt = `
     const { existsSync, writeFileSync } = require('node:fs');
     for (const path of ['/app/x', '/app/src/x', '/tmp/x', '/x'])
@@ -64,7 +64,7 @@ test('nothing in it can be written, and nothing is in it that is for development
 /** What only a checkout has, and what is missing here. */
 const ofCheckout = /Cannot find|bun start|\.data|bun run|EROFS/;
 
-test('what is not configured is named, without a word of what only a checkout has', async () => {
+test('a missing setting is named, and no message mentions what only a checkout has', async () => {
   const databaseUrl = { DATABASE_URL: 'postgres://orders@postgres/orders' };
   const notInstalled = (variable: string, service: string) =>
     `${variable} is not set, and the embedded ${service} is not installed: set ${variable}.`;
@@ -87,7 +87,7 @@ test('what is not configured is named, without a word of what only a checkout ha
   }
 });
 
-test('the producer that waits for Kafka says so, without a word of what only a checkout has', async () => {
+test('a producer that waits for Kafka reports it, and no message mentions what only a checkout has', async () => {
   const cases = [
     [[], 'No Kafka at 127.0.0.1:9092 yet: start Order Lookup, or set KAFKA_BROKERS. Still trying.'],
     [['--env', 'KAFKA_BROKERS=127.0.0.1:1'], 'No Kafka at 127.0.0.1:1 yet. Still trying.'],
@@ -102,7 +102,7 @@ test('the producer that waits for Kafka says so, without a word of what only a c
   }
 });
 
-test('its other commands are in it, with all that they import', async () => {
+test('it contains the other commands, with all that they import', async () => {
   for (const command of [
     ['scripts/dead-letters.ts'],
     ['run', 'dead-letters'],

@@ -8,7 +8,7 @@ const addresses = ['127.0.3.1', '127.0.3.2', '127.0.3.3'];
 
 type Answer = (request: Request) => Response | Promise<Response>;
 
-/** A replica that says who it is, unless a test has it do something else. */
+/** A replica that answers with its name, unless a test replaces its handler. */
 const startReplica = (hostname: string, port: number) => {
   const replica = { isReady: true, asked: 0, checked: 0, answer: undefined as Answer | undefined };
   const server = Bun.serve({
@@ -57,7 +57,7 @@ const openWorld = async (changes?: Record<string, string>) => {
 
 setDefaultTimeout(60_000);
 
-test('a lookup that a replica does not answer, because it goes away or hangs, is answered by another', async () => {
+test('a lookup that a replica does not answer, because it ends or hangs, is retried on another', async () => {
   await using world = await openWorld({ 'timeout server 5s': 'timeout server 300ms' });
   const [first, second] = world.replicas as [(typeof world.replicas)[0], (typeof world.replicas)[0]];
   first.answer = () => {
@@ -76,7 +76,7 @@ test('a lookup that a replica does not answer, because it goes away or hangs, is
   expect([first.asked > 0, second.asked > 0]).toEqual([true, true]);
 });
 
-test('what changes something is never sent twice', async () => {
+test('a request that changes something is never retried', async () => {
   await using world = await openWorld();
   let posted = 0;
   for (const replica of world.replicas) {
@@ -90,7 +90,7 @@ test('what changes something is never sent twice', async () => {
   expect([response?.ok ?? false, posted]).toEqual([false, 1]);
 });
 
-test('a replica that is not ready is asked only when none is; one that is new or gone is noticed', async () => {
+test('a replica that is not ready gets requests only when none is; replicas that are added or removed are detected', async () => {
   await using world = await openWorld();
   const [first, second, third] = world.replicas as [...typeof world.replicas, (typeof world.replicas)[0]];
   if (!first || !second || !third) throw new Error('three replicas');
@@ -106,7 +106,7 @@ test('a replica that is not ready is asked only when none is; one that is new or
   await until(async () => (await world.answering()).length === 3);
 });
 
-test('a replica that joins is asked for nothing before it has passed a check', async () => {
+test('a replica that joins gets no request before it has passed a health check', async () => {
   await using world = await openWorld();
   const fourth = startReplica('127.0.3.4', world.port);
   try {
@@ -124,7 +124,7 @@ test('a replica that joins is asked for nothing before it has passed a check', a
   }
 });
 
-test('the address of the client is passed on after what the client said itself; events pass as they come', async () => {
+test('the address of the client is appended to the X-Forwarded-For that it sent; events are not buffered', async () => {
   await using world = await openWorld();
   const step = Promise.withResolvers<void>();
   for (const replica of world.replicas)
@@ -152,7 +152,7 @@ test('the address of the client is passed on after what the client said itself; 
   expect(seen).toEqual(['data: 1\n\n', 'data: 2\n\n']);
 });
 
-/** As it is written: a client of its own would make the path simpler. */
+/** The path is sent unchanged: an HTTP client would normalize it. */
 const statusOf = async (url: string, target: string) => {
   const { hostname, port } = new URL(url);
   const connection = await connect({ hostname, port: Number(port) });
@@ -161,7 +161,7 @@ const statusOf = async (url: string, target: string) => {
   return Number(connection.text().slice(9, 12));
 };
 
-test('metrics are not for who comes through the proxy, in no spelling of their path; orders are', async () => {
+test('metrics are not reachable through the proxy, in no spelling of their path; orders are', async () => {
   await using world = await openWorld();
   const asked: string[] = [];
   for (const replica of world.replicas)
@@ -202,7 +202,7 @@ test('metrics are not for who comes through the proxy, in no spelling of their p
     expect([target, await statusOf(world.url, target)]).toEqual([target, 200]);
 });
 
-test('the proxy says that a client came without TLS, whatever that one says', async () => {
+test('the proxy sets X-Forwarded-Proto to http, whatever the client sent', async () => {
   await using world = await openWorld();
   for (const replica of world.replicas)
     replica.answer = ({ headers }) => new Response(headers.get('x-forwarded-proto'));

@@ -33,7 +33,7 @@ export const startReverseProxy = async (options: {
   }
   const dir = await mkdtemp(join(tmpdir(), 'haproxy-'));
   await Bun.write(join(dir, 'haproxy.cfg'), text);
-  // Its user is not this one.
+  // The proxy runs as another user.
   await chmod(dir, 0o755);
   const mount = `${dir}:/usr/local/etc/haproxy:ro`;
   const id = await docker('run', '--detach', '--network', 'host', '--volume', mount, image);
@@ -66,7 +66,7 @@ export const freePort = () => {
 const headerSize = 12;
 const typeA = 1;
 
-/** Answers every question for an IPv4 address with all of `addresses`, as Docker's does for a service's name. */
+/** A DNS server that answers every A query with all of `addresses`, as Docker's does for a service's name. */
 const startNameServer = async (addresses: string[]) => {
   const socket = await Bun.udpSocket({
     hostname: '127.0.0.1',

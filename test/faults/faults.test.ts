@@ -1,6 +1,6 @@
 /**
  * Nothing is lost, whatever fails: each test injects a fault under a steady stream, with 1 % of the orders sent twice and
- * 1 % of the messages bad, and then wants every order stored, whole and as it was sent, every bad message in the
+ * 1 % of the messages bad, and then expects every order stored, complete and as it was sent, every bad message in the
  * dead-letter topic and nothing else there, and every offset committed.
  *
  * FAULTS_SEED repeats the random choices of a run.
@@ -80,7 +80,7 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
   );
 }
 
-/** As whatever PostgreSQL says when it cannot take orders for a while; each is on until what it returns is called. */
+/** Errors of PostgreSQL while it cannot store orders; each lasts until the returned function is called. */
 const refusals: Record<string, (world: World) => Promise<() => Promise<unknown>>> = {
   'is read-only': async ({ database: { sql }, disconnectAll }) => {
     const [row] = await sql<{ name: string }[]>`select current_database() as name`;
@@ -152,7 +152,7 @@ test(
     const stream = await world.stream(seed + 3);
     for (let kill = 0; kill < 20; kill++) {
       const replica = await world.replica();
-      // Now and then before it has joined the group.
+      // Sometimes before it has joined the group.
       if (kill % 5 > 0) await progress(world, 1);
       await sleep(random() * 400);
       await replica.kill9();
@@ -165,7 +165,7 @@ test(
 );
 
 test(
-  'nothing is lost when of two replicas one is killed, one added, one frozen beyond its session, one stopped',
+  'nothing is lost when, of two replicas, one is killed, one added, one frozen beyond its session timeout, one stopped',
   async () => {
     await using world = await openWorld();
     const stream = await world.stream(seed + 4);

@@ -4,11 +4,11 @@ import type { Order } from '../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 
-/** What was sent, by what has to become of it. */
+/** What was sent, by its expected result. */
 export type Sent = {
   /** Orders by uid: each has to be stored as it is here. */
   orders: Map<string, Order>;
-  /** Keys of messages that are no orders, or other orders under a known uid: each has to be a dead letter. */
+  /** Keys of messages that are not valid orders, or other orders under a known uid: each has to become a dead letter. */
   bad: Set<string>;
 };
 
@@ -17,7 +17,7 @@ const recent = 200;
 
 /**
  * A steady stream of orders, 1 % of them sent again a little later, 1 % of the messages bad, one in ten of those another
- * order under a known uid. Every message is acknowledged by Kafka in the end, however often it has to be sent; so some
+ * order under a known uid. Every message is sent until Kafka acknowledges it; so some
  * are in the topic twice.
  */
 export const startStream = async (kafka: Kafka, topic: string, seed: number, perSecond: number) => {

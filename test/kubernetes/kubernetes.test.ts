@@ -1,4 +1,4 @@
-/** ops/kubernetes, built by Kustomize and read into the API's own types, which are written in Go. */
+/** ops/kubernetes, built by Kustomize and decoded into the API's Go types. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ beforeAll(async () => {
     .quiet();
 }, 600_000);
 
-test('the API takes every object; a field that it does not know, or a wrong value, is refused', async () => {
+test('every object is valid for the API; an unknown field or a wrong value is rejected', async () => {
   const objects = (await read()) as Objects;
   expect(objects.map(({ kind }) => kind).sort()).toEqual([
     'ConfigMap',
@@ -57,7 +57,7 @@ test('the API takes every object; a field that it does not know, or a wrong valu
   }
 });
 
-test('the objects fit together: labels, ports, probes, and the number of replicas', async () => {
+test('labels, ports, probes and the number of replicas of the objects match', async () => {
   const objects = (await read()) as Objects;
   const of = (kind: string) => objects.find((object) => object.kind === kind);
   const deployment = of('Deployment');
@@ -95,7 +95,7 @@ test('the objects fit together: labels, ports, probes, and the number of replica
   expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(15);
 });
 
-test('the configuration is of settings that the program reads, and the image is of this version', async () => {
+test('the ConfigMap holds valid settings only, and the image has this version', async () => {
   const objects = (await read()) as Objects;
   const configMap = objects.find(({ kind }) => kind === 'ConfigMap');
   const variables = Object.values(settings).map(({ variable }) => variable as string);

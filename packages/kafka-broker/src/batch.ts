@@ -91,7 +91,7 @@ export const checkBatch = (bytes: Buffer, maxBytes: number): BatchHeader => {
 
 /**
  * Writes the offset that the log gave the batch into it. The batch's checksum does not cover the offset, so its own goes
- * into the leader epoch, which a broker without replicas has no other use for.
+ * into the leader epoch, which a broker without replicas does not need.
  */
 export const setBaseOffset = (bytes: Buffer, offset: number) => {
   bytes.writeBigInt64BE(BigInt(offset));
@@ -110,7 +110,7 @@ const codecs = 7;
 type Decompress = (bytes: Buffer, options: { maxOutputLength: number }) => Buffer;
 const decompressors: Record<number, Decompress> = { 1: gunzipSync, 4: zstdDecompressSync };
 
-/** The batch with its records as they are when they are not compressed. Throws where they cannot be had within limits. */
+/** The batch with its records as they are when they are not compressed. Throws if that would exceed the limits. */
 const plain = (bytes: Buffer, { attributes, count }: BatchHeader): Buffer => {
   const decompress = decompressors[attributes & codecs];
   if ((attributes & codecs) !== 0 && !decompress) throw new Error('a codec without a limit');
@@ -139,7 +139,7 @@ export const findTimestamp = (
     }
     return undefined;
   } catch {
-    // Only its checksum was verified: what a producer wrote inside may still be nonsense, or a codec we lack.
+    // Only its checksum was verified: what a producer wrote inside may still be malformed, or use an unsupported codec.
   }
   return { offset: Math.max(fromOffset, header.baseOffset), timestamp: header.maxTimestamp };
 };

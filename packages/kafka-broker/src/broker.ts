@@ -1,6 +1,6 @@
 /**
  * A single-node Kafka broker for first runs and for tests: it speaks Kafka's wire protocol, so that every Kafka client can
- * talk to it, and keeps its messages below one directory or in memory. No replication, transactions, authentication or
+ * use it, and keeps its messages below one directory or in memory. No replication, transactions, authentication or
  * compaction: it is a way in, not a product.
  */
 import { mkdirSync } from 'node:fs';
@@ -16,9 +16,9 @@ import { type Advertise, topicApis } from './topic-requests.ts';
 import { type Log, openTopics } from './topics.ts';
 
 export type BrokerOptions = {
-  /** Made if it is missing. One broker at a time may use it. Without it everything is kept in memory only. */
+  /** Created if it is missing. One broker at a time may use it. Without it everything is kept in memory only. */
   dataDir?: string;
-  /** 0 takes any free port. */
+  /** 0 means any free port. */
   port: number;
   /** Where it listens; 127.0.0.1 by default. */
   host?: string;
@@ -29,7 +29,7 @@ export type BrokerOptions = {
   advertisedHost?: string;
   /** For topics that are made without saying how many. */
   defaultPartitions?: number;
-  /** Whether asking for a topic makes it. */
+  /** Whether a metadata request for a missing topic creates it. */
   autoCreateTopics?: boolean;
   /** Settings of topics that have none of their own, such as `retention.ms`. */
   topicDefaults?: TopicConfig;
@@ -37,7 +37,7 @@ export type BrokerOptions = {
   advice?: { directory: string; port: string };
   /** How often records past their retention are looked for, in ms; 5 minutes by default, as in Kafka. */
   retentionCheckMs?: number;
-  /** Least session timeout of consumers, in ms; Kafka's is 6000. */
+  /** Minimum session timeout of consumers, in ms; Kafka's is 6000. */
   minSessionTimeout?: number;
   maxRequestBytes?: number;
 };
@@ -46,7 +46,7 @@ export type Broker = {
   /** host:port, for a client's list of brokers. */
   brokers: string;
   faults: Faults;
-  /** Resolves when the consumer group is as wanted; rejects after `timeoutMs` (10 s) with how it is instead. */
+  /** Resolves when the consumer group has the expected state; rejects after `timeoutMs` (10 s) with its actual state. */
   waitForGroup(group: string, wanted?: WantedGroup): Promise<void>;
   /** Back to an empty broker: no topics, groups, offsets and faults. Connections stay. */
   reset(): void;
@@ -58,7 +58,7 @@ const silent: Log = { info() {}, warn() {}, error() {} };
 const everyAddress = ['0.0.0.0', '::'];
 const sameWarningMs = 60_000;
 
-/** A client that tries again and again is warned of once a minute, not at each try. */
+/** A client that keeps retrying is logged once a minute, not at each attempt. */
 const withoutRepetition = (log: Log): Log => {
   const warned = new Map<string, number>();
   return {
@@ -85,7 +85,7 @@ const explainDirectory = (error: unknown, dataDir: string, otherDirectory: strin
       },
     );
   }
-  // Without a code it is one of ours and says all there is to say.
+  // Without a code it is an error of the broker, whose message is complete.
   if (code === undefined) return error as Error;
   const text = `${dataDir} cannot be written (${message}). Make it writable and see that there is room, ${otherwise}`;
   return new Error(text, { cause: error });

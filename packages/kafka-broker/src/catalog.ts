@@ -1,12 +1,12 @@
 /**
  * What the broker must remember beside the messages: topics, their settings, and committed offsets, in an SQLite file.
- * SQLite brings what such a file needs: changes that survive a killed process or are undone, a lock that dies
+ * SQLite provides what such a file needs: changes that survive a killed process or are undone, a lock that dies
  * with its holder, and a place for the version of the data directory.
  */
 import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
 
-/** Raise it when a broker of today could not use what the one of tomorrow writes. */
+/** Raise it when an older broker could not read what the new one writes. */
 const version = 2;
 
 export type TopicRow = { id: number; name: string; partitions: number; config: Record<string, string> };
@@ -30,7 +30,7 @@ const logStarts = `
 const hasCode = (error: unknown, code: string) =>
   String((error as { code?: unknown })?.code).startsWith(code);
 
-/** Opens or makes the catalog and holds it alone. Throws an error whose message says what to do. */
+/** Opens or creates the catalog and locks it. Throws an error whose message says what to do. */
 const open = (dataDir: string | undefined, otherDirectory: string): Database => {
   const path = dataDir === undefined ? ':memory:' : join(dataDir, 'catalog.sqlite');
   const database = new Database(path, { create: true, strict: true });
@@ -44,7 +44,7 @@ const open = (dataDir: string | undefined, otherDirectory: string): Database => 
     const { user_version: found } = database.query('pragma user_version').get() as { user_version: number };
     if (found > version) {
       throw new Error(
-        `${dataDir} was written by a newer version of this program (its format is ${found}, this one knows ${version}). ` +
+        `${dataDir} was written by a newer version of this program (its format is ${found}, this one supports ${version}). ` +
           `Use that version, or ${otherDirectory}.`,
       );
     }

@@ -1,18 +1,18 @@
 /**
  * The broker's TCP port. Each connection's requests are handled one after another and answered in their order, as Kafka
- * does; a client that breaks the rules loses its own connection and nothing else.
+ * does; a client that violates the protocol loses only its own connection.
  */
 import type { Socket } from 'bun';
 import type { Log } from './topics.ts';
 
 /** `localHost` is the address at which it reached the broker. */
 export type Client = { host: string; localHost: string; signal: AbortSignal };
-/** Returns the answer with its length in front, 'none' where the protocol wants none, 'close' to hang up. Throws on nonsense. */
+/** Returns the answer with its length in front, 'none' if the protocol has none, 'close' to close the connection. Throws on a malformed request. */
 export type Handle = (request: Buffer, client: Client) => Promise<Buffer | 'none' | 'close'>;
 type Options = { host: string; port: number; maxRequestBytes: number; handle: Handle; log: Log };
 
 const lengthBytes = 4;
-/** A connection that sends faster than it is served is not read from until it has less than this waiting. */
+/** Backpressure: a connection is not read while it has this many bytes waiting, or more. */
 const maxWaitingBytes = 32 * 1024 * 1024;
 
 /** Cuts a stream of chunks into requests, each without its length in front. Throws on a length that is out of bounds. */
@@ -100,7 +100,7 @@ const createConnection = (socket: Socket<unknown>, { maxRequestBytes, handle, lo
   };
 };
 
-/** Port 0 takes any free one. Throws if the port is taken. */
+/** Port 0 means any free port. Throws if the port is taken. */
 export const listen = (options: Options) => {
   const listener = Bun.listen<ReturnType<typeof createConnection>>({
     hostname: options.host,

@@ -11,9 +11,9 @@ export type Fault = {
   /** Nothing is done, and the error of this name is answered wherever the answer can hold one. */
   error?: string;
 };
-/** `topic` and `partition` are set when it is about one partition; a request is first asked about as a whole. */
+/** `topic` and `partition` are set when it is about one partition; the hook is called for the whole request first. */
 export type Subject = { api: string; clientId: string; topic?: string; partition?: number };
-/** Returns what shall happen, or undefined where nothing shall. */
+/** Returns the fault, or undefined for none. */
 export type FaultHook = (subject: Subject) => Fault | undefined;
 export type Scope = { times?: number; topic?: string; partition?: number };
 
@@ -50,7 +50,7 @@ export const createFaults = () => {
   const noSpace = () => Object.assign(new Error('no space left on device (simulated)'), { code: 'ENOSPC' });
 
   return {
-    /** Asks `hook` about every request, and about every partition in it; returns the function that removes it. */
+    /** Calls `hook` for every request, and for every partition in it; returns the function that removes it. */
     intercept,
     /**
      * The next `times` requests of the API ('Produce', 'Fetch', …) are handled `ms` milliseconds later. With a topic, only
@@ -65,7 +65,7 @@ export const createFaults = () => {
       errorCode(name);
       return plan(api, { error: name }, scope);
     },
-    /** While on, the disk takes half of what is written, then ENOSPC. */
+    /** While on, half of each write succeeds, then ENOSPC. */
     fillDisk: (on: boolean) => {
       diskFull = on;
     },

@@ -1,4 +1,4 @@
-/** FindCoordinator, JoinGroup, SyncGroup, …, OffsetCommit, OffsetFetch: what the members of consumer groups ask. */
+/** FindCoordinator, JoinGroup, SyncGroup, …, OffsetCommit, OffsetFetch: the requests of members of consumer groups. */
 import type { Catalog } from './catalog.ts';
 import type { Faults } from './faults.ts';
 import type { Identity } from './group-member.ts';
@@ -158,7 +158,7 @@ const offsetCommit = ({ groups, catalog, topics, faults }: Parts): Api => ({
         sound.flatMap(({ partitions }) => partitions.flatMap(({ value }) => value ?? [])),
       );
     });
-    // Clients do not expect a storage error here; at this one they look for the coordinator and try again.
+    // Clients do not expect a storage error here; after this one they look up the coordinator and retry.
     const failure = error === errorCode('KAFKA_STORAGE_ERROR') ? errorCode('NOT_COORDINATOR') : error;
     if (version >= 3) answer.appendInt32(0);
     writeTopics(answer, sound, ({ partition, error }) =>

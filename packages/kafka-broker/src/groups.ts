@@ -5,7 +5,7 @@ import { kafkaError } from './wire.ts';
 
 const maxSessionTimeout = 30 * 60_000;
 
-/** `minSessionTimeout` in ms; Kafka's own least is 6000. */
+/** `minSessionTimeout` in ms; Kafka's own minimum is 6000. */
 export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?: number | undefined }) => {
   const groups = new Map<string, Group>();
   const watchers = new Set<() => void>();
@@ -51,7 +51,7 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
       else if (generation >= 0) throw kafkaError('ILLEGAL_GENERATION');
     },
 
-    /** Resolves when the group is as wanted. */
+    /** Resolves when the group has the expected state. */
     waitFor(name: string, { state = 'Stable', members, timeoutMs = 10_000 }: WantedGroup): Promise<void> {
       const current = () => {
         const { state, members } = groups.get(name)?.describe() ?? { state: 'Empty', members: [] };
@@ -101,6 +101,6 @@ export const createGroups = ({ minSessionTimeout = 6000 }: { minSessionTimeout?:
     },
   };
 };
-/** `state` is Stable if not given; any number of members will do. */
+/** `state` is Stable if not given; any number of members is accepted. */
 export type WantedGroup = { state?: State; members?: number; timeoutMs?: number };
 export type Groups = ReturnType<typeof createGroups>;

@@ -1,4 +1,4 @@
-/** Produce, Fetch, ListOffsets, InitProducerId: what producers and consumers do with messages. */
+/** Produce, Fetch, ListOffsets, InitProducerId: the requests of producers and consumers. */
 import type { PartitionLog } from './partition-log.ts';
 import type { Api, Apis } from './requests.ts';
 import type { Topics } from './topics.ts';
@@ -41,7 +41,7 @@ const produce = (topics: Topics): Api => ({
     );
     if (acks === 0) {
       const failed = stored.flatMap(({ partitions }) => partitions).find(({ error }) => error !== 0);
-      // A producer that wants no answer learns of a failure by losing its connection, as with Kafka.
+      // For a producer without acks a failure closes the connection, as with Kafka.
       return instead(failed ? 'close' : 'none');
     }
     writeTopics(answer, stored, ({ partition, error, value }) => {
@@ -137,7 +137,7 @@ const fetch = (topics: Topics): Api => ({
       answer.appendInt32(partition).appendInt16(error).appendInt64(end).appendInt64(end);
       if (version >= 5) answer.appendInt64(BigInt(value?.start ?? -1));
       answer.appendInt32(0); // Aborted transactions.
-      // Empty, never null: at an error with null records librdkafka asks again at once, for ever.
+      // Empty, never null: after an error with null records librdkafka retries immediately, for ever.
       writeBytes(answer, value?.bytes ?? noRecords);
     });
   },

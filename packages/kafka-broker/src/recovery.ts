@@ -52,7 +52,7 @@ const intactAt = (
   if (bytes[position + magicAt] !== 2) return undefined;
   const header = readBatchHeader(bytes.subarray(position));
   if (header.size > bytes.length - position || !hasPlausibleHeader(header)) return undefined;
-  // A gap is what earlier damage left, or this one's: the offset has to be vouched for.
+  // A gap is what earlier damage left, or this one's: the offset has to be verified.
   const follows =
     header.baseOffset === expected ||
     (header.baseOffset > expected && (header.offsetIsVerified || (skipped && header.offsetIsUnverifiable)));

@@ -1,4 +1,4 @@
-/** Requests: the header that all share, who handles which, and how failures become Kafka's error codes. */
+/** Requests: the common header, the handlers, and how failures become Kafka's error codes. */
 import type { Client, Handle } from './connection.ts';
 import type { Fault, Faults } from './faults.ts';
 import type { Log } from './topics.ts';
@@ -31,7 +31,7 @@ const complainEveryMs = 10_000;
 const apiVersions = (apis: Apis): Api => ({
   versions: [0, 2],
   async handle({ version, answer }) {
-    // A version we do not know is asked by every newer client first; it understands this answer in version 0.
+    // Every newer client first sends a version that is not supported; it understands this answer in version 0.
     answer.appendInt16(errorCode(version > 2 ? 'UNSUPPORTED_VERSION' : 'NONE'));
     answer.appendArray(
       Object.entries(apis),

@@ -1,5 +1,5 @@
 /**
- * What the broker takes from the library: Kafka's encoding. `Reader` and `Writer` know both encodings of Kafka and trust
+ * Kafka's encoding, from the library. `Reader` and `Writer` support both encodings of Kafka and trust
  * their input; the functions here keep to the older, non-flexible one and throw on lengths that cannot be true, so that
  * a hostile count neither loops nor walks backwards.
  */
@@ -21,7 +21,7 @@ export const errorCode = (name: string): number => {
 export const kafkaError = (name: string, text = name): KafkaError =>
   Object.assign(new Error(text), { kafkaCode: errorCode(name) });
 
-/** What every request of a transactional producer gets, as clients report it as it is and give up. */
+/** What every request of a transactional producer gets, as clients report it and do not retry. */
 export const noTransactions = () => kafkaError('UNSUPPORTED_VERSION', 'transactions are not supported');
 
 export const isKafkaError = (error: unknown): error is KafkaError =>

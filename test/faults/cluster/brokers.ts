@@ -14,7 +14,7 @@ const offsetsTopicSettings = [
 ];
 const settledWithinMs = 90_000;
 
-/** What operators and accidents do to the brokers of a cluster. Ids of brokers are from 1 on. */
+/** Operations and faults of the brokers of a cluster. Ids of brokers are from 1 on. */
 export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
   const all = nodes.map(({ brokers }) => brokers);
   const node = (id: number) => nodes[id - 1] as Nodes[number];
@@ -37,8 +37,8 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
         .every(({ leader, isrs, replicas }) => leader > 0 && isrs.length === replicas.length);
     }, settledWithinMs);
 
-  /** Waits until each broker knows these topics. */
-  const know = (topics: readonly string[]) =>
+  /** Waits until the metadata of each broker has these topics. */
+  const waitForTopics = (topics: readonly string[]) =>
     until(async () => {
       const asked = all.flatMap((broker) => topics.map((topic) => partitionsOf(broker, topic)));
       const known = await Promise.all(asked).catch(() => []);
@@ -49,7 +49,7 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
     }, settledWithinMs);
 
   return {
-    know,
+    waitForTopics,
     all: all.join(','),
     ids: nodes.map((_, index) => index + 1),
     node,
@@ -113,8 +113,8 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
           ],
         }),
       ),
-    /** Frees what was frozen, starts what was killed, and waits until all is in sync. */
-    async mend(topic: string) {
+    /** Thaws frozen brokers, starts killed ones, and waits until all replicas are in sync. */
+    async recover(topic: string) {
       for (const one of nodes) one.thaw();
       await Promise.all(nodes.filter((one) => !one.running()).map((one) => one.start()));
       await settle(topic);

@@ -1,5 +1,5 @@
 /**
- * Nothing is lost on a cluster of three brokers, whatever they do; each test prints a row of a table at the end.
+ * Nothing is lost on a cluster of three brokers, whatever fails; each test prints a row of a table at the end.
  * That nothing is lost must always hold; times are judged only where the machine has processor time to spare.
  *
  * FAULTS_SEED repeats the random choices of a run.
@@ -76,7 +76,7 @@ test(
   limit,
 );
 
-/** Another broker than the one that coordinates the group. */
+/** A broker that does not coordinate the group. */
 const bystander = async ({ brokers, groupId }: World) => {
   const coordinator = await brokers.coordinatorOf(groupId);
   return brokers.ids.find((id) => id !== coordinator) as number;
@@ -182,7 +182,7 @@ test(
 );
 
 test(
-  'nothing is lost while dead letters and offsets are refused, as there are fewer replicas than min.insync.replicas',
+  'nothing is lost while dead letters and offsets are rejected, because there are fewer replicas than min.insync.replicas',
   async () => {
     await using world = await openWorld({ cluster, name: 'below min.insync.replicas' });
     const { brokers, topic, deadLetterTopic, watch } = world;
@@ -253,7 +253,7 @@ test(
     const committed = await world.committedOffsets();
     const isUnread = ({ partition, offset }: KafkaRecord) => offset >= (committed.get(partition) ?? 0n);
     const unread = records.filter(isUnread);
-    // Half of what was not read, of each partition.
+    // Half of the unread records of each partition.
     const cuts = [0, 1, 2, 3].map((partition) => {
       const offsets = unread.filter((one) => one.partition === partition).map(({ offset }) => offset);
       return { partition, offset: offsets[Math.floor(offsets.length / 2)] as bigint };
@@ -262,7 +262,7 @@ test(
     const rest = new Set(records.filter((record) => !deleted.includes(record)).map(({ key }) => key));
     const gone = new Set(deleted.map(({ key }) => key).filter((key) => !rest.has(key)));
     await brokers.withAdmin(async (admin) => {
-      // It needs the topic's leaders, and does not ask for them by itself.
+      // The request needs the topic's leaders, and the client does not look them up by itself.
       await admin.fetchTopicOffsets(topic);
       await admin.deleteTopicRecords({
         topic,

@@ -1,4 +1,4 @@
-/** The command line of kcat, librdkafka's tool. What holds `=` is a setting of the library. */
+/** The command line of kcat, librdkafka's tool. An option with `=` is a setting of the library. */
 export const kcat = (brokers: string, options: string[]): string[] => [
   'kcat',
   '-b',
@@ -20,7 +20,7 @@ export const askKcat = async (brokers: string, options: string[]): Promise<strin
 
 type Partition = { partition: number; leader: number; replicas: { id: number }[]; isrs: { id: number }[] };
 
-/** The partitions of the topic as these brokers know them. */
+/** The partitions of the topic in the metadata of these brokers. */
 export const partitionsOf = async (brokers: string, topic: string): Promise<Partition[]> => {
   const text = await askKcat(brokers, ['-L', '-J', '-t', topic, '-m', '5']);
   const { topics } = JSON.parse(text) as { topics: { topic: string; partitions: Partition[] }[] };

@@ -27,7 +27,7 @@ export const openPair = async () => {
       });
       await until(async () => (await replicating()).some(({ sync_state }) => sync_state === 'sync'));
     },
-    /** The standby receives nothing any more. */
+    /** The standby stops receiving. */
     async cutStandby() {
       await ask(standby.url, async (sql) => {
         await sql`alter system set primary_conninfo = ''`;

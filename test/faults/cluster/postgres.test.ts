@@ -61,7 +61,7 @@ test(
     feed.start(perSecond);
     await world.progress(2_000);
     await pair.cutStandby();
-    // Stored and committed, and on the primary alone.
+    // Stored and committed, but only on the primary.
     await world.progress(600);
     const { committed } = world;
     const before = await committed();
@@ -114,7 +114,7 @@ test(
 );
 
 test(
-  'nothing is lost when a synchronous standby is cut off, saves are broken off and repeated, and then the standby is promoted',
+  'nothing is lost when a synchronous standby is cut off, saves are interrupted and repeated, and then the standby is promoted',
   async () => {
     await using pair = await openPair();
     await using world = await openWorld({
@@ -124,7 +124,7 @@ test(
     });
     await world.replica();
     const feed = world.feed(seed);
-    // Small batches: of a large one the numbers of its orders alone are a write, which waits for the standby.
+    // Small batches: of a large one the order_uids alone are a write, which waits for the standby.
     feed.start(80);
     await world.progress(200);
     await pair.synchronise();
@@ -132,7 +132,7 @@ test(
     world.watch.reset();
     await pair.cutStandby();
     for (let round = 0; round < 6; round++) {
-      // Saves hang, as no standby confirms them; broken off, their orders are on the primary alone, and are found there.
+      // Saves hang, as no standby confirms them; when they are interrupted, their orders are on the primary only, and are found there.
       await Bun.sleep(1_000);
       await pair.ask(world.on(pair.primary.url), endBackends);
     }
@@ -152,7 +152,7 @@ test(
 );
 
 test(
-  'connections that ended up at a read-only server are left once the name stands for the primary again',
+  'connections to a read-only server are closed once the name resolves to the primary again',
   async () => {
     await using pair = await openPair();
     await using world = await openWorld({
@@ -181,7 +181,7 @@ test(
   limit,
 );
 
-/** Runs a command to its end; rejects with what it said if it fails. */
+/** Runs a command and waits for its end; rejects with its errors if it fails. */
 const run = async (cmd: string[]) => {
   const child = Bun.spawn(cmd, { stdout: 'ignore', stderr: 'pipe' });
   const error = await Bun.readableStreamToText(child.stderr);

@@ -1,6 +1,6 @@
 /**
- * Nothing is lost in a random sequence of everything that may happen to a cluster, under a stream with two replicas of the
- * program. FAULTS_SEED repeats a sequence, FAULTS_ROUNDS says how long it is.
+ * Nothing is lost in a random sequence of faults of a cluster, under a stream with two replicas of the
+ * program. FAULTS_SEED repeats a sequence, FAULTS_ROUNDS is its length.
  */
 import { afterAll, beforeAll, test } from 'bun:test';
 import { createRandom } from '../stream.ts';

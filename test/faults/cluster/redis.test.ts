@@ -99,7 +99,7 @@ test(
     world.watch.reset();
     await group.failover();
     await group.promoted();
-    // What is connected stays at the old one, which answers READONLY once it is a replica.
+    // Open connections stay at the old one, which answers READONLY once it is a replica.
     world.pointCacheTo(group.replica.url, { cut: false });
     await group.demoted();
     const ms = await group.ask(group.replica.port, (redis) => writtenAfter(world, replica.url, redis));

@@ -10,7 +10,7 @@ type Health = { status: string; parts: Record<string, { state: string; reason?: 
 const reasonsIn = ({ parts }: Health) =>
   Object.entries(parts).flatMap(([name, { reason }]) => (reason === undefined ? [] : [`${name}: ${reason}`]));
 
-/** Follows how many orders are stored, and what the replicas' /readyz says. */
+/** Records the number of stored orders, and the /readyz of the replicas. */
 export const startWatch = (databaseUrl: string, replicas: readonly Replica[]) => {
   const over = new AbortController();
   const sql = postgres(databaseUrl, { max: 1, connect_timeout: 2, onnotice() {} });
@@ -65,7 +65,7 @@ export const startWatch = (databaseUrl: string, replicas: readonly Replica[]) =>
   const watching = Promise.all([watchStored(), watchHealth()]);
 
   return {
-    /** From now on, as if nothing had been seen yet. */
+    /** Forgets what was recorded so far. */
     reset() {
       longest = { ms: 0, late: 0 };
       lastChange = Date.now();

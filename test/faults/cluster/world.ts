@@ -75,7 +75,7 @@ export const openWorld = async (options: Options) => {
     }),
   );
 
-  await brokers.know([topic, deadLetterTopic]);
+  await brokers.waitForTopics([topic, deadLetterTopic]);
 
   const addressOf = (url: string) => ({ hostname: '127.0.0.1', port: Number(new URL(url).port) });
   let primary = (options.database ?? cluster.postgres).primary.url;
@@ -258,7 +258,7 @@ export const openWorld = async (options: Options) => {
       await Promise.all(replicas.filter((replica) => replica.running()).map((replica) => replica.kill9()));
       await databaseName[Symbol.asyncDispose]();
       await cacheName[Symbol.asyncDispose]();
-      await brokers.mend(topic);
+      await brokers.recover(topic);
       await brokers.withAdmin((admin) => admin.deleteTopics({ topics: [topic, deadLetterTopic] }));
     },
   };
