@@ -15,6 +15,7 @@ import { startConsumerThread } from '../src/ingest/thread.ts';
 import { createKafka } from '../src/kafka/client.ts';
 import { ensureTopics } from '../src/kafka/topics.ts';
 import type { Order } from '../src/order/order.ts';
+import { defaultRules } from '../src/order/rules.ts';
 import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createDatabase, silent, uniqueName } from '../test/support/database.ts';
@@ -144,6 +145,7 @@ const consumer = startConsumerThread({
     topic,
     deadLetterTopic: `${topic}_dlq`,
     groupId,
+    rules: defaultRules,
     partitions,
     databaseUrl: url,
     databasePool: 10,

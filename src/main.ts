@@ -4,6 +4,7 @@ import { retry } from './async/retry.ts';
 import { createShutdown, type Shutdown } from './async/shutdown.ts';
 import { raceAbort } from './async/timeouts.ts';
 import { consumerSettings, serviceName } from './config/consumer-settings.ts';
+import { orderRules } from './config/order-rules.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
 import { startProducer } from './embedded/producer.ts';
@@ -151,7 +152,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
         createOrderRoute(lookup),
         createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
         ...(feed ? [createEventsRoute(feed)] : []),
-        createSwaggerRoute({ basePath }),
+        createSwaggerRoute({ basePath, rules: orderRules(config) }),
         ...operations,
       ],
       requests,

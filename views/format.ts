@@ -20,8 +20,9 @@ export const createFormat = (language: Language) => {
   };
 
   return {
-    /** The amount is in whole units of the currency. */
+    /** The amount is in whole units of the currency. A currency without an ISO 4217 code, such as USDT, follows the number. */
     money(amount: number | bigint, currency: string) {
+      if (!hasIsoForm(currency)) return `${numbers.format(amount)} ${currency}`;
       const known = currencies.get(currency);
       const format = known ?? new Intl.NumberFormat(language, { ...money, currency });
       if (!known) currencies.set(currency, format);
@@ -59,6 +60,9 @@ const shortTime = { dateStyle: 'medium', timeStyle: 'short' } as const;
 /** Whether this is the name of a time zone. There are some hundreds, so the formats that are kept are bounded. */
 export const isTimeZone = (name: string) => zoneNames.has(name);
 const zoneNames = new Set(Intl.supportedValuesOf('timeZone'));
+
+/** Intl knows codes of this form only, and throws at others; one that it does not know it writes as it is. */
+const hasIsoForm = (currency: string) => /^[A-Za-z]{3}$/.test(currency);
 
 const money = { style: 'currency', currencyDisplay: 'narrowSymbol' } as const;
 

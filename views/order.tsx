@@ -1,7 +1,9 @@
 import { Html } from '@elysiajs/html';
 import type { Order } from '../src/order/order.ts';
+import { fill } from './format.ts';
 import { OrderItems } from './items.tsx';
-import { Difference, Exact, Technical } from './parts.tsx';
+import { Difference, Exact, Implausible, Technical } from './parts.tsx';
+import { plausibleTime } from './plausible.ts';
 import { OrderSource } from './source.tsx';
 import { findDifferences } from './sums.ts';
 import { literal, type Source, type View } from './view.ts';
@@ -122,7 +124,7 @@ const Payment = ({ view, order, differences }: PaymentProps) => {
   const { text, format } = view;
   const { payment } = order;
   const money = (amount: number | bigint) => format.money(amount, payment.currency);
-  const paidAt = new Date(payment.payment_dt * 1000);
+  const paidAt = plausibleTime(payment.payment_dt, view.now);
   return (
     <section class="card payment" aria-labelledby="payment">
       <h3 id="payment" safe>
@@ -145,7 +147,9 @@ const Payment = ({ view, order, differences }: PaymentProps) => {
       <p class="note">
         <bdi safe>{`${payment.provider}`}</bdi>
         <bdi safe>{payment.bank}</bdi>
-        {Number.isNaN(paidAt.getTime()) ? null : (
+        {paidAt === undefined ? (
+          <Implausible text={fill(text.paidImplausibly, { seconds: `${payment.payment_dt}` })} />
+        ) : (
           <span>
             <Exact view={view} instant={paidAt.toISOString()} written={paidAt.toISOString()} />
           </span>

@@ -38,6 +38,13 @@ export const Difference = ({ text, sum = '' }: { text: string; sum?: string }) =
   </span>
 );
 
+/** Marks a value that the rules allow and that can hardly be right. */
+export const Implausible = ({ text }: { text: string }) => (
+  <span class="differs">
+    <span aria-hidden="true">?</span> <span safe>{text}</span>
+  </span>
+);
+
 /** The fields for support and debugging. */
 export const Technical = ({ view: { text }, order }: { view: View; order: Order }) => {
   const { payment } = order;

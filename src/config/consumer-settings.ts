@@ -1,5 +1,6 @@
 import type { ConsumerSettings } from '../ingest/thread-protocol.ts';
 import { kafkaAddress } from './kafka-address.ts';
+import { orderRules } from './order-rules.ts';
 import type { Config } from './settings.ts';
 import { tracingSettings } from './tracing-settings.ts';
 
@@ -16,6 +17,7 @@ export const consumerSettings = (
   topic: config.topic,
   deadLetterTopic: config.deadLetterTopic,
   groupId,
+  rules: orderRules(config),
   partitions: config.partitions,
   maxBatchBytes: config.maxBatchBytes,
   letterRetentionDays: config.letterRetentionDays,

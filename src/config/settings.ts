@@ -1,3 +1,4 @@
+import { columnLengths, defaultRules } from '../order/rules.ts';
 import { parseDatabaseUrl, withPassword } from '../postgres/url.ts';
 import { extraAuthorities, pemFile } from './tls-files.ts';
 import {
@@ -8,6 +9,7 @@ import {
   hostNames,
   integer,
   kafkaName,
+  names,
   oneOf,
   optional,
   path,
@@ -15,6 +17,7 @@ import {
   share,
   text,
   token,
+  trackPattern,
   url,
 } from './values.ts';
 
@@ -124,6 +127,37 @@ export const settings = {
     ...optional(integer(1_048_576, 1_073_741_824)),
     description:
       'maximum size of a record batch after decompression, in bytes; a larger one becomes a dead letter without a value; unset: 16 times max.message.bytes of the topic',
+  }),
+  currencies: define({
+    variable: 'ORDER_CURRENCIES',
+    default: defaultRules.currencies.join(','),
+    ...names(columnLengths.currency),
+    description: 'currencies that orders may have',
+  }),
+  providers: define({
+    variable: 'ORDER_PROVIDERS',
+    default: defaultRules.providers.join(','),
+    ...names(columnLengths.provider),
+    description: 'payment providers that orders may have',
+  }),
+  locales: define({
+    variable: 'ORDER_LOCALES',
+    default: defaultRules.locales.join(','),
+    ...names(columnLengths.locale),
+    description: 'locales that orders may have',
+  }),
+  trackPattern: define({
+    variable: 'TRACK_PATTERN',
+    default: defaultRules.trackPattern,
+    ...trackPattern,
+    description: 'pattern of the track numbers of orders and items',
+  }),
+  freeItems: define({
+    variable: 'ORDER_FREE_ITEMS',
+    default: `${defaultRules.freeItems}`,
+    ...flag,
+    description:
+      'whether items may be free: price and total_price of items, goods_total and amount of payments may be 0',
   }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', default: 'false', ...flag, description: 'TLS to Kafka' }),
   kafkaCertificate: define({

@@ -1,4 +1,5 @@
 import { parseRedisUrl } from '../lookup/redis-url.ts';
+import { readTrackPattern, trackPatternAllowed } from '../order/track-pattern.ts';
 import { parseDatabaseUrl } from '../postgres/url.ts';
 
 /** The kinds of values: `allowed` says in words what is allowed, `read` parses it and returns undefined for anything else. */
@@ -50,6 +51,18 @@ export const hostNames = {
     return names.every(isName) ? names : undefined;
   },
 };
+
+/** Values of a text field, as many as an operator may list; each has to fit its column. */
+export const names = (maxLength: number) => ({
+  allowed: `1 to 200 different values separated by commas, each of 1 to ${maxLength} of the characters a-z, A-Z, 0-9, ".", "_" and "-"`,
+  read: (value: string) => {
+    const list = value.split(',').map((name) => name.trim());
+    const isName = (name: string) => name.length <= maxLength && /^[\w.-]+$/.test(name);
+    return list.length <= 200 && new Set(list).size === list.length && list.every(isName) ? list : undefined;
+  },
+});
+
+export const trackPattern = { allowed: trackPatternAllowed, read: readTrackPattern };
 
 /** The name of a topic or group, by Kafka's rule for topics. */
 export const kafkaName = {

@@ -2,9 +2,11 @@ import type { Kafka } from 'kafkajs';
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { openKafka } from '../cli/kafka.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
+import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
+import { createOrderParser } from '../order/parser.ts';
 import { discard } from './discard.ts';
 import { escapeLine, shortened } from './format/escape-text.ts';
 import { letterToJson } from './format/json.ts';
@@ -87,6 +89,7 @@ const redriveLetters = async (
   if (!isDry) await redriver.connect();
   try {
     await redrive(letters.matching(given), {
+      parser: createOrderParser(orderRules(config)),
       topic,
       from: given.from,
       fix: given.fix,

@@ -3,7 +3,7 @@ import { header, reasonPrefix, unreadableBatch } from '../kafka/headers.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
 import { createSender } from '../kafka/sender.ts';
 import { errorText } from '../observability/error-text.ts';
-import { parseOrder } from '../order/order.ts';
+import type { OrderParser } from '../order/parser.ts';
 import { applyFix, type Fix } from './fix.ts';
 import { addressOf, type Letter } from './letter.ts';
 import { createMarker } from './marker.ts';
@@ -17,6 +17,7 @@ type Skipped = { letter: Letter; reason: string };
 type Ready = { letter: Letter; key: Buffer | null; value: Buffer | null };
 
 type Options = {
+  parser: OrderParser;
   /** The topic to send to, and the source topic of the letters unless `from` is set. */
   topic: string;
   /** The source topic to accept instead of `topic`. */
@@ -39,7 +40,7 @@ type Options = {
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
-  { topic, from, fix, unchecked, limit, send, report }: Options,
+  { parser, topic, from, fix, unchecked, limit, send, report }: Options,
 ): Promise<void> => {
   const prepare = (letter: Letter): Ready | Skipped => {
     if (letter.from && letter.from.topic !== (from ?? topic))
@@ -52,7 +53,7 @@ export const redrive = async (
     const { key, value } = letter;
     const patched = fix ? applyFix(value, fix) : { fixed: value };
     if ('reason' in patched) return { letter, reason: patched.reason };
-    const parsed = parseOrder(patched.fixed);
+    const parsed = parser.parse(patched.fixed);
     if ('order' in parsed) {
       // A fix may have changed the uid, which is the key.
       const orderKey = fix ? Buffer.from(parsed.order.order_uid) : key;

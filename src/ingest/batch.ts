@@ -1,6 +1,7 @@
 import { unreadableBatch } from '../kafka/headers.ts';
 import type { Message } from '../kafka/message.ts';
-import { type Order, type OrderUid, parseOrder } from '../order/order.ts';
+import type { Order, OrderUid } from '../order/order.ts';
+import type { OrderParser } from '../order/parser.ts';
 import type { DeadLetter } from './dead-letter.ts';
 
 /** The offset range [from, to) of a partition, and the messages in it; there may be none. */
@@ -34,13 +35,13 @@ export type Entry = {
 export type OrderEntry = Entry & { readonly order: Order };
 
 /** Reads each message as an order; an entry without a valid order is rejected. */
-export const parse = (messages: readonly Message[]): Entry[] =>
+export const parse = (messages: readonly Message[], parser: OrderParser): Entry[] =>
   messages.map((message) => {
     if (message.unreadable) {
       const { reason } = message.unreadable;
       return createEntry(message, undefined, { message, stage: 'parse', error: unreadableBatch, reason });
     }
-    const parsed = parseOrder(message.value);
+    const parsed = parser.parse(message.value);
     return 'order' in parsed
       ? createEntry(message, parsed.order)
       : createEntry(message, undefined, { message, error: errorNames[parsed.stage], ...parsed });

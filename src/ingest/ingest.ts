@@ -38,7 +38,7 @@ export const createIngest =
    */
   async (batch: Batch, signal: AbortSignal): Promise<Outcome> => {
     const { insert, compare, deadLetter, moveOffset } = createPhases(services, batch, signal);
-    const entries = parse(batch.messages);
+    const entries = parse(batch.messages, services.parser);
     if (services.tombstones === 'skip') skipTombstones(entries);
     let isMoved = false;
     for (let pending = entries.filter(isPending); pending.length > 0; pending = pending.filter(isPending)) {

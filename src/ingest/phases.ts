@@ -2,7 +2,8 @@ import { retry } from '../async/retry.ts';
 import { digestOf } from '../kafka/message.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { ServiceState } from '../observability/service-state.ts';
-import { type Order, toOrder } from '../order/order.ts';
+import type { Order } from '../order/order.ts';
+import type { OrderParser } from '../order/parser.ts';
 import type { DeadLettered, Group, Offsets } from '../postgres/offsets.ts';
 import { isDataError, type Store } from '../postgres/store.ts';
 import { type Batch, type Entry, isSameAsFirst, type OrderEntry, reject, type Tombstones } from './batch.ts';
@@ -13,6 +14,7 @@ export type Services = {
   group: Group;
   /** Unset: tombstones are dead letters. */
   tombstones?: Tombstones;
+  parser: OrderParser;
   store: Pick<Store, 'saveBatch' | 'findAll'>;
   offsets: Pick<Offsets, 'move' | 'read' | 'findDeadLettered'>;
   deadLetters: DeadLetters;
@@ -22,7 +24,7 @@ export type Services = {
 
 /** The phases of a batch that need PostgreSQL or Kafka. All reject when `signal` is aborted; those that write, also with a fence. */
 export const createPhases = (services: Services, batch: Batch, signal: AbortSignal) => {
-  const { group, store, offsets, deadLetters, postgres, kafka } = services;
+  const { group, parser, store, offsets, deadLetters, postgres, kafka } = services;
 
   /** Repeats the query until PostgreSQL answers. Rejects with a data error, as that would come again. */
   const query = async <T>(run: () => Promise<T>): Promise<T> => {
@@ -76,7 +78,7 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
     const documents = await query(() => store.findAll(rest.map(({ order }) => order.order_uid)));
     for (const entry of rest) {
       const document = documents.get(entry.order.order_uid);
-      if (document !== undefined && isDocumentOf(entry.order, document)) entry.state = 'duplicate';
+      if (document !== undefined && isDocumentOf(parser, entry.order, document)) entry.state = 'duplicate';
       else if (document !== undefined) reject(entry, 'OrderConflict', conflict);
       else if (entry.wasMissing) reject(entry, 'OrderMissing', missing);
       else entry.wasMissing = entry.first === entry;
@@ -111,10 +113,10 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
 const missing = 'PostgreSQL did not store the order and has none under this order_uid';
 const conflict = 'a different order is stored under this order_uid';
 
-const isDocumentOf = (order: Order, document: string) => {
+const isDocumentOf = (parser: OrderParser, order: Order, document: string) => {
   const text = JSON.stringify(order);
   if (text === document) return true;
   // The texts differ only if the orders do, unless the document was written by hand or by another version.
-  const stored = toOrder(JSON.parse(document));
+  const stored = parser.toOrder(JSON.parse(document));
   return 'order' in stored && JSON.stringify(stored.order) === text;
 };

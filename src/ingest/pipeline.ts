@@ -9,6 +9,8 @@ import { ensureTopics } from '../kafka/topics.ts';
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
+import { createOrderParser } from '../order/parser.ts';
+import type { OrderRules } from '../order/rules.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { createStore } from '../postgres/store.ts';
 import { traceStore } from '../postgres/traced-store.ts';
@@ -31,6 +33,7 @@ export type PipelineSettings = {
   topic: string;
   deadLetterTopic: string;
   groupId: string;
+  rules: OrderRules;
   /** Of topics that have to be created. */
   partitions: number;
   /** The decompressed size of a batch, in bytes; null or unset: 16 times what the topic accepts. */
@@ -118,6 +121,7 @@ export const createPipeline = ({
       createIngest({
         group,
         tombstones,
+        parser: createOrderParser(settings.rules),
         store: traced(traceStore, createStore(sql)),
         offsets,
         deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),

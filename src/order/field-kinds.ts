@@ -8,7 +8,7 @@ type TextRule = { minLength: number; maxLength: number; pattern?: string; format
 type InstantRule = { format: 'date-time' };
 
 /** How far a date may be in the future, as clocks differ. */
-const maxFutureMs = 3_600_000;
+export const maxFutureMs = 3_600_000;
 
 const patterns = new Map<string, RegExp>();
 const matches = (text: string, pattern: string) => {
@@ -18,7 +18,7 @@ const matches = (text: string, pattern: string) => {
 };
 
 /** Whether a text has `min` to `max` characters. Counts them only if `length`, with one or two units a character, does not decide. */
-const hasLength = (text: string, min: number, max: number) => {
+export const hasLength = (text: string, min: number, max: number) => {
   if (text.length < min || text.length > 2 * max) return false;
   if (text.length <= max && text.length >= 2 * min) return true;
   const characters = [...text].length;
@@ -33,35 +33,50 @@ const isText = (rule: TextRule, value: unknown) =>
   value.isWellFormed() &&
   (rule.pattern === undefined || matches(value, rule.pattern));
 
+const isOptionalText = (rule: TextRule, value: unknown) =>
+  value === undefined || value === null || isText(rule, value);
+
 const isInstant = (_: InstantRule, value: unknown) => {
   const instant = typeof value === 'string' ? toInstant(value) : undefined;
-  return instant !== undefined && Date.parse(instant) <= Date.now() + maxFutureMs;
+  if (instant === undefined) return false;
+  const ms = Date.parse(instant);
+  return ms >= 0 && ms <= Date.now() + maxFutureMs;
 };
 
 TypeRegistry.Set<TextRule>('Text', isText);
+TypeRegistry.Set<TextRule>('OptionalText', isOptionalText);
 TypeRegistry.Set<InstantRule>('Instant', isInstant);
+TypeRegistry.Set<{ enum: string[] }>('OneOf', (rule, value) => rule.enum.includes(value as string));
 
 export const text = (
   minLength: number,
   maxLength: number,
   more: { pattern?: string; format?: string } = {},
 ) => Type.Unsafe<string>({ [Kind]: 'Text', type: 'string', minLength, maxLength, ...more });
+/** Text that a message may omit or hold as null, which is the empty text. An order always has it. */
+export const optionalText = (maxLength: number) =>
+  Type.Unsafe<string>({
+    [Kind]: 'OptionalText',
+    type: 'string',
+    minLength: 0,
+    maxLength,
+    description: 'A message may omit it or hold null, which is the empty text',
+  });
 export const instant = () =>
   Type.Unsafe<string>({
     [Kind]: 'Instant',
     type: 'string',
     format: 'date-time',
     maxLength: 100,
-    description: 'RFC 3339, at most one hour in the future; kept to the microsecond, answered in UTC',
+    description:
+      'RFC 3339, from the year 1970 on and at most one hour in the future; kept to the microsecond, answered in UTC',
   });
 // Without the format, code generated from the schema may use integers of 32 bits.
 export const integer = (minimum: number, more: { maximum?: number; description?: string } = {}) =>
   Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, format: 'int64', ...more });
-export const oneOf = <const Values extends readonly string[]>(...values: Values) =>
-  Type.Unsafe<Values[number]>({ [Kind]: 'OneOf', type: 'string', enum: values });
-TypeRegistry.Set<{ enum: string[] }>('OneOf', (rule, value) => rule.enum.includes(value as string));
+export const oneOf = (values: readonly string[]) =>
+  Type.Unsafe<string>({ [Kind]: 'OneOf', type: 'string', enum: [...values] });
 
-export const trackNumber = () => text(8, 20, { pattern: '^[A-Z0-9]{8,20}$' });
 // The HTML standard's e-mail address, but with letters and digits of any script.
 export const emailPattern =
   "^[\\p{L}\\p{N}.!#$%&'*+\\/=?^_`{|}~\\-]+@[\\p{L}\\p{N}](?:[\\p{L}\\p{N}\\-]*[\\p{L}\\p{N}])?(?:\\.[\\p{L}\\p{N}](?:[\\p{L}\\p{N}\\-]*[\\p{L}\\p{N}])?)*$";

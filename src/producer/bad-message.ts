@@ -1,11 +1,11 @@
-import type { TSchema } from '@sinclair/typebox';
-import { Order } from '../order/order.ts';
+import { Kind, type TSchema } from '@sinclair/typebox';
+import type { Order, OrderSchema } from '../order/order.ts';
 
 /** Deliberately invalid messages: every way to break the schema, derived from it, so that new fields and rules are included. */
 
 /** One kind of invalid message, such as `delivery.city missing`; `make` derives it from a valid order. */
 export type BadKind = { name: string; make: (order: Order) => Buffer | null };
-export type Family = keyof ReturnType<typeof badKinds>;
+type Family = keyof ReturnType<typeof badKinds>;
 
 type Field = { path: string[]; rule: TSchema };
 
@@ -39,6 +39,7 @@ const breaches = (rule: TSchema): Record<string, unknown | ((list: unknown[]) =>
       'not a date-time': 'yesterday',
       'without offset': '2024-02-29T12:00:00',
       'in the future': '9999-01-01T00:00:00Z',
+      'a zero value': '0001-01-01T00:00:00Z',
     };
   if (rule.type === 'integer')
     return {
@@ -60,7 +61,7 @@ const breaches = (rule: TSchema): Record<string, unknown | ((list: unknown[]) =>
     'too long': 'X'.repeat(rule.maxLength + 1),
     ...(rule.pattern && { 'not of its pattern': '¿'.repeat(rule.minLength) }),
     'not text': 1,
-    'is null': null,
+    ...(rule[Kind] !== 'OptionalText' && { 'is null': null }),
     'with half a character': '\ud800'.padEnd(rule.minLength, 'X'),
   };
 };
@@ -73,15 +74,15 @@ const brokenRules = ({ path, rule }: Field): BadKind[] =>
   }));
 
 /**
- * All kinds, by family. `parseOrder` rejects all of them except `conflict`, a different order under the uid of a known one, which
+ * All kinds, by family. A parser rejects all of them except `conflict`, a different order under the uid of a known one, which
  * only the store can reject.
  */
-export const badKinds = () => {
-  const fields = fieldsOf(Order);
+export const badKinds = (schema: OrderSchema) => {
+  const fields = fieldsOf(schema);
   const texts = fields.filter(({ rule }) => rule.type === 'string' && rule.maxLength);
   const integers = fields.filter(({ rule }) => rule.type === 'integer');
   // An element of a list cannot be missing: the list would be shorter.
-  const required = fields.filter(({ path }) => path.at(-1) !== '0');
+  const required = fields.filter(({ path, rule }) => path.at(-1) !== '0' && rule[Kind] !== 'OptionalText');
 
   return {
     'no value': [{ name: 'no value', make: () => null }],
@@ -140,8 +141,8 @@ const spliced = (order: Order, bytes: number[]) => {
  * Returns a function that derives an invalid message from a valid order, cycling through the families and the kinds in each. `known`
  * is an order sent before; without it there are no conflicts.
  */
-export const createBadMessageMaker = () => {
-  const families = Object.entries(badKinds());
+export const createBadMessageMaker = (schema: OrderSchema) => {
+  const families = Object.entries(badKinds(schema));
   let turn = 0;
   return (order: Order, known: Order | undefined): { key: string; value: Buffer | null } => {
     for (;;) {

@@ -4,17 +4,20 @@ import { faker as anEnglish } from '@faker-js/faker/locale/en';
 import { faker as aRussian } from '@faker-js/faker/locale/ru';
 import { toInstant } from '../order/instant.ts';
 import type { Order } from '../order/order.ts';
+import { defaultRules, type OrderRules } from '../order/rules.ts';
 import { goods } from './fake-goods.ts';
+import { createTrackNumberMaker } from './fake-track-number.ts';
 
-type Currency = Order['payment']['currency'];
+type Language = 'ru' | 'en';
 
-const roublesIn: Record<Currency, number> = { RUB: 1, USD: 90, EUR: 100 };
+const roublesIn: Record<string, number> = { RUB: 1, USD: 90, EUR: 100 };
+/** Of a currency that is not in the list. */
+const roublesInOther = 100;
 const banks = {
   ru: ['sber', 'tinkoff', 'vtb', 'alpha', 'raiffeisen'],
   en: ['chase', 'citi', 'hsbc', 'ing', 'alpha'],
 };
 const carriers = { ru: ['russianpost', 'cdek', 'boxberry', 'meest'], en: ['meest', 'dhl', 'ups', 'fedex'] };
-const providers = ['wbpay', 'applepay', 'googlepay'] as const;
 
 /** A Faker of the same locale with its own randomness, independent of other users of the package. */
 const ownFaker = (shared: Faker, seed: number[]) => {
@@ -30,15 +33,17 @@ const seedOf = (seed: number | undefined) =>
     : [seed >>> 0, Math.floor(seed / 2 ** 32)];
 
 /**
- * Returns a function that generates plausible orders in canonical form, as `parseOrder` returns them. Names and places fit the
- * locale, and the sums are consistent. The same `seed` (a safe integer) and `now` (ms since 1970) give the same orders.
+ * Returns a function that generates plausible orders in canonical form, as a parser of these rules returns them. Names and places fit the
+ * language, and the sums are consistent. The same `seed` (a safe integer) and `now` (ms since 1970) give the same orders.
  */
 export const createOrderMaker = ({
   seed,
   now = Date.now,
+  rules = defaultRules,
 }: {
   seed?: number | undefined;
   now?: (() => number) | undefined;
+  rules?: OrderRules | undefined;
 } = {}): (() => Order) => {
   const russian = ownFaker(aRussian, seedOf(seed));
   // For words only: as a source of identifiers it could repeat those of another run.
@@ -49,37 +54,43 @@ export const createOrderMaker = ({
   const happens = (percent: number) => from(1, 100) <= percent;
   const hex = (length: number) => russian.string.hexadecimal({ length, casing: 'lower', prefix: '' });
 
-  const deliveryIn = (locale: Order['locale']): Order['delivery'] => {
-    const { person, location, internet, phone } = locale === 'ru' ? russian : english;
+  const trackNumberOf = createTrackNumberMaker(rules.trackPattern, { from, oneOf });
+
+  const otherLocales = rules.locales.filter((locale) => !defaultRules.locales.includes(locale));
+  const otherCurrencies = rules.currencies.filter((currency) => !defaultRules.currencies.includes(currency));
+  /** The usual value, or one that only the configuration allows: where that is all it allows, and now and then. */
+  const allowed = (values: readonly string[], others: readonly string[], usual: string) => {
+    if (others.length > 0 && happens(20)) return oneOf(others);
+    return values.includes(usual) ? usual : oneOf(values);
+  };
+
+  const deliveryIn = (language: Language): Order['delivery'] => {
+    const { person, location, internet, phone } = language === 'ru' ? russian : english;
     const sex = person.sexType();
     const [firstName, lastName] = [person.firstName(sex), person.lastName(sex)];
     const [street, house] = [location.street(), from(1, 180)];
     return {
       name: `${firstName} ${lastName}`,
       phone: phone.number({ style: 'international' }),
-      zip: locale === 'ru' ? `${from(101_000, 692_999)}` : location.zipCode('#####'),
+      zip: language === 'ru' ? `${from(101_000, 692_999)}` : location.zipCode('#####'),
       // Some names have additions: "Киров (Вятка)", "Louisville/Jefferson County".
       city: location.city().replace(/ ?[(/].*/, ''),
-      address: locale === 'ru' ? `${street}, ${house}` : `${house} ${street}`,
+      address: language === 'ru' ? `${street}, ${house}` : `${house} ${street}`,
       region: location.state(),
       email: internet.email({ firstName, lastName }).toLowerCase(),
     };
   };
 
-  const itemIn = (
-    locale: Order['locale'],
-    currency: Currency,
-    trackNumber: string,
-  ): Order['items'][number] => {
+  const itemIn = (language: Language, roubles: number, trackNumber: string): Order['items'][number] => {
     const good = oneOf(goods);
-    const price = Math.ceil(from(...good.roubles) / roublesIn[currency]);
+    const price = Math.ceil(from(...good.roubles) / roubles);
     const sale = happens(30) ? 0 : from(1, 70);
     return {
       chrt_id: from(1_000_000, 99_999_999),
       track_number: trackNumber,
       price,
       rid: hex(21),
-      name: good.name[locale],
+      name: good.name[language],
       sale,
       size: oneOf(good.sizes),
       total_price: Math.max(1, Math.floor((price * (100 - sale)) / 100)),
@@ -90,13 +101,16 @@ export const createOrderMaker = ({
   };
 
   return () => {
-    const locale = happens(70) ? 'ru' : 'en';
-    const currency = locale === 'ru' ? (happens(95) ? 'RUB' : 'USD') : oneOf(['USD', 'EUR'] as const);
+    const language = happens(70) ? 'ru' : 'en';
+    const locale = allowed(rules.locales, otherLocales, language);
+    const usualCurrency = language === 'ru' ? (happens(95) ? 'RUB' : 'USD') : oneOf(['USD', 'EUR']);
+    const currency = allowed(rules.currencies, otherCurrencies, usualCurrency);
+    const roubles = roublesIn[currency] ?? roublesInOther;
     const uid = hex(19);
-    const trackNumber = `WBIL${from(1_000_000_000, 9_999_999_999)}`;
-    const delivery = deliveryIn(locale);
+    const trackNumber = trackNumberOf();
+    const delivery = deliveryIn(language);
     const items = Array.from({ length: happens(95) ? from(1, 5) : from(6, 15) }, () =>
-      itemIn(locale, currency, trackNumber),
+      itemIn(language, roubles, trackNumber),
     );
 
     // Paid, then created some seconds later, at most a minute ago.
@@ -105,7 +119,7 @@ export const createOrderMaker = ({
     const fraction = `${created % 1_000_000}`.padStart(6, '0');
     const date = toInstant(`${new Date(second * 1000).toISOString().slice(0, 19)}.${fraction}Z`) as string;
 
-    const deliveryCost = Math.floor((happens(30) ? 0 : from(10, 150) * 10) / roublesIn[currency]);
+    const deliveryCost = Math.floor((happens(30) ? 0 : from(10, 150) * 10) / roubles);
     const goodsTotal = items.reduce((sum, item) => sum + item.total_price, 0);
     const customFee = currency === 'RUB' || happens(70) ? 0 : Math.ceil((goodsTotal * from(1, 20)) / 100);
 
@@ -118,10 +132,10 @@ export const createOrderMaker = ({
         transaction: uid,
         request_id: '',
         currency,
-        provider: oneOf(providers),
+        provider: oneOf(rules.providers),
         amount: goodsTotal + deliveryCost + customFee,
         payment_dt: second - from(1, 60),
-        bank: oneOf(banks[locale]),
+        bank: oneOf(banks[language]),
         delivery_cost: deliveryCost,
         goods_total: goodsTotal,
         custom_fee: customFee,
@@ -130,7 +144,7 @@ export const createOrderMaker = ({
       locale,
       internal_signature: '',
       customer_id: delivery.email.slice(0, delivery.email.indexOf('@')),
-      delivery_service: oneOf(carriers[locale]),
+      delivery_service: oneOf(carriers[language]),
       shardkey: `${from(0, 9)}`,
       sm_id: from(0, 99),
       date_created: date,

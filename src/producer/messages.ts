@@ -1,4 +1,5 @@
-import type { Order } from '../order/order.ts';
+import { createOrderSchema, type Order } from '../order/order.ts';
+import type { OrderRules } from '../order/rules.ts';
 import { createBadMessageMaker } from './bad-message.ts';
 import { createOrderMaker } from './fake-order.ts';
 
@@ -8,16 +9,13 @@ export type Message = { key: string | null; value: Buffer | null; bad: boolean; 
 /** The date of seeded orders, so that a seed gives the same orders on any day. */
 const seededTime = Date.UTC(2026, 0, 1, 12);
 
-/** An endless stream of fake orders, of which the share `invalid` is bad. */
-export function* madeMessages({
-  seed,
-  invalid = 0,
-}: {
-  seed?: number | undefined;
-  invalid?: number | undefined;
-}): Generator<Message> {
-  const makeOrder = createOrderMaker({ seed, ...(seed !== undefined && { now: () => seededTime }) });
-  const makeBad = createBadMessageMaker();
+/** An endless stream of fake orders by these rules, of which the share `invalid` is bad. */
+export function* madeMessages(
+  { seed, invalid = 0 }: { seed?: number | undefined; invalid?: number | undefined },
+  rules: OrderRules,
+): Generator<Message> {
+  const makeOrder = createOrderMaker({ seed, rules, ...(seed !== undefined && { now: () => seededTime }) });
+  const makeBad = createBadMessageMaker(createOrderSchema(rules));
   let known: Order | undefined;
   for (let n = 1; ; n++) {
     const order = makeOrder();

@@ -3,6 +3,7 @@ import { stopOnSignals } from '../async/signals.ts';
 import { raceAbort } from '../async/timeouts.ts';
 import { brokersOf } from '../cli/kafka.ts';
 import { kafkaAddress } from '../config/kafka-address.ts';
+import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
 import { tracingSettings } from '../config/tracing-settings.ts';
 import { traceSend } from '../ingest/traced-messages.ts';
@@ -96,7 +97,7 @@ export const execute = async (options: Options, config: Config): Promise<number>
     await progress.waitForKafka(raceAbort(stop, retry(connect, { signal: stop, isFinal })));
     progress.start(file && total);
     await sendPaced({
-      messages: file ? file.messages() : madeMessages(options),
+      messages: file ? file.messages() : madeMessages(options, orderRules(config)),
       count: options.count,
       rate: options.rate ?? (file ? 0 : 1),
       maxBatchBytes: topicBytes - batchFrameBytes,

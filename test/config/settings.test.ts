@@ -1,7 +1,10 @@
 import { expect, test } from 'bun:test';
+import { consumerSettings } from '../../src/config/consumer-settings.ts';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
+import { orderRules } from '../../src/config/order-rules.ts';
 import { readConfig, settings } from '../../src/config/settings.ts';
 import { errorText } from '../../src/observability/error-text.ts';
+import { defaultRules } from '../../src/order/rules.ts';
 import { type DatabaseAddress, parseDatabaseUrl } from '../../src/postgres/url.ts';
 import { makeCertificates } from '../support/certificates.ts';
 
@@ -61,6 +64,11 @@ test('settings are read from the environment', () => {
       SERVE: 'http',
       CONSUMERS: '64',
       LOG_LEVEL: 'silent',
+      ORDER_CURRENCIES: 'USD, CNY,USDT',
+      ORDER_PROVIDERS: 'my-pay.v2',
+      ORDER_LOCALES: 'en,zh-Hant_TW',
+      TRACK_PATTERN: '^[A-Z0-9-]{8,40}$',
+      ORDER_FREE_ITEMS: 'true',
     }),
   ).toMatchObject({
     port: 0,
@@ -75,7 +83,21 @@ test('settings are read from the environment', () => {
     serve: new Set(['http']),
     consumers: 64,
     logLevel: 'silent',
+    currencies: ['USD', 'CNY', 'USDT'],
+    providers: ['my-pay.v2'],
+    locales: ['en', 'zh-Hant_TW'],
+    trackPattern: '^[A-Z0-9-]{8,40}$',
+    freeItems: true,
   });
+});
+
+test('the rules of orders are the default ones, and a consumer thread and the commands get those of the settings', () => {
+  expect(orderRules(readConfig({}))).toEqual(defaultRules);
+  const rules = orderRules(readConfig({ ORDER_CURRENCIES: 'CNY', TRACK_PATTERN: '^.+$' }));
+  expect(rules).toEqual({ ...defaultRules, currencies: ['CNY'], trackPattern: '^.+$' });
+  const config = readConfig({ ORDER_CURRENCIES: 'CNY', TRACK_PATTERN: '^.+$' });
+  const settings = consumerSettings(config, { brokers: ['a:1'], databaseUrl: 'postgres://u@h/d' }, 1);
+  expect(structuredClone(settings).rules).toEqual(rules);
 });
 
 test.each([
@@ -96,6 +118,11 @@ test.each([
     ],
   ],
   ['METRICS_PORT', ['65536', 'none', '8081']],
+  ['ORDER_CURRENCIES', [',', 'USD,', 'USD,USD', 'U S', 'РУБ', 'x'.repeat(11), "USD';"]],
+  ['ORDER_PROVIDERS', ['x'.repeat(51), 'a;b', '\n']],
+  ['ORDER_LOCALES', ['x'.repeat(21), 'en ru']],
+  ['TRACK_PATTERN', ['[A-Z]+', '^(A+)+$', '^[A-Z]{51}$', '^[A-Z']],
+  ['ORDER_FREE_ITEMS', ['yes', '1']],
   [
     'ALLOWED_HOSTS',
     ['a:80', 'a,,b', 'http://a', '*', '*a', 'a.*.b', 'a b', '.a', 'a..b', `${'a'.repeat(254)}`],

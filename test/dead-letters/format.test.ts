@@ -9,7 +9,11 @@ import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
 import { type Outcome, redrive } from '../../src/dead-letters/redrive.ts';
+import { describeFaults } from '../../src/order/faults.ts';
+import { createOrderParser } from '../../src/order/parser.ts';
+import { defaultRules } from '../../src/order/rules.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { parser } from '../support/order-parser.ts';
 
 const letterOf = (more: Partial<Letter> = {}): Letter => ({
   partition: 3,
@@ -144,7 +148,7 @@ test('a fix changes the value, or returns why it cannot', () => {
   for (const value of ['{', null]) expect(fix([replace], value)).toContain('is not JSON');
 });
 
-const listed = async (letters: Letter[], options: Partial<Parameters<typeof list>[1]>) => {
+const listed = async (letters: Letter[], options: Partial<Parameters<typeof list>[1]> = {}) => {
   const lines: string[] = [];
   async function* batches() {
     for (const letter of letters) yield [letter];
@@ -183,6 +187,30 @@ test('the newest letters come first, all are counted by reason, and redriven one
   expect(newest.map((line) => Date.parse(JSON.parse(line).time))).toEqual([2_499, 2_498]);
 });
 
+test('letters are grouped by each of their faults, and old letters by their one', async () => {
+  const lines = await listed([
+    letterOf({
+      reason: describeFaults([
+        'payment.currency is not one of USD, EUR, RUB',
+        'items.0.sale must be an integer from 0 to 100, is 101',
+        'items.1.sale must be an integer from 0 to 100, is 102',
+        'date_created must be at most 1 h ahead, is 3 h ahead',
+      ]),
+    }),
+    letterOf({ reason: describeFaults(Array.from({ length: 30 }, (_, n) => `items.${n}.rid is missing`)) }),
+    letterOf({ reason: 'items.7.sale must be an integer from 0 to 100, is -1' }),
+    letterOf({ stage: 'store', error: 'PostgresError', reason: 'value too long; really' }),
+  ]);
+  expect(lines.slice(lines.indexOf('') + 1)).toEqual([
+    '4 letters in dlq (1 with several faults, counted for each)',
+    '      2  validate  ValidationError: items.*.sale must be an integer from 0 to 100',
+    '      1  validate  ValidationError: payment.currency is not one of USD, EUR, RUB',
+    '      1  validate  ValidationError: date_created must be at most 1 h ahead',
+    '      1  validate  ValidationError: items.*.rid is missing',
+    '      1  store     PostgresError: value too long; really',
+  ]);
+});
+
 const redriven = async (letters: Letter[], options: Partial<Parameters<typeof redrive>[1]> = {}) => {
   const sent: { key: Buffer | null; value: Buffer | null }[] = [];
   const reported: Outcome[] = [];
@@ -190,6 +218,7 @@ const redriven = async (letters: Letter[], options: Partial<Parameters<typeof re
     for (let at = 0; at < letters.length; at += 3) yield letters.slice(at, at + 3);
   }
   await redrive(batches(), {
+    parser,
     topic: 'orders',
     from: undefined,
     fix: undefined,
@@ -220,11 +249,35 @@ test('a limit counts sent letters, not skipped ones, and redriven letters are ig
     ...['2', '3', '4', '5'].map((n) => ofOrder(n)),
   ];
   expect((await redriven(letters, { limit: 2 })).outcomes).toEqual([
-    '0 it is not a valid order: track_number is missing',
+    expect.stringMatching(/^0 it is not a valid order: track_number is missing; entry is missing; /),
     '2 sent',
     '3 sent',
   ]);
   expect((await redriven(letters)).outcomes).toHaveLength(5);
+});
+
+test('one redrive mends all the faults that its letter names', async () => {
+  const spoiled = ofOrder('1');
+  const order = JSON.parse(String(spoiled.value));
+  spoiled.value = Buffer.from(
+    JSON.stringify({ ...order, sm_id: -1, payment: { ...order.payment, currency: 'usd' } }),
+  );
+  expect((await redriven([spoiled])).outcomes).toEqual([
+    '1 it is not a valid order: payment.currency is not one of USD, EUR, RUB; sm_id must be an integer from 0 to 9007199254740991, is -1',
+  ]);
+  const fix = readFix(
+    '[{"op":"replace","path":"/payment/currency","value":"USD"},{"op":"replace","path":"/sm_id","value":1}]',
+  );
+  expect((await redriven([spoiled], { fix })).outcomes).toEqual(['1 sent']);
+});
+
+test('a redrive checks by the configured rules', async () => {
+  const letter = letterOf({ value: Buffer.from(JSON.stringify(buildOrder({ locale: 'kk' }))) });
+  expect((await redriven([letter])).outcomes).toEqual([
+    '17 it is not a valid order: locale is not one of en, ru',
+  ]);
+  const wider = createOrderParser({ ...defaultRules, locales: ['kk'] });
+  expect((await redriven([letter], { parser: wider })).outcomes).toEqual(['17 sent']);
 });
 
 test('a key is unchanged, unless a fix may have changed the uid', async () => {

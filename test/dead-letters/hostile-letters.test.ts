@@ -7,9 +7,9 @@ import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
 import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
-import { parseOrder } from '../../src/order/order.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers, until } from '../support/kafka-and-postgres.ts';
+import { parseOrder } from '../support/order-parser.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 

@@ -3,6 +3,7 @@ import { retry, sleep } from '../../src/async/retry.ts';
 import type { Order } from '../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { orderSchema } from '../support/order-parser.ts';
 
 /** What was sent, by its expected result. */
 export type Sent = {
@@ -24,7 +25,7 @@ export const startStream = async (kafka: Kafka, topic: string, seed: number, per
   const producer = kafka.producer({ idempotent: true, retry: { retries: 2 } });
   const make = createOrderMaker({ seed });
   const random = createRandom(seed);
-  const { conflict: _, ...families } = badKinds();
+  const { conflict: _, ...families } = badKinds(orderSchema);
   const kinds = Object.values(families).flat();
   const sent: Sent = { orders: new Map(), bad: new Set() };
   const over = new AbortController();

@@ -19,7 +19,7 @@ import { createMetricsRoute } from '../../src/http/routes/metrics.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { errorText } from '../../src/observability/error-text.ts';
 import { toInstant } from '../../src/order/instant.ts';
-import { isOrderUid, parseOrder } from '../../src/order/order.ts';
+import { isOrderUid } from '../../src/order/order.ts';
 import { createFind } from '../../src/page/find.ts';
 import { readPreferences } from '../../src/page/preferences.ts';
 import { createFormat } from '../../views/format.ts';
@@ -27,6 +27,7 @@ import { preferredLanguage } from '../../views/language.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent } from '../support/database.ts';
 import { openApp, path, unavailable } from '../support/open-app.ts';
+import { parseOrder } from '../support/order-parser.ts';
 
 // Thousands of texts, each repeated until one run was quick.
 setDefaultTimeout(120_000);

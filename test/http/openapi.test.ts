@@ -1,12 +1,14 @@
 import { expect, test } from 'bun:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { Elysia } from 'elysia';
 import { exampleId } from '../../src/http/contract.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
+import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import type { Lookup } from '../../src/lookup/lookup.ts';
 import { exampleOrder } from '../../src/order/example.ts';
-import { toOrder } from '../../src/order/order.ts';
 import { openApp, path, ready, unavailable } from '../support/open-app.ts';
+import { toOrder } from '../support/order-parser.ts';
 
 type Documented = { headers?: object; content?: Record<string, { example: object }> };
 type Document = { paths: Record<string, Record<string, { responses: Record<string, Documented> }>> };
@@ -101,4 +103,26 @@ test('Swagger UI links to no other host, and every file that it links to exists'
   const own = files.filter((url) => url.startsWith('assets/'));
   expect(own).toHaveLength(3);
   for (const url of own) expect((await get(`/${url}`)).status).toBe(200);
+});
+
+test('the order in it has the configured rules', async () => {
+  const rules = {
+    currencies: ['CNY'],
+    providers: ['my-pay'],
+    locales: ['zh-Hant'],
+    trackPattern: '^[A-Z-]+$',
+    freeItems: true,
+  };
+  const route = createSwaggerRoute({ rules })(new Elysia());
+  const served = await (await route.handle(new Request('http://localhost/swagger/json'))).json();
+  const { required, properties } = served.components.schemas.Order;
+  expect(properties).toMatchObject({
+    track_number: { pattern: '^[A-Z-]+$' },
+    payment: { properties: { currency: { enum: ['CNY'] }, provider: { enum: ['my-pay'] } } },
+    items: { items: { properties: { track_number: { pattern: '^[A-Z-]+$' }, total_price: { minimum: 0 } } } },
+    locale: { enum: ['zh-Hant'] },
+    internal_signature: { minLength: 0, description: expect.stringContaining('may omit it') },
+  });
+  // An order that is served always has it.
+  expect(required).toContain('internal_signature');
 });

@@ -6,6 +6,7 @@ import { badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers, topicName, until } from '../support/kafka-and-postgres.ts';
+import { orderSchema } from '../support/order-parser.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { testWith } from '../support/test-with.ts';
 
@@ -19,7 +20,7 @@ const messageOf = (order: Order) => ({ key: order.order_uid, value: JSON.stringi
 
 test('every kind of bad message becomes an unchanged dead letter, and the good ones between them are stored', async () => {
   await using pipeline = await openPipeline({ partitions: 2 });
-  const kinds = Object.values(badKinds()).flat();
+  const kinds = Object.values(badKinds(orderSchema)).flat();
   const good = ordersOf(kinds.length + 1);
   const known = good[0] as Order;
   const bad = kinds.map(({ name, make }, index) => ({

@@ -5,7 +5,7 @@ import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { createIngest } from '../../src/ingest/ingest.ts';
 import type { Message } from '../../src/kafka/message.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
-import { type Order, parseOrder } from '../../src/order/order.ts';
+import type { Order } from '../../src/order/order.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore, type Store } from '../../src/postgres/store.ts';
@@ -13,6 +13,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { anyOrder } from '../support/any-order.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { parseOrder, parser } from '../support/order-parser.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(120_000);
@@ -43,6 +44,7 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
   const offsets = createOffsets(sql);
   const process = createIngest({
     group,
+    parser,
     store: { ...store, ...around(store) },
     offsets,
     postgres,

@@ -7,6 +7,7 @@ import type { Order } from '../../src/order/order.ts';
 import type { StoredOffset } from '../../src/postgres/offsets.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent } from '../support/kafka-and-postgres.ts';
+import { parser } from '../support/order-parser.ts';
 
 const group = { groupId: 'group', topic: 'orders' };
 const orderOf = (name: string, more: Partial<Order> = {}) =>
@@ -23,7 +24,7 @@ const openPhases = (
     offset: String(offset),
     value: Buffer.from(JSON.stringify(order)),
   }));
-  const entries = parse(messages).filter(isPending);
+  const entries = parse(messages, parser).filter(isPending);
   const claim = { value: 'claim' };
   const unexpected = (name: string) => async () => {
     throw new Error(`${name} was called`);
@@ -40,6 +41,7 @@ const openPhases = (
   const phases = createPhases(
     {
       group,
+      parser,
       store: service,
       offsets: service,
       deadLetters: service,

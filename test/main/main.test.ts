@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startConsumerThread } from '../../src/ingest/thread.ts';
 import type { Log } from '../../src/observability/log.ts';
+import { defaultRules } from '../../src/order/rules.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
 import { brokers, silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
@@ -221,6 +222,7 @@ test('a consumer whose thread ends is reported, and restarted', async () => {
     topic: world.environment.KAFKA_TOPIC,
     deadLetterTopic: world.environment.KAFKA_DLQ_TOPIC,
     groupId: world.environment.KAFKA_GROUP_ID,
+    rules: defaultRules,
     partitions: 1,
     // Nothing that a client can be made for: the thread ends at once.
     databaseUrl: 'no url',

@@ -14,6 +14,13 @@ test('money is in whole units of its currency, as the language writes it', () =>
   expect(spaces(ru.money(2n ** 60n, 'EUR'))).toBe('1 152 921 504 606 846 976,00 €');
 });
 
+test('a currency that Intl does not know, or whose code is none of ISO 4217, is written as it is', () => {
+  expect(spaces(en.money(1817, 'CNY'))).toBe('¥1,817.00');
+  expect(spaces(en.money(1817, 'XQQ'))).toBe('XQQ 1,817.00');
+  expect(spaces(ru.money(1817, 'USDT'))).toBe('1 817 USDT');
+  expect(en.money(2n ** 60n, 'a.b_c-1')).toBe('1,152,921,504,606,846,976 a.b_c-1');
+});
+
 test('a duration has two digits, and below a hundredth of a millisecond only that', () => {
   expect([0, 0.0004, 0.0214, 3.94, 12.6, 1234].map(en.duration)).toEqual([
     '< 0.01 ms',

@@ -262,3 +262,33 @@ test('the scripts contain no words of the page, the style sheets no colour outsi
   for (const name of ['lookup.css', 'order.css', 'items.css', 'live.css'])
     expect(read(name)).not.toMatch(/#[0-9a-f]{3,8}\b[^{]*;|rgb|hsl/i);
 });
+
+const english = { headers: { 'accept-language': 'en' } };
+
+test('an order with a configured currency and a free item is shown', async () => {
+  const gift = buildOrder({
+    payment: { currency: 'USDT', amount: 1500, goods_total: 0, delivery_cost: 1500 },
+    items: [{ sale: 100, total_price: 0 }],
+    locale: 'zh-Hant',
+  });
+  const site = createPage({ lookup: createWorld([gift]).lookup, liveFeed: true });
+  const page = await site.handle(new Request(`http://localhost${linkTo(gift.order_uid)}`, english));
+  expect(page.status).toBe(200);
+  expect((await page.text()).includes('1,500 USDT')).toBe(true);
+});
+
+test('a time of payment in ms, or of the far future, is marked as implausible', async () => {
+  for (const [payment_dt, isMarked] of [
+    [1_637_907_727, false],
+    [1_637_907_727_000, true],
+    [Number.MAX_SAFE_INTEGER, true],
+  ] as const) {
+    const paid = buildOrder({ payment: { payment_dt } });
+    const site = createPage({ lookup: createWorld([paid]).lookup, liveFeed: false });
+    const request = new Request(`http://localhost${linkTo(paid.order_uid)}`, english);
+    const html = await (await site.handle(request)).text();
+    const mark = `implausible time of payment: ${payment_dt} s`;
+    expect(html.includes(mark), mark).toBe(isMarked);
+    expect(html.includes('53873')).toBe(false);
+  }
+});

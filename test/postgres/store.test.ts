@@ -1,13 +1,14 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 import type postgres from 'postgres';
-import { type Order, toOrder } from '../../src/order/order.ts';
+import type { Order } from '../../src/order/order.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore, isDataError } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { anyOrder } from '../support/any-order.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { testDatabase } from '../support/kafka-and-postgres.ts';
+import { toOrder } from '../support/order-parser.ts';
 
 setDefaultTimeout(60_000);
 const isWhole = async (sql: postgres.Sql) => {

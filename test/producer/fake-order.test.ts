@@ -1,10 +1,10 @@
 import { expect, test } from 'bun:test';
 import { faker } from '@faker-js/faker/locale/ru';
 import fc from 'fast-check';
-import { parseOrder, toOrder } from '../../src/order/order.ts';
 import { badKinds, createBadMessageMaker } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { orderSchema, parseOrder, toOrder } from '../support/order-parser.ts';
 
 const now = () => Date.UTC(2026, 0, 1, 12);
 const make = (seed: number, count: number) => {
@@ -120,7 +120,7 @@ test('the order for tests is valid, always the same, and takes overrides in dept
   expect(toOrder(order)).toEqual({ order });
 });
 
-for (const [family, kinds] of Object.entries(badKinds())) {
+for (const [family, kinds] of Object.entries(badKinds(orderSchema))) {
   if (family === 'conflict') continue;
   test(`deliberately invalid, ${family}: each of ${kinds.length} is rejected`, () => {
     for (const { name, make } of kinds) {
@@ -134,7 +134,7 @@ for (const [family, kinds] of Object.entries(badKinds())) {
 }
 
 test('deliberately invalid, conflict: valid orders that differ from the known one under its uid', () => {
-  for (const { name, make } of badKinds().conflict) {
+  for (const { name, make } of badKinds(orderSchema).conflict) {
     const parsed = parseOrder(make(buildOrder()));
     expect(parsed, name).toMatchObject({ order: { order_uid: buildOrder().order_uid } });
     expect(parsed, name).not.toEqual({ order: buildOrder() });
@@ -142,9 +142,9 @@ test('deliberately invalid, conflict: valid orders that differ from the known on
 });
 
 test('bad messages take turns through all families, and leave conflicts out while no order is known', () => {
-  const families = Object.keys(badKinds()).length;
+  const families = Object.keys(badKinds(orderSchema)).length;
   const bytesOf = (known?: ReturnType<typeof buildOrder>) => {
-    const next = createBadMessageMaker();
+    const next = createBadMessageMaker(orderSchema);
     return Array.from({ length: families }, () => next(buildOrder(), known).value);
   };
   const isConflict = (value: Buffer | null) => 'order' in parseOrder(value);

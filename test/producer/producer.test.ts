@@ -1,10 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
-import { parseOrder } from '../../src/order/order.ts';
 import { badKinds } from '../../src/producer/bad-message.ts';
 import type { Message } from '../../src/producer/messages.ts';
 import { sendPaced } from '../../src/producer/pace.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { orderSchema, parseOrder } from '../support/order-parser.ts';
 import { newTopic, root, type Stored, summed, useProducer } from '../support/producer.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
@@ -73,7 +73,7 @@ test('--invalid is the share of invalid messages, of every family, and they are 
   expect(summed(output)).toMatchObject({ sent: 400, bad: 100 });
 
   const messages = await read(topic);
-  const families = Object.keys(badKinds()).length;
+  const families = Object.keys(badKinds(orderSchema)).length;
   const conflicts = 100 / families;
   expect(messages.filter((message) => !accepted(message))).toHaveLength(100 - conflicts);
   const reasons = messages

@@ -8,10 +8,10 @@ import { createIngest } from '../../src/ingest/ingest.ts';
 import { createPartitionQueues, type PartitionQueues } from '../../src/ingest/partition-queues.ts';
 import { createPositions } from '../../src/ingest/positions.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
-import { parseOrder } from '../../src/order/order.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { silent, type testDatabase } from './kafka-and-postgres.ts';
+import { parseOrder, parser } from './order-parser.ts';
 
 /** `before`: the call fails without an effect. `after`: it takes effect, and the answer is lost. */
 export type Fault = 'none' | 'before' | 'after';
@@ -80,6 +80,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const kafkaState = createServiceState('Kafka', silent);
     const process = createIngest({
       group,
+      parser,
       store: { saveBatch: held(store.saveBatch), findAll: held(store.findAll) },
       offsets: {
         move: held(offsets.move),

@@ -6,6 +6,7 @@ import { createPipeline, type PipelineSettings } from '../../src/ingest/pipeline
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { defaultRules } from '../../src/order/rules.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { brokers, silent, testDatabase, topicName, until } from './kafka-and-postgres.ts';
@@ -120,7 +121,7 @@ export const openPipeline = async ({
       const member = createPipeline({
         kafka,
         sql: database.sql,
-        settings: { ...topics, groupId: group.groupId, ...settings },
+        settings: { ...topics, groupId: group.groupId, rules: defaultRules, ...settings },
         observer: {
           processed() {},
           progress: {

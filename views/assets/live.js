@@ -14,8 +14,11 @@ const moneyFormat = {
   currencyDisplay: 'narrowSymbol',
   trailingZeroDisplay: 'stripIfInteger',
 };
+// Intl throws at a currency without an ISO 4217 code.
 const money = (amount, currency) =>
-  new Intl.NumberFormat(root.lang, { ...moneyFormat, currency }).format(amount);
+  /^[A-Za-z]{3}$/.test(currency)
+    ? new Intl.NumberFormat(root.lang, { ...moneyFormat, currency }).format(amount)
+    : `${number.format(amount)} ${currency}`;
 const itemCount = (n) =>
   (words.itemCount[plural.select(n)] ?? words.itemCount.other).replace('{n}', number.format(n));
 // The browser's clock may be behind the server's.

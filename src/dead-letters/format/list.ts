@@ -1,3 +1,4 @@
+import { faultsIn } from '../../order/faults.ts';
 import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
 import { escapeBytes, escapeLine, shortened, startOf } from './escape-text.ts';
 import { letterToJson } from './json.ts';
@@ -14,12 +15,25 @@ const maxReasonLength = 300;
 /** Distinct reasons that are counted. */
 const maxKinds = 1_000;
 
-/** Groups letters for the summary: the reason without the item's index and the value found, which differ from letter to letter. */
-const kindOf = (letter: Letter) => {
-  const reason = shortened(reasonText(letter), maxReasonLength)
-    .replace(/\.\d+\./g, '.*.')
-    .replace(/, (is|has) [^,]*$/, '');
-  return `${shortened(letter.stage ?? '-', 20).padEnd(8)}  ${reason}`;
+/** In characters, for the summary: more than the longest reason of this program. */
+const maxSummarizedLength = 5_000;
+
+/**
+ * Groups letters for the summary, by each fault of an invalid order: the reason without the item's index and the value found, which
+ * differ from letter to letter.
+ */
+const kindsOf = (letter: Letter): Set<string> => {
+  const stage = shortened(letter.stage ?? '-', 20).padEnd(8);
+  const { error, reason = '' } = letter;
+  const faults = letter.stage === 'validate' ? faultsIn(reason.slice(0, maxSummarizedLength)) : [reason];
+  return new Set(
+    faults.map((fault) => {
+      const kind = shortened(reasonText({ error, reason: fault || undefined }), maxReasonLength)
+        .replace(/\.\d+\./g, '.*.')
+        .replace(/, (is|has) [^,]*$/, '');
+      return `${stage}  ${kind}`;
+    }),
+  );
 };
 
 /** Characters buffered before older items are dropped. */
@@ -99,6 +113,7 @@ const listTable = async (
   let count = 0;
   let redriven = 0;
   let discards = 0;
+  let severalFaults = 0;
   for await (const batch of letters)
     for (const letter of batch) {
       if (letter.isDiscarded !== discarded) {
@@ -109,9 +124,12 @@ const listTable = async (
       if (letter.isRedriven && !all) continue;
       count += 1;
       newest.add(letter.time, toRow(letter));
-      const kind = kindOf(letter);
-      const counted = kinds.has(kind) || kinds.size < maxKinds ? kind : 'others';
-      kinds.set(counted, (kinds.get(counted) ?? 0) + 1);
+      const found = kindsOf(letter);
+      if (found.size > 1) severalFaults += 1;
+      for (const kind of found) {
+        const counted = kinds.has(kind) || kinds.size < maxKinds ? kind : 'others';
+        kinds.set(counted, (kinds.get(counted) ?? 0) + 1);
+      }
     }
 
   const rows = newest.items();
@@ -121,6 +139,7 @@ const listTable = async (
   }
   const notes = [
     rows.length < count ? `the newest ${rows.length} are shown, --limit shows more` : '',
+    severalFaults > 0 ? `${severalFaults} with several faults, counted for each` : '',
     redriven > 0 && !all ? `${redriven} more were sent again, --all shows them` : '',
     discards > 0 ? `${discards} were discarded, --discarded shows them` : '',
   ].filter((note) => note !== '');

@@ -3,7 +3,8 @@ import { type AnyElysia, Elysia } from 'elysia';
 import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import packageJson from '../../../package.json' with { type: 'json' };
-import { Order } from '../../order/order.ts';
+import { createOrderSchema } from '../../order/order.ts';
+import { defaultRules } from '../../order/rules.ts';
 import { createAsset } from '../asset.ts';
 import { HealthSchema } from '../health.ts';
 import { ProblemSchema } from '../problem.ts';
@@ -12,7 +13,8 @@ import { dataHeaders, securityHeaders } from '../security-headers.ts';
 const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
 
 /** Swagger UI at `/swagger`, with its files, and the OpenAPI document at `/swagger/json`. Clients reach both below `basePath`. */
-export const createSwaggerRoute = ({ basePath = '' } = {}) => {
+export const createSwaggerRoute = ({ basePath = '', rules = defaultRules } = {}) => {
+  const order = { ...createOrderSchema(rules), $id: undefined };
   const assets = {
     style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
     bundle: createAsset('swagger-ui.js', 'text/javascript', bundle as unknown as string),
@@ -44,7 +46,7 @@ export const createSwaggerRoute = ({ basePath = '' } = {}) => {
     const documentation = {
       ...header,
       servers: [{ url: basePath || '/', description: 'This server' }],
-      components,
+      components: { schemas: { Order: order, Problem: ProblemSchema, Health: HealthSchema } },
       /** When the document is asked for, as routes may be added after these. */
       get paths() {
         return collectPaths(router.routes);
@@ -103,12 +105,4 @@ method gets \`405\` with \`Allow\`.`,
     { name: 'operations', description: 'For operators' },
   ],
   security: [],
-};
-
-const components = {
-  schemas: {
-    Order: { ...Order, $id: undefined },
-    Problem: ProblemSchema,
-    Health: HealthSchema,
-  },
 };

@@ -1,6 +1,7 @@
 import type { Order } from '../../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../../src/producer/fake-order.ts';
+import { orderSchema } from '../../support/order-parser.ts';
 import { createRandom, type Sent } from '../stream.ts';
 import { kcat } from './kcat.ts';
 
@@ -28,7 +29,7 @@ export const openFeed = ({ brokers, topic, seed, conflicts = true }: Options) =>
   // A fake order takes some 100 µs to make, a uid of its own is all that it needs.
   const models = Array.from({ length: patterns }, make);
   const random = createRandom(seed);
-  const { conflict: _, ...families } = badKinds();
+  const { conflict: _, ...families } = badKinds(orderSchema);
   // kcat sends no message without a value.
   const kinds = Object.values(families)
     .flat()

@@ -1,0 +1,10 @@
+import type { OrderRules } from '../order/rules.ts';
+import type { Config } from './settings.ts';
+
+export const orderRules = (config: Config): OrderRules => ({
+  currencies: config.currencies,
+  providers: config.providers,
+  locales: config.locales,
+  trackPattern: config.trackPattern,
+  freeItems: config.freeItems,
+});

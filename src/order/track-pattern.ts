@@ -1,0 +1,99 @@
+import { type AST, RegExpParser } from '@eslint-community/regexpp';
+import { columnLengths } from './rules.ts';
+
+/**
+ * A configured pattern reads the text of strangers. So it must not backtrack for long (ReDoS): the ways in which it can go through a
+ * text are counted, and limited.
+ */
+
+/** Three repetitions like `[A-Z]+` have 23,426; the slowest texts take less than a millisecond. */
+const maxWays = 25_000;
+const maxPatternLength = 200;
+const maxLength = columnLengths.trackNumber;
+
+/** In how many ways a part of the pattern can match texts of 0, 1, … `maxLength` characters. */
+type Ways = number[];
+
+const none = (): Ways => new Array(maxLength + 1).fill(0);
+const only = (length: number): Ways => none().fill(1, length, length + 1);
+
+/** Checked after each step, as the ways of a beginning are tried even if the rest never matches. */
+const limited = (ways: Ways): Ways => {
+  if (ways.reduce((sum, count) => sum + count, 0) > maxWays) throw new SyntaxError('too many ways to match');
+  return ways;
+};
+
+const sum = (one: Ways, other: Ways): Ways =>
+  limited(one.map((count, length) => count + (other[length] ?? 0)));
+
+const product = (one: Ways, other: Ways): Ways => {
+  const ways = none();
+  for (const [start, count] of one.entries())
+    for (let length = 0; count > 0 && start + length <= maxLength; length++)
+      ways[start + length] = (ways[start + length] ?? 0) + count * (other[length] ?? 0);
+  return limited(ways);
+};
+
+const inSequence = (elements: readonly AST.Element[]): Ways =>
+  elements.reduce((ways, element) => product(ways, waysOf(element)), only(0));
+
+const repeated = ({ element, min, max }: AST.Quantifier): Ways => {
+  const once = waysOf(element);
+  let times = only(0);
+  let all = none();
+  // More repetitions than characters match nothing.
+  for (let count = 0; count <= Math.min(max, maxLength); count++) {
+    if (count > 0) times = product(times, once);
+    if (count >= min) all = sum(all, times);
+  }
+  return all;
+};
+
+const waysOf = (element: AST.Element): Ways => {
+  switch (element.type) {
+    case 'Character':
+    case 'CharacterSet':
+    case 'CharacterClass':
+      return only(1);
+    case 'Quantifier':
+      return repeated(element);
+    case 'Group':
+    case 'CapturingGroup':
+      // A modifier changes what the characters of its group match.
+      if (element.type === 'Group' && element.modifiers) break;
+      return element.alternatives.map(({ elements }) => inSequence(elements)).reduce(sum);
+  }
+  throw new SyntaxError(`${element.type} is not supported`);
+};
+
+/** The parts of a pattern of track numbers, between `^` and `$`. Throws if it is not allowed. */
+export const parseTrackPattern = (pattern: string): AST.Element[] => {
+  // Without spaces, as a reason quotes it and separates faults with a space.
+  if (pattern.length > maxPatternLength || !/^[!-~]+$/.test(pattern))
+    throw new SyntaxError('it is too long, or not printable ASCII');
+  const { alternatives } = new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: true });
+  const [first, ...elements] = alternatives[0]?.elements ?? [];
+  const last = elements.pop();
+  const isWhole =
+    first?.type === 'Assertion' &&
+    first.kind === 'start' &&
+    last?.type === 'Assertion' &&
+    last.kind === 'end';
+  if (alternatives.length !== 1 || !isWhole) throw new SyntaxError('it may match a part of a text');
+  if (!inSequence(elements).some((ways) => ways > 0)) throw new SyntaxError('it matches no text that fits');
+  return elements;
+};
+
+export const trackPatternAllowed =
+  `a regular expression from ^ to $ in ${maxPatternLength} ASCII characters without spaces at most, that can match ${maxLength} ` +
+  'characters; with few repetitions of varying number, no lookaround, no backreferences, alternatives in parentheses';
+
+/** The pattern, or undefined if it is not allowed. */
+export const readTrackPattern = (pattern: string): string | undefined => {
+  try {
+    parseTrackPattern(pattern);
+    return pattern;
+  } catch {
+    return undefined;
+  }
+};
