@@ -256,6 +256,12 @@ test('a limit counts sent letters, not skipped ones, and redriven letters are ig
   expect((await redriven(letters)).outcomes).toHaveLength(5);
 });
 
+test('the longest reason is shown whole', () => {
+  const reason = describeFaults(Array.from({ length: 20 }, (_, n) => `field_${n} ${'x'.repeat(180)}`));
+  expect(reason.length).toBeGreaterThan(3_500);
+  expect(letterToText(letterOf({ reason }), 'dlq')).toContain(`: ${reason}\n`);
+});
+
 test('one redrive mends all the faults that its letter names', async () => {
   const spoiled = ofOrder('1');
   const order = JSON.parse(String(spoiled.value));

@@ -3,7 +3,9 @@ import type { IHeaders } from 'kafkajs';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { buildOrder } from '../support/build-order.ts';
 import { silent, topicName, until } from '../support/kafka-and-postgres.ts';
+import { toOrder } from '../support/order-parser.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
 import { testWith } from '../support/test-with.ts';
 
@@ -169,3 +171,15 @@ testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
     expect(sent[1]?.timestamp).toBe(String(now));
   },
 );
+
+test('a reason with every fault is in one header, and fits', async () => {
+  await using letters = await openLetters();
+  const item = { ...buildOrder().items[0], sale: 101, rid: '' };
+  const parsed = toOrder(buildOrder({ items: Array.from({ length: 1000 }, () => item) as never }));
+  const reason = 'reason' in parsed ? parsed.reason : '';
+  await letters.send([{ ...letterOf('{}'), reason }]);
+  const [letter] = await letters.sent();
+  const header = letter?.headers['__connect.errors.exception.message'];
+  expect(String(header)).toBe(reason);
+  expect(Buffer.byteLength(reason)).toBeWithin(500, 4_097);
+});

@@ -212,6 +212,23 @@ test('a batch of 500 orders of which PostgreSQL refuses 499 takes less than 1000
   expect(outcome.letters[0]).toMatchObject({ stage: 'store', error: 'PostgresError' });
 });
 
+test('an order whose optional texts are absent, null or empty is one order, stored with empty ones', async () => {
+  await using database = await testDatabase();
+  const { ingest, sent } = ingestOn(database.sql);
+  const order = buildOrder({ internal_signature: '', payment: { request_id: '' } });
+  const without = (value: null | undefined) =>
+    JSON.stringify({ ...order, internal_signature: value, payment: { ...order.payment, request_id: value } });
+  const forms = [without(undefined), without(null), JSON.stringify(order)].map((form) => messageOf(form));
+  expect(await ingest(forms, never)).toMatchObject({ stored: [order], duplicates: 2 });
+  for (const form of [without(null), JSON.stringify(order), without(undefined)])
+    expect(await ingest([messageOf(form)], never)).toMatchObject({ stored: [], duplicates: 1 });
+  expect(sent).toEqual([]);
+  expect(await createStore(database.sql).find(order.order_uid)).toBe(JSON.stringify(order));
+  // A signature makes it another order.
+  await ingest([messageOf(JSON.stringify({ ...order, internal_signature: 'signed' }))], never);
+  expect(sent).toMatchObject([{ error: 'OrderConflict' }]);
+});
+
 test('500 versions of one order take two queries', async () => {
   await using database = await testDatabase();
   let queries = 0;

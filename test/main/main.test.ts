@@ -141,6 +141,22 @@ test('with PostgreSQL and Kafka unavailable at the start, HTTP answers at once, 
   expect(program.complaints().length).toBeLessThanOrEqual(4);
 });
 
+test('that PostgreSQL is available again is logged when it is, without a lookup that needs it', async () => {
+  await using world = await openWorld();
+  const { hostname, port } = new URL(world.database.url);
+  await using proxy = startProxy({ hostname, port: Number(port) });
+  const url = Object.assign(new URL(world.database.url), { hostname: '127.0.0.1', port: String(proxy.port) });
+  await using program = startProgram({ ...world.environment, SERVE: 'http', DATABASE_URL: url.href });
+  await program.said('the cache is warm', 30_000);
+  proxy.cut();
+  expect((await fetch(`${await program.url()}/order/no-such-order`)).status).toBe(503);
+  await program.said('PostgreSQL is unavailable');
+  expect(program.lines().filter(({ msg }) => msg === 'PostgreSQL is available again')).toEqual([]);
+  proxy.resume();
+  await program.said('PostgreSQL is available again');
+  expect((await program.stop('SIGTERM')).status).toBe(0);
+});
+
 test('SIGTERM while PostgreSQL is frozen from the start ends the process with status 0 without waiting', async () => {
   await using world = await openWorld();
   const { hostname, port } = new URL(world.database.url);

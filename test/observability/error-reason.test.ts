@@ -28,6 +28,8 @@ test.each([
   ],
   [{ name: 'anna' }, 'unexpected error'],
   [{ name: 'PostgresError', code: '57014' }, 'no answer in time (57014)'],
+  [{ name: 'PostgresError', code: '57P01' }, 'starting up or shutting down (57P01)'],
+  [{ name: 'PostgresError', code: '57P03' }, 'starting up or shutting down (57P03)'],
   [{ name: 'PostgresError', code: '25006' }, 'it is read-only (25006)'],
   [{ code: 'CONNECTION_CLOSED' }, 'connection closed (CONNECTION_CLOSED)'],
   [{ code: 'ANSWER_TIMEOUT' }, 'no answer in time (ANSWER_TIMEOUT)'],

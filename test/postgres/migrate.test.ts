@@ -132,11 +132,34 @@ test('a database that is newer than the program is not changed', async () => {
   await migrate(sql, silent);
   await expect(migrate(sql, silent, 0)).rejects.toThrow('newer than this program');
   expect(await shapeOf(sql)).toBe(shape);
-  expect(await sql`select version from migrations order by 1`).toHaveLength(3);
+  expect(await sql`select version from migrations order by 1`).toHaveLength(4);
   expect((await command({ DATABASE_URL: url })).code).toBe(0);
   const down = await command({ DATABASE_URL: url }, '0', '--yes');
   expect(down.code).toBe(1);
   expect(down.errors).toMatch(/^Not migrated: [^\n]*9001\n$/);
+});
+
+test('room for configured values is made without rewriting a table, and taken back unless longer values are stored', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const store = createStore(sql);
+  const files = () => sql`
+    select relname, pg_relation_filenode(oid) from pg_class where relname in ('orders', 'payments', 'items') order by 1`;
+  await migrate(sql, silent, 2);
+  const order = buildOrder();
+  await store.save([order]);
+  const before = await files();
+  await migrate(sql, silent);
+  expect(await files()).toEqual(before);
+  expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
+  const shape = await shapeOf(sql);
+  const longer = buildOrder({ order_uid: 'order-of-a-locale', locale: 'zh-Hant' });
+  await store.save([longer]);
+  await expect(migrate(sql, silent, 2)).rejects.toThrow('too long');
+  expect(await shapeOf(sql)).toBe(shape);
+  await sql`delete from orders where order_uid = ${longer.order_uid}`;
+  await migrate(sql, silent, 2);
+  expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
 });
 
 test('the command migrates to the given version', async () => {

@@ -112,6 +112,31 @@ test('a query that times out frees its backend, although its table stays locked'
   await sql.end({ timeout: 1 });
 });
 
+test('a query that the server ends as it shuts down says so', async () => {
+  await using database = await testDatabase({ connections: 2 });
+  const { sql } = database;
+  const error = failureOf(sql`select pg_sleep(60)`);
+  await until(
+    async () =>
+      (
+        await sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()`
+      ).length > 0,
+  );
+  // The code by which a server that shuts down ends its connections.
+  expect(reasonOf(await error)).toBe('starting up or shutting down (57P01)');
+});
+
+test('a text that names a time-out, in an error of PostgreSQL, is none', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql.unsafe(`alter table orders add check (customer_id <> 'statement_timeout')`);
+  const refused = createStore(sql).save([buildOrder({ customer_id: 'statement_timeout' })]);
+  expect(reasonOf(await failureOf(refused))).toBe('unexpected error (23514)');
+  const named = sql.unsafe(`select 'canceling statement due to statement_timeout'::int`);
+  expect(reasonOf(await failureOf(named))).toBe('unexpected error (22P02)');
+});
+
 test('closing a pool cancels its queries', async () => {
   await using database = await testDatabase({ connections: 2 });
   const sql = openDatabase({ url: database.url, connections: 2, name: 'closed' });

@@ -1,7 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 import type postgres from 'postgres';
+import { orderRules } from '../../src/config/order-rules.ts';
+import { readConfig } from '../../src/config/settings.ts';
 import type { Order } from '../../src/order/order.ts';
+import { createOrderParser } from '../../src/order/parser.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore, isDataError } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -121,6 +124,29 @@ test('an order at the upper limit of every field is stored', async () => {
   if (!('order' in parsed)) throw new Error(parsed.reason);
   await store.save([parsed.order]);
   expect(await store.find(order.order_uid)).toBe(JSON.stringify(parsed.order));
+});
+
+test('the longest values that the configuration may allow fit their columns', async () => {
+  await using database = await testDatabase();
+  const store = createStore(database.sql);
+  const rules = readConfig({
+    ORDER_CURRENCIES: 'C'.repeat(10),
+    ORDER_PROVIDERS: 'p'.repeat(50),
+    ORDER_LOCALES: 'l'.repeat(20),
+    TRACK_PATTERN: '^.+$',
+    ORDER_FREE_ITEMS: 'true',
+  });
+  const track_number = '😀'.repeat(50);
+  const order = buildOrder({
+    track_number,
+    locale: 'l'.repeat(20),
+    payment: { currency: 'C'.repeat(10), provider: 'p'.repeat(50), amount: 0, goods_total: 0 },
+    items: [{ track_number, price: 0, total_price: 0 }],
+  });
+  const parsed = createOrderParser(orderRules(rules)).toOrder(order);
+  expect(parsed).toEqual({ order });
+  await store.save([order]);
+  expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
 });
 
 test('saving an order again changes nothing, and of two versions the first stays', async () => {

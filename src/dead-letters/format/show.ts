@@ -5,6 +5,8 @@ import { prettyJson } from './pretty-json.ts';
 
 /** In characters. */
 const maxValueLength = 65_536;
+/** More than the longest reason of this program. */
+const maxReasonLength = 5_000;
 const maxFieldLength = 2_000;
 const maxHeaders = 100;
 
