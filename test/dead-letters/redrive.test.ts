@@ -107,7 +107,7 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
 
   const table = await run(pipeline, 'list', '--reason', 'LOCALE');
   expect(table).toMatchObject({ status: 0, errors: '' });
-  expect(table.output).toContain('a-letter-uid  ValidationError: locale must be one of en, ru');
+  expect(table.output).toContain('a-letter-uid  ValidationError: locale is not one of en, ru');
   expect(table.output).toContain(`1 letter in ${pipeline.deadLetterTopic}`);
   const shown = await run(pipeline, 'show', '0/0');
   expect(shown.output).toContain(`From      0/0 of ${pipeline.topic}`);
@@ -150,7 +150,7 @@ test('an invalid order is skipped and listed, and a message that fails again bec
     {
       letter: '0/0',
       outcome: 'skipped',
-      reason: 'it is not a valid order: the message must be a JSON object, is a list',
+      reason: 'it is not a valid order: the message is a list: send each order as a message of its own',
     },
     { letter: '0/1', outcome: 'sent' },
   ]);

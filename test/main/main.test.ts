@@ -157,6 +157,56 @@ test('that PostgreSQL is available again is logged when it is, without a lookup 
   expect((await program.stop('SIGTERM')).status).toBe(0);
 });
 
+test('configured rules reach the consumer, the page, the OpenAPI document and the commands', async () => {
+  await using world = await openWorld();
+  const fields = ['currency-cny', 'track-with-dashes', 'free-gift'];
+  const orders = await Promise.all(
+    fields.map((name) => Bun.file(join(import.meta.dir, `../order/field/${name}.json`)).json()),
+  );
+  // Before the rules are widened they are dead letters.
+  await using strict = startProgram(world.environment);
+  await strict.said('joined the group', 60_000);
+  await world.send(orders);
+  await until(async () => (await world.committed()) === orders.length, 30_000);
+  expect((await strict.stop('SIGTERM')).status).toBe(0);
+  expect(await world.stored()).toBe(0);
+
+  const environment = {
+    ...world.environment,
+    ORDER_CURRENCIES: 'USD,CNY',
+    TRACK_PATTERN: '^[A-Z0-9-]{8,20}$',
+    ORDER_FREE_ITEMS: 'true',
+  };
+  const redriven = await startProgram(environment, ['scripts/dead-letters.ts', 'redrive']).ended();
+  expect([redriven.status, redriven.errors]).toEqual([0, expect.stringContaining('3 sent')]);
+  await using program = startProgram(environment);
+  const url = await program.url();
+  await until(async () => (await world.stored()) === orders.length, 60_000);
+  for (const order of orders) {
+    expect(await (await fetch(`${url}/order/${order.order_uid}`)).json()).toEqual(order);
+    expect((await fetch(`${url}/?uid=${order.order_uid}`)).status).toBe(200);
+  }
+  const { components } = await (await fetch(`${url}/swagger/json`)).json();
+  expect(components.schemas.Order.properties).toMatchObject({
+    track_number: { pattern: '^[A-Z0-9-]{8,20}$' },
+    payment: { properties: { currency: { enum: ['USD', 'CNY'] } } },
+  });
+  const produced = await startProgram({ ...environment, ORDER_CURRENCIES: 'CNY', ORDER_LOCALES: 'en' }, [
+    'producer.ts',
+    '--count',
+    '20',
+    '--rate',
+    '0',
+  ]).ended();
+  expect(produced.status).toBe(0);
+  await until(async () => (await world.stored()) === orders.length + 20, 30_000);
+  const [used] = await world.database.sql`
+    select count(*)::int as count from payments join orders using (order_uid)
+    where currency = 'CNY' and locale = 'en' and entry = 'WBIL'`;
+  expect(used?.count).toBe(21);
+  expect((await program.stop('SIGTERM')).status).toBe(0);
+});
+
 test('SIGTERM while PostgreSQL is frozen from the start ends the process with status 0 without waiting', async () => {
   await using world = await openWorld();
   const { hostname, port } = new URL(world.database.url);
