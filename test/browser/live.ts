@@ -61,6 +61,19 @@ export const liveTests = (visit: OpenVisit) => {
       }));
   }
 
+  test('a currency without an ISO 4217 code follows its amount', () =>
+    visit({ orders }, async ({ page, site }) => {
+      await page.goto('/');
+      await connected(page);
+      const order = buildOrder({
+        order_uid: 'live-order-usdt',
+        payment: { currency: 'USDT', amount: 1_500 },
+      });
+      site.publish([order]);
+      await eventually(() => listed(page), [order.order_uid]);
+      expect(await page.locator('#live a').first().textContent()).toContain('1,500 USDT');
+    }));
+
   test('the list pauses under the pointer and under the focus, and resumes afterwards', () =>
     visit({ orders }, async ({ page, site }) => {
       await page.goto('/');
