@@ -112,6 +112,21 @@ test('a query that times out frees its backend, although its table stays locked'
   await sql.end({ timeout: 1 });
 });
 
+test('a query that the server ends as it shuts down says so', async () => {
+  await using database = await testDatabase({ connections: 2 });
+  const { sql } = database;
+  const error = failureOf(sql`select pg_sleep(60)`);
+  await until(
+    async () =>
+      (
+        await sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()`
+      ).length > 0,
+  );
+  // The code by which a server that shuts down ends its connections.
+  expect(reasonOf(await error)).toBe('starting up or shutting down (57P01)');
+});
+
 test('a text that names a time-out, in an error of PostgreSQL, is none', async () => {
   await using database = await testDatabase();
   const { sql } = database;
