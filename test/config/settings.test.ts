@@ -96,7 +96,11 @@ test('the rules of orders are the default ones, and a consumer thread and the co
   const rules = orderRules(readConfig({ ORDER_CURRENCIES: 'CNY', TRACK_PATTERN: '^.+$' }));
   expect(rules).toEqual({ ...defaultRules, currencies: ['CNY'], trackPattern: '^.+$' });
   const config = readConfig({ ORDER_CURRENCIES: 'CNY', TRACK_PATTERN: '^.+$' });
-  const settings = consumerSettings(config, { brokers: ['a:1'], databaseUrl: 'postgres://u@h/d' }, 1);
+  const settings = consumerSettings(
+    config,
+    { brokers: ['a:1'], groupId: 'group', databaseUrl: 'postgres://u@h/d' },
+    1,
+  );
   expect(structuredClone(settings).rules).toEqual(rules);
 });
 
