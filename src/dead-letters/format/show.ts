@@ -34,7 +34,11 @@ export const letterToText = (letter: Letter, topic: string): string => {
     ['Value', valueSummary(value)],
   ];
   const lines = fields.flatMap(([name, text]) =>
-    text === undefined ? [] : [`${escapeLine(name).padEnd(8)}  ${cut(escapeLine(text), name === 'Reason' ? maxReasonLength : maxFieldLength)}`],
+    text === undefined
+      ? []
+      : [
+          `${escapeLine(name).padEnd(8)}  ${cut(escapeLine(text), name === 'Reason' ? maxReasonLength : maxFieldLength)}`,
+        ],
   );
   return [...lines, ...(value && value.length > 0 ? ['', valueText(value)] : [])].join('\n');
 };
