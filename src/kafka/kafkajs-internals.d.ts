@@ -2,11 +2,7 @@
 
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
-    readonly buffer: Buffer;
     constructor(bytes: Buffer);
-    readInt32(): number;
-    canReadBytes(count: number): boolean;
-    readBytes(count: number): Buffer;
   }
 }
 
@@ -19,9 +15,10 @@ declare module 'kafkajs/src/protocol/messageSet/decoder.js' {
 }
 
 declare module 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js' {
-  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+  /** `response` is the same object for all partitions of a response. */
+  type Fetch = { response: object; fetchedOffset: string; highWatermark: string };
 
-  /** Replaces the decoding, if it is set. Added by our patch. */
-  const decodeMessages: { decode?: (decoder: Decoder) => Promise<object[]> };
+  /** Replaces the decoding of what a fetch brought for a partition, if it is set. Added by our patch. */
+  const decodeMessages: { decode?: (bytes: Buffer, fetch: Fetch) => Promise<object[]> };
   export default decodeMessages;
 }

@@ -10,14 +10,20 @@ export const decodeOldSet = async (bytes: Buffer): Promise<Decoded> => {
   const rest = { ...emptyMessage, isControlRecord: false, batchContext };
   try {
     const messages = await decodeMessageSet(new Decoder(bytes), bytes.length);
+    // An empty set would be skipped in silence.
+    if (messages.length === 0) throw new RangeError('it holds no message');
     return {
       messages: messages.map((message) => ({ timestamp: '-1', ...rest, ...message })),
       cost: bytes.length + objectBytes * messages.length,
     };
   } catch (error) {
-    if (!isFaultOfInput(error)) throw error;
+    if (!isFaultOfInput(error) && !isFaultOfDecoding(error)) throw error;
     const reason = `a message set at offset ${offset} cannot be read: ${(error as Error).message}`;
     const unreadable = { reason, firstOffset: offset, lastOffset: offset, records: 1 };
     return { messages: [{ ...rest, offset, timestamp: '-1', unreadable }], cost: bytes.length };
   }
 };
+
+/** kafkajs reads past the end of a damaged message, or throws an error of its own. */
+const isFaultOfDecoding = (error: unknown) =>
+  error instanceof RangeError || error instanceof TypeError || /^KafkaJS/.test((error as Error).name);

@@ -1,14 +1,8 @@
-import type Decoder from 'kafkajs/src/protocol/decoder.js';
 import fetched from 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
 import { registerCodecs } from './codecs.ts';
-import { decodeRecords, type Head, headBytes, headOf, isIntact } from './decode-records.ts';
-import {
-  type Decoded,
-  emptyMessage,
-  type FetchedMessage,
-  isUnreadable,
-  unreadable,
-} from './fetched-message.ts';
+import { damagedMessage, faultOf, findFollowing, isOld, type Range, sizeOf } from './damaged-batch.ts';
+import { decodeRecords, type Head, headOf } from './decode-records.ts';
+import { type Decoded, emptyMessage, type FetchedMessage, isUnreadable } from './fetched-message.ts';
 import { decodeOldSet } from './old-message-set.ts';
 
 /** Kafka's default of a topic's `max.message.bytes`. */
@@ -31,8 +25,8 @@ export const limitBatches = (bytes: number | null, topicBytes?: number) => {
   limitOf = createLimit(bytes, topicBytes);
 };
 
-/** The memory that the messages of a response use so far, in bytes. All partitions of a response share one decoder. */
-const costs = new WeakMap<Decoder, number>();
+/** The memory that the messages of a response use so far, in bytes. */
+const costs = new WeakMap<object, number>();
 
 /**
  * Decodes fetched record batches in kafkajs's place. kafkajs trusts every length and count, decompresses without a limit, and
@@ -40,70 +34,73 @@ const costs = new WeakMap<Decoder, number>();
  */
 export const installDecoder = () => {
   registerCodecs((compressed) => limitOf(compressed));
-  fetched.decode = async (decoder) => {
-    const size = decoder.readInt32();
-    if (size <= 0 || !decoder.canReadBytes(size)) return [];
-    const bytes = decoder.readBytes(size);
-    const { messages, cost } = await decodeBatches(bytes, limitOf, costs.get(decoder) ?? 0);
-    costs.set(decoder, cost);
+  fetched.decode = async (bytes, { response, fetchedOffset, highWatermark }) => {
+    const range = { from: BigInt(fetchedOffset), end: BigInt(highWatermark) };
+    const { messages, cost } = await decodeBatches(bytes, limitOf, range, costs.get(response) ?? 0);
+    costs.set(response, cost);
     return messages;
   };
 };
 
-const frameBytes = 12;
-const magicAt = 16;
-
 /**
- * Decodes record batches that follow one another; the last one may be cut short. Stops after the batch with which `cost`, in bytes,
- * reaches the limit; the next fetch begins there. Rejects if the bytes are no record batches.
+ * Decodes the record batches that a fetch brought for a partition. They follow one another; the last one may be cut short. Stops
+ * after the batch with which `cost`, in bytes, reaches the limit; the next fetch begins there. A damaged batch is fetched three
+ * times; then it is one message without a value, and the next whole batch follows.
  */
-export const decodeBatches = async (bytes: Buffer, limit: (compressed: number) => number, cost = 0) => {
+export const decodeBatches = async (
+  bytes: Buffer,
+  limit: (compressed: number) => number,
+  range: Omit<Range, 'isFirst'>,
+  cost = 0,
+) => {
   const messages: FetchedMessage[] = [];
   let spent = cost;
-  for (let at = 0; at + magicAt < bytes.length && (spent === 0 || spent < limit(0)); ) {
-    const size = frameBytes + bytes.readInt32BE(at + 8);
-    const magic = bytes.readInt8(at + magicAt);
-    if (magic > 2 || size < (magic === 2 ? headBytes : frameBytes + 14))
-      throw new Error(`Kafka sent a record batch of the format ${magic} and ${size} bytes, which is none`);
-    if (at + size > bytes.length) break;
-    const batch = bytes.subarray(at, at + size);
-    at += size;
-    const next = at + 8 <= bytes.length ? bytes.readBigInt64BE(at) : undefined;
-    if (magic === 2 && isToBeFetchedAgain(batch)) break;
-    const part = await (magic === 2 ? decodeBatch(batch, limit(size), next) : decodeOldSet(batch));
-    for (const message of part.messages) messages.push(message);
-    spent += part.cost;
+  let from = range.from;
+  for (let at = 0; at < bytes.length && (spent === 0 || spent < limit(0)); ) {
+    const rest = bytes.subarray(at);
+    const size = sizeOf(rest);
+    // Kafka sends the first batch whole.
+    if (at > 0 && (size === undefined || size > rest.length)) break;
+    const left = { from, end: range.end, isFirst: at === 0 };
+    const fault = faultOf(rest, left);
+    if (fault === undefined && size !== undefined) {
+      const batch = rest.subarray(0, size);
+      const part = await (isOld(batch) ? decodeOldSet(batch) : decodeBatch(batch, limit(size)));
+      for (const message of part.messages) messages.push(message);
+      spent += part.cost;
+      at += size;
+    } else {
+      if (isToBeFetchedAgain(rest)) break;
+      const following = findFollowing(rest, left);
+      messages.push(damagedMessage(rest, left, following, fault ?? ''));
+      at += following?.at ?? rest.length;
+    }
+    from = BigInt(messages.at(-1)?.offset ?? from) + 1n;
   }
   return { messages, cost: spent };
 };
 
-/** The number of times a batch with a wrong checksum is fetched before it counts as unreadable: the network may have changed it. */
+/** The number of times a damaged batch is fetched before it counts as unreadable: the network may have changed it. */
 const fetchAttempts = 3;
-/** How often batches with a wrong checksum were fetched, by their first bytes. */
-const corrupted = new Map<string, number>();
+/** How often damaged batches were fetched, by their first bytes. */
+const damaged = new Map<string, number>();
 
-const isToBeFetchedAgain = (batch: Buffer): boolean => {
-  if (isIntact(batch)) return false;
-  const name = batch.toString('latin1', 0, 21);
-  const seen = (corrupted.get(name) ?? 0) + 1;
-  if (corrupted.size > 1_000) corrupted.clear();
-  corrupted.set(name, seen);
+const isToBeFetchedAgain = (bytes: Buffer): boolean => {
+  const name = bytes.toString('latin1', 0, 21);
+  const seen = (damaged.get(name) ?? 0) + 1;
+  if (damaged.size > 1_000) damaged.clear();
+  damaged.set(name, seen);
   return seen < fetchAttempts;
 };
 
-const decodeBatch = async (batch: Buffer, limit: number, next: bigint | undefined): Promise<Decoded> => {
+const decodeBatch = async (batch: Buffer, limit: number): Promise<Decoded> => {
   const head = headOf(batch);
   try {
-    if (!head.isIntact) throw unreadable('its checksum is wrong');
     return await decodeRecords(batch, head, limit);
   } catch (error) {
     if (!isUnreadable(error)) throw error;
-    // If the head may be wrong, the last offset in it may be too; after the first offset the broker goes on to the next batch.
-    const claimed =
-      head.isIntact || head.lastDelta === head.count - 1 ? head.first + BigInt(head.lastDelta) : head.first;
-    const last = next !== undefined && claimed >= next ? next - 1n : claimed;
-    const message = unreadableMessage(head, last < head.first ? head.first : last, error.message);
-    return { messages: [message], cost: error.cost };
+    const last = head.first + BigInt(head.lastDelta);
+    return { messages: [unreadableMessage(head, last, error.message)], cost: error.cost };
   }
 };
 

@@ -103,14 +103,57 @@ test('a batch that a disk or network has changed is a dead letter, and what foll
 });
 
 /** From now on every fetch that brings this text has one bit of it flipped, as by a bad disk or network. */
-const spoil = (text: string) => {
+const spoil = (text: string) =>
+  spoilFetches((bytes) => {
+    const at = bytes.indexOf(text);
+    if (at >= 0) bytes[at] = (bytes[at] as number) ^ 1;
+  });
+
+/** From now on this changes what every fetch brings for a partition. Returns what ends it. */
+const spoilFetches = (change: (bytes: Buffer) => void) => {
   const { decode } = fetched;
-  fetched.decode = async (decoder) => {
-    const at = decoder.buffer.indexOf(text);
-    if (at >= 0) decoder.buffer[at] = (decoder.buffer[at] as number) ^ 1;
-    return (await decode?.(decoder)) ?? [];
+  fetched.decode = async (bytes, fetch) => {
+    change(bytes);
+    return (await decode?.(bytes, fetch)) ?? [];
+  };
+  return () => {
+    fetched.decode = decode as NonNullable<typeof decode>;
   };
 };
+
+test.each([
+  ['format', 16, 0x80, 'its format is -126; 0, 1 and 2 exist'],
+  ['format', 16, 0x01, 'its format is 3; 0, 1 and 2 exist'],
+  ['size', 9, 0x01, 'it says that it has'],
+  ['size', 8, 0x80, 'it cannot have'],
+  ['first offset', 2, 0x01, 'it says that it has the offsets'],
+])(
+  'a batch whose %s is damaged in byte %i is a dead letter, and what follows is stored',
+  async (_, at, bits, reason) => {
+    await using broker = await openBroker();
+    await using pipeline = await openPipeline({ addresses: [broker.address] });
+    const orders = ordersOf(3);
+    const batches = orders.map((order) => batchOf([order]));
+    await sendRaw(broker.address, pipeline.topic, 0, batches);
+    const uid = (orders[1] as Order).order_uid;
+    const stop = spoilFetches((bytes) => {
+      for (let start = 0, size = 0; start + 12 < bytes.length; start += size) {
+        size = 12 + bytes.readInt32BE(start + 8);
+        if (!bytes.subarray(start, start + size).includes(uid)) continue;
+        bytes[start + at] = (bytes[start + at] as number) ^ bits;
+        return;
+      }
+    });
+    pipeline.join();
+    await pipeline.drained();
+    stop();
+    expect((await pipeline.store.findAll(uidsOf(orders))).size).toBe(2);
+    const letters = await pipeline.letters();
+    expect(letters).toHaveLength(1);
+    expect(reasonOf(letters[0]?.headers ?? {})).toContain(`offsets 1 to 1: ${reason}`);
+    expect(String(letters[0]?.headers['__connect.errors.exception.class.name'])).toBe('UnreadableBatch');
+  },
+);
 
 const reasonOf = (headers: IHeaders) => String(headers['__connect.errors.exception.message']);
 
