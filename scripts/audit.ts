@@ -2,6 +2,12 @@
  * `bun run audit`: queries the package registry for known vulnerabilities of the installed packages. Status 1 for any in production
  * dependencies, and for high and critical ones in tools; status 3 if the registry does not support audits, so nothing was checked.
  */
+import { takeNoArguments } from '../src/cli/usage.ts';
+
+takeNoArguments(
+  'Usage: bun run audit: queries the registry for known vulnerabilities of the installed packages',
+);
+
 const notChecked = 3;
 
 /** Advisories that do not apply, by number, each with the reason. */
@@ -40,5 +46,3 @@ if (!inProduction || !everywhere) {
   console.log(found.length === 0 ? 'No known vulnerabilities.' : `${found.length} packages are vulnerable.`);
   process.exitCode = found.length > 0 ? 1 : 0;
 }
-
-export {};

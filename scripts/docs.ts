@@ -1,4 +1,5 @@
 /** `bun run docs`: writes the tables of settings in the README and in docs/configuration.md from `src/config/settings.ts`. */
+import { takeNoArguments } from '../src/cli/usage.ts';
 import { settings } from '../src/config/settings.ts';
 
 export const root = `${import.meta.dir}/..`;
@@ -77,13 +78,16 @@ one line, for example:
 PORT holds "abc"; allowed: an integer from 0 to 65535
 \`\`\`
 
-The commands (\`bun run producer\`, \`dead-letters\`, \`replay\`, \`migrate\`) read the same settings; \`--help\` of the first three lists which.
+The commands (\`bun run producer\`, \`dead-letters\`, \`replay\`, \`migrate\`) read the same settings; \`--help\` lists which.
 
 ${written.join('\n\n')}
 `;
 };
 
 if (import.meta.main) {
+  takeNoArguments(
+    'Usage: bun run docs: writes the tables of settings in README.md and docs/configuration.md',
+  );
   const readme = `${root}/README.md`;
   await Bun.write(readme, withSettings(await Bun.file(readme).text()));
   await Bun.write(`${root}/docs/configuration.md`, configuration());

@@ -1,26 +1,52 @@
-/**
- * `bun run migrate [version] [--yes]`: migrates the database to the newest version, or up or down to the given one (0: empty).
- * Going down deletes data: it has to be confirmed, at the terminal or by `--yes`, and is refused while consumers are connected.
- */
+/** `bun run migrate`: migrates the database, up or down. See `--help`. */
 import type { Sql } from 'postgres';
-import { exitWith } from '../src/cli/run.ts';
-import { readConfig } from '../src/config/settings.ts';
+import { optionLines, readArguments } from '../src/cli/arguments.ts';
+import { databaseUrlOf, explainDatabase, hostsOf, noDatabase } from '../src/cli/database.ts';
+import { runCommand } from '../src/cli/run.ts';
+import type { Config } from '../src/config/settings.ts';
 import { createLog } from '../src/observability/log.ts';
-import { migrate } from '../src/postgres/migrate.ts';
+import { migrate, newestVersion, versionOf } from '../src/postgres/migrate.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
 import { describeUndo, planUndo } from '../src/postgres/undo.ts';
-import { parseDatabaseUrl } from '../src/postgres/url.ts';
 
-const usage = 'migrate takes at most one version, a whole number, and --yes';
+/** `target`: unset for the newest version. */
+type Command = { target: number | undefined; isConfirmed: boolean };
 
-const hostsOf = (url: string) =>
-  (parseDatabaseUrl(url)?.servers ?? [])
-    .map(({ host = 'localhost', port = 5432 }) => `${host}:${port}`)
-    .join(',');
+const newest = await newestVersion();
+
+const table = {
+  options: {},
+  flags: { yes: 'confirm that migrating down deletes data', help: 'show this help' },
+};
+
+const help = `Usage: bun run migrate [VERSION] [--yes]
+
+Migrates the database to the newest version (${newest}), or up or down to VERSION (0: no tables). Going down deletes data: it has
+to be confirmed, at the terminal or by --yes, and is refused while consumers are connected.
+
+${optionLines(table)}
+
+Exit status: 0 if done, 1 if it was not, 2 if an argument or the environment is wrong.
+
+From the environment: DATABASE_URL (the embedded PostgreSQL in DATA_DIR), DATABASE_PASSWORD, LOG_LEVEL.`;
+
+const readCommand = (args: string[]): Command | { help: string } => {
+  const read = readArguments(args, table, 1);
+  if (read === 'help') return { help };
+  const [version] = read.rest;
+  if (version !== undefined && (!/^\d{1,9}$/.test(version) || Number(version) > newest))
+    throw new Error(
+      `${JSON.stringify(version)} is not a version; allowed: 0 to ${newest}, the newest of this program`,
+    );
+  return {
+    target: version === undefined ? undefined : Number(version),
+    isConfirmed: read.given.yes === true,
+  };
+};
 
 /** Rejects if the migration goes down and may not, or is not confirmed. */
-const confirmUndo = async (sql: Sql, url: string, target: number, isConfirmed: boolean) => {
-  const undo = await planUndo(sql, target);
+const confirmUndo = async (sql: Sql, url: string, { target, isConfirmed }: Command) => {
+  const undo = target === undefined ? undefined : await planUndo(sql, target);
   if (!undo) return;
   const description = describeUndo(undo, hostsOf(url));
   if (undo.consumers.length > 0)
@@ -33,21 +59,25 @@ const confirmUndo = async (sql: Sql, url: string, target: number, isConfirmed: b
   if (answer?.trim() !== undo.database) throw new Error('the name does not match; nothing was changed');
 };
 
-const run = async (args: string[]): Promise<number> => {
-  const isConfirmed = args.includes('--yes');
-  const [target, ...rest] = args.filter((arg) => arg !== '--yes');
-  if (rest.length > 0 || (target !== undefined && !/^\d{1,9}$/.test(target)))
-    throw new Error(`${usage}; it got: ${args.join(' ')}`);
-  const { databaseUrl: url, logLevel } = readConfig(process.env);
-  if (url === null) throw new Error('DATABASE_URL is not set');
+const execute = async (command: Command, config: Config): Promise<number> => {
+  const url = databaseUrlOf(config);
+  if (url === undefined) {
+    console.error(`Not migrated: ${noDatabase}`);
+    return 2;
+  }
   const sql = openDatabase({ url, connections: 1, name: 'migrate' });
   try {
-    if (target !== undefined) await confirmUndo(sql, url, Number(target), isConfirmed);
-    await migrate(sql, createLog(logLevel, 'migrate'), target === undefined ? undefined : Number(target));
+    await confirmUndo(sql, url, command);
+    await migrate(sql, createLog(config.logLevel, 'migrate'), command.target);
+    const version = await versionOf(sql);
+    const age = version > newest ? `, newer than this program, which knows ${newest}` : '';
+    console.log(`The database is at version ${version}${age}.`);
+  } catch (error) {
+    throw explainDatabase(error, url, config);
   } finally {
     await sql.end({ timeout: 1 });
   }
   return 0;
 };
 
-await exitWith(() => run(process.argv.slice(2)), 'Not migrated: ');
+await runCommand(readCommand, execute, 'Not migrated: ');

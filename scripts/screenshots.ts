@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
+import { takeNoArguments } from '../src/cli/usage.ts';
 import { startPostgres } from '../src/embedded/postgres.ts';
 import { createLookup } from '../src/lookup/lookup.ts';
 import { createMemoryCache } from '../src/lookup/memory-cache.ts';
@@ -14,6 +15,8 @@ import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { launch, linkTo, serve } from '../test/browser/stage.ts';
 import { createDatabase } from '../test/support/database.ts';
+
+takeNoArguments('Usage: bun run screenshots: takes the pictures of the README into docs/screenshots/');
 
 const chromium = Bun.which('chromium');
 if (!chromium) throw new Error('there is no Chromium (Debian: chromium)');

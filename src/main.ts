@@ -3,12 +3,13 @@
 import { retry } from './async/retry.ts';
 import { createShutdown, type Shutdown } from './async/shutdown.ts';
 import { raceAbort } from './async/timeouts.ts';
+import { takeNoArguments } from './cli/usage.ts';
 import { consumerSettings, serviceName } from './config/consumer-settings.ts';
 import { orderRules } from './config/order-rules.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
 import { startProducer } from './embedded/producer.ts';
-import { openServices, type Services } from './embedded/services.ts';
+import { checkServices, openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
 import { isLoopback } from './http/address.ts';
 import { createApp } from './http/app.ts';
@@ -25,7 +26,7 @@ import { createMetricsRoute } from './http/routes/metrics.ts';
 import { createOrderRoute } from './http/routes/order.ts';
 import { createReadyzRoute } from './http/routes/readyz.ts';
 import { createSwaggerRoute } from './http/routes/swagger.ts';
-import { listen } from './http/server.ts';
+import { checkAddress, listen } from './http/server.ts';
 import { traceApp } from './http/traced-app.ts';
 import { type ConsumerThread, startConsumerThread } from './ingest/thread.ts';
 import { createLookup } from './lookup/lookup.ts';
@@ -113,6 +114,20 @@ type Parts = ReturnType<typeof openLookup> & {
   consumers: ConsumerThread[];
 };
 
+const metricsAddress = ({ host, metricsHost }: Config, port: number) => ({
+  port,
+  host: metricsHost ?? host,
+  variable: 'METRICS_PORT',
+  hostVariable: metricsHost === null ? 'HOST' : 'METRICS_HOST',
+});
+
+/** Throws an Error of one line for what would stop the start later, before anything is created. */
+const checkStart = async (config: Config) => {
+  checkServices(config);
+  await checkAddress(config);
+  if (config.metricsPort !== null) await checkAddress(metricsAddress(config, config.metricsPort));
+};
+
 /** Serves HTTP on all ports, and metrics. */
 const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Parts) => {
   const { lookup, memory, redis, standby, warmUp, consumers, postgres, services } = parts;
@@ -169,11 +184,9 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
   open.defer(() => feed?.close());
   log.info({ url: server.url }, 'listening');
   if (metricsPort !== null) {
-    const host = config.metricsHost ?? config.host;
-    const address = { port: metricsPort, host, variable: 'METRICS_PORT' };
     // No proxy is in front of this port, so any X-Forwarded-For would be the client's own.
     const metricsApp = createApp({ routes: [metricsRoute], checkHost, trustedProxies: 0, log });
-    const metricsServer = listen(metricsApp, address);
+    const metricsServer = listen(metricsApp, metricsAddress(config, metricsPort));
     open.defer(metricsServer.stop);
     log.info({ url: metricsServer.url }, 'metrics are served');
   }
@@ -186,6 +199,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
 const start = async (context: Context) => {
   const { config, log, shutdown, open } = context;
   const hasHttp = config.serve.has('http');
+  await checkStart(config);
   const services = await openServices(config, log);
   open.defer(services.stop);
   services.ended.then((error) => error && shutdown.fail(error));
@@ -241,6 +255,7 @@ const readConfigOrExit = (): Config => {
 };
 
 const main = async () => {
+  takeNoArguments('Usage: bun start: all settings come from the environment, see docs/configuration.md');
   const config = readConfigOrExit();
   const tracing = await openTracing(tracingSettings(config, serviceName), createLog(config.logLevel, 'main'));
   const log = createLog(config.logLevel, 'main', tracing?.ids);

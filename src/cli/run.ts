@@ -24,6 +24,7 @@ export const exitWith = async (work: () => Promise<number>, failurePrefix = ''):
 export const runCommand = <Command extends object>(
   readCommand: (args: string[]) => Command | Help,
   execute: (command: Command, config: Config) => Promise<number>,
+  failurePrefix = '',
 ): Promise<never> =>
   exitWith(async () => {
     let command: Command | Help;
@@ -32,7 +33,7 @@ export const runCommand = <Command extends object>(
       command = readCommand(process.argv.slice(2));
       config = readConfig(process.env);
     } catch (error) {
-      console.error((error as Error).message);
+      console.error(failurePrefix + (error as Error).message);
       return 2;
     }
     if ('help' in command) {
@@ -40,4 +41,4 @@ export const runCommand = <Command extends object>(
       return 0;
     }
     return execute(command, config);
-  });
+  }, failurePrefix);

@@ -1,4 +1,5 @@
 import { Database } from 'bun:sqlite';
+import { existsSync } from 'node:fs';
 import { ensurePrivateFile } from './private-files.ts';
 
 /**
@@ -17,4 +18,17 @@ export const takeLock = (file: string): { release(): void } | undefined => {
     throw error;
   }
   return { release: () => database.close() };
+};
+
+/** Whether another process holds the lock of `file`. Creates nothing. */
+export const isLocked = (file: string): boolean => {
+  if (!existsSync(file)) return false;
+  try {
+    const lock = takeLock(file);
+    lock?.release();
+    return lock === undefined;
+  } catch {
+    // Whoever needs the lock reports why it cannot be taken.
+    return false;
+  }
 };

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Log } from '../observability/log.ts';
-import { ensureDataDir } from './data-dir.ts';
+import { ensureDataDir, postgresLock, postgresUrlFile } from './data-dir.ts';
 import { takeLock } from './lock.ts';
 import { ensureCluster, setPassword } from './postgres/cluster.ts';
 import { cannotUse, codeOf } from './postgres/errors.ts';
@@ -84,8 +84,8 @@ export const startPostgres = async (options: { dataDir: string; log: Log }): Pro
   const dataDir = resolve(options.dataDir);
   openHome(dataDir, join(dataDir, 'postgres'));
   // Both are outside of the folder of the server's user, where root must not follow a link.
-  const lockFile = join(dataDir, 'postgres.lock');
-  const urlFile = join(dataDir, 'postgres.url');
+  const lockFile = postgresLock(dataDir);
+  const urlFile = postgresUrlFile(dataDir);
   const home = realpathSync(join(dataDir, 'postgres'));
   const data = join(home, 'data');
   const lock = lockHome(lockFile);

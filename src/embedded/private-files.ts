@@ -82,7 +82,14 @@ export const ensurePrivateFile = (path: string) => {
  * if it belongs to another user or is writable by others, who could have planted anything there.
  */
 export const ensurePrivateFolder = (path: string, isOurs: (entries: string[]) => boolean = () => true) => {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw new Error('it is not a folder');
+    if (code === 'ENOTDIR') throw new Error('a part of its path is not a folder');
+    throw error;
+  }
   const { mode, uid } = statSync(path);
   const us = process.getuid?.();
   if (us !== undefined && us !== 0 && uid !== us)
@@ -90,5 +97,6 @@ export const ensurePrivateFolder = (path: string, isOurs: (entries: string[]) =>
   const othersWrite = (mode & 0o022) !== 0;
   const isClosable = (mode & 0o1000) === 0 && isOurs(readdirSync(path));
   if ((mode & 0o077) !== 0 && isClosable && !othersWrite) chmodSync(path, mode & 0o700);
-  else if (othersWrite) throw new Error('other users can write to it');
+  else if (othersWrite)
+    throw new Error(`other users can write to it${isClosable ? ` (\`chmod 700 ${path}\` ends that)` : ''}`);
 };

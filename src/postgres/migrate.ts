@@ -23,6 +23,18 @@ const readMigrations = async (): Promise<Migration[]> => {
   );
 };
 
+/** The newest version that this program knows. */
+export const newestVersion = async (): Promise<number> =>
+  Math.max(0, ...(await readMigrations()).map(({ version }) => version));
+
+/** The version of a database on which `migrate` has run. Rejects with the driver's error. */
+export const versionOf = async (sql: Sql): Promise<number> => {
+  const [row] = await sql<
+    { version: number }[]
+  >`select coalesce(max(version), 0)::int as version from migrations`;
+  return row?.version ?? 0;
+};
+
 /** The names of the applied migrations above `version`, newest first. Rejects with the driver's error. */
 export const migrationsAbove = async (sql: Sql, version: number): Promise<string[]> => {
   const [table] = await sql<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;

@@ -1,4 +1,5 @@
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
+import { databaseUrlOf, explainDatabase, noDatabase } from '../cli/database.ts';
 import { openKafka } from '../cli/kafka.ts';
 import { createProgress } from '../cli/output.ts';
 import type { Config } from '../config/settings.ts';
@@ -10,14 +11,15 @@ import { replay } from './replay.ts';
 
 /** Runs the command and resolves with the status of the process. */
 export const execute = async (command: Command, config: Config): Promise<number> => {
-  if (config.databaseUrl === null) {
-    console.error('Set DATABASE_URL: the stored offsets are in PostgreSQL.');
+  const url = databaseUrlOf(config);
+  if (url === undefined) {
+    console.error(`${noDatabase}: the stored offsets are in PostgreSQL.`);
     return 2;
   }
   const { kafka, retryKafka } = openKafka(config, 'order-replay');
   const admin = kafka.admin();
   const sql = openDatabase({
-    url: config.databaseUrl,
+    url,
     connections: 1,
     name: 'replay',
     silenceTimeoutSeconds: 30,
@@ -41,7 +43,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
     const isUndefinedTable = (error as { code?: unknown }).code === '42P01';
     throw isUndefinedTable
       ? new Error('The database has no stored offsets yet: run `bun run migrate`.')
-      : error;
+      : explainDatabase(error, url, config);
   } finally {
     progress.clear();
     await sql.end({ timeout: 1 });

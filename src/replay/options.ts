@@ -74,8 +74,8 @@ ${optionLines(table)}
 
 Exit status: 0 if done, 1 if a service is unavailable or --yes is missing, 2 if an argument or the environment is wrong.
 
-From the environment: DATABASE_URL, KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_GROUP_ID (that of bun start),
-KAFKA_SSL, KAFKA_SASL_*.`;
+From the environment: DATABASE_URL (the embedded PostgreSQL in DATA_DIR), KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders),
+KAFKA_GROUP_ID (that of bun start), KAFKA_SSL, KAFKA_SASL_*.`;
 
 /** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
 export const readCommand = (args: string[]): Command | { help: string } => {

@@ -71,7 +71,12 @@ test('a missing setting is named, and no message mentions what only a checkout h
   const cases = [
     [{}, 'src/main.ts', 1, notInstalled('DATABASE_URL', 'PostgreSQL')],
     [databaseUrl, 'src/main.ts', 1, notInstalled('KAFKA_BROKERS', 'Kafka broker')],
-    [{}, 'scripts/migrate.ts', 1, 'Not migrated: DATABASE_URL is not set'],
+    [
+      {},
+      'scripts/migrate.ts',
+      2,
+      'Not migrated: DATABASE_URL is not set, and no embedded PostgreSQL has run in DATA_DIR',
+    ],
     [
       { KAFKA_SSL: 'true' },
       'src/main.ts',

@@ -71,6 +71,6 @@ describe('a data directory that cannot be used is named in one line', () => {
   test('when a file is in its place', async () => {
     const dataDir = newDir();
     writeFileSync(dataDir, '');
-    await oneLine(dataDir, /cannot be written \((EEXIST|ENOTDIR)\)\. Make it writable/)();
+    await oneLine(dataDir, /it is not a folder\. Name another in DATA_DIR/)();
   });
 });

@@ -11,7 +11,9 @@ import { openApp, path, ready, unavailable } from '../support/open-app.ts';
 import { toOrder } from '../support/order-parser.ts';
 
 type Documented = { headers?: object; content?: Record<string, { example: object }> };
-type Document = { paths: Record<string, Record<string, { responses: Record<string, Documented> }>> };
+type Parameter = { required?: boolean; example?: unknown };
+type Operation = { parameters?: Parameter[]; responses: Record<string, Documented> };
+type Document = { paths: Record<string, Record<string, Operation>> };
 
 const document = (await (await openApp().get('/swagger/json')).json()) as Document;
 
@@ -89,6 +91,14 @@ test('its problems are answered to the letter', async () => {
     const problem = content['application/problem+json'];
     if (problem) expect([name, await given.get(name)?.json()]).toEqual([name, problem.example]);
   }
+});
+
+test('no optional parameter has an example, which Swagger UI would send', () => {
+  const examples = Object.values(document.paths)
+    .flatMap((methods) => Object.values(methods))
+    .flatMap(({ parameters = [] }) => parameters)
+    .filter(({ required, example }) => !required && example !== undefined);
+  expect(examples).toEqual([]);
 });
 
 test('its example of an order is valid', () => {

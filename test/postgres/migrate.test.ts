@@ -1,7 +1,9 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
-import { migrate } from '../../src/postgres/migrate.ts';
+import { migrate, newestVersion } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -162,6 +164,35 @@ test('room for configured values is made without rewriting a table, and taken ba
   expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
 });
 
+test('the command prints its help, and at which version the database is', async () => {
+  await using database = await testDatabase();
+  const newest = await newestVersion();
+  expect(await command({}, '--help')).toMatchObject({
+    code: 0,
+    errors: '',
+    output: expect.stringContaining('Usage: '),
+  });
+  const DATABASE_URL = database.url;
+  expect((await command({ DATABASE_URL })).output).toBe(`The database is at version ${newest}.\n`);
+  expect((await command({ DATABASE_URL }, '1', '--yes')).output).toEndWith('The database is at version 1.\n');
+  expect(await command({ DATABASE_URL }, '99')).toMatchObject({ code: 2 });
+});
+
+test('without DATABASE_URL the command uses the embedded PostgreSQL of the data directory', async () => {
+  await using database = await testDatabase();
+  const dataDir = mkdtempSync(join(tmpdir(), 'migrate-'));
+  try {
+    writeFileSync(join(dataDir, 'postgres.url'), `${database.url}\n`, { mode: 0o600 });
+    expect(await command({ DATA_DIR: dataDir })).toMatchObject({ code: 0, errors: '' });
+    writeFileSync(join(dataDir, 'postgres.url'), 'postgres://postgres:secret@127.0.0.1:1/postgres\n');
+    expect((await command({ DATA_DIR: dataDir })).errors).toMatch(
+      /^Not migrated: PostgreSQL at 127\.0\.0\.1:1 does not answer: .*\(DATABASE_URL is not set; does `bun start` run\?\)\n$/,
+    );
+  } finally {
+    rmSync(dataDir, { recursive: true });
+  }
+});
+
 test('the command migrates to the given version', async () => {
   await using database = await testDatabase();
   expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
@@ -220,16 +251,36 @@ if (Bun.which('script'))
   });
 
 test.each([
-  ['a version that is none', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['newest']],
-  ['two versions', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['1', '2']],
-  ['no database', {}, []],
-  ['a bad variable', { DATABASE_URL: 'mysql://127.0.0.1/x' }, []],
-  ['another bad variable', { DATABASE_URL: 'postgres://127.0.0.1:1/x', LOG_LEVEL: 'loud' }, []],
-  ['a server that is not there', { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' }, []],
-])('%s is one line and no success', async (_, environment, args) => {
+  ['a version that is none', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['newest'], 2, /"newest"/],
+  [
+    'a version to come',
+    { DATABASE_URL: 'postgres://127.0.0.1:1/x' },
+    ['99'],
+    2,
+    /"99".* 0 to \d, the newest/,
+  ],
+  ['two versions', { DATABASE_URL: 'postgres://127.0.0.1:1/x' }, ['1', '2'], 2, /"2"/],
+  ['no database', { DATA_DIR: '/nowhere' }, [], 2, /DATABASE_URL is not set/],
+  ['a bad variable', { DATABASE_URL: 'mysql://127.0.0.1/x' }, [], 2, /DATABASE_URL/],
+  [
+    'another bad variable',
+    { DATABASE_URL: 'postgres://127.0.0.1:1/x', LOG_LEVEL: 'loud' },
+    [],
+    2,
+    /LOG_LEVEL/,
+  ],
+  [
+    'a server that is not there',
+    { DATABASE_URL: 'postgres://u:secret@127.0.0.1:1/x' },
+    [],
+    1,
+    /PostgreSQL at 127\.0\.0\.1:1 does not answer: .*ECONNREFUSED/,
+  ],
+])('%s is one line and no success', async (_, environment, args, status, reason) => {
   const { code, output, errors } = await command(environment as Record<string, string>, ...args);
-  expect({ code, output }).toEqual({ code: 1, output: '' });
+  expect({ code, output }).toEqual({ code: status, output: '' });
   expect(errors).toMatch(/^Not migrated: [^\n]{5,}\n$/);
+  expect(errors).toMatch(reason);
   expect(errors).not.toContain('secret');
 });
 

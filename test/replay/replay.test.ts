@@ -166,7 +166,7 @@ test('each error of the command is one line that names the cause', async () => {
   const DATABASE_URL = database.url;
   const away = 'postgres://u:secret@127.0.0.1:1/x';
   const cases: [Record<string, string>, string[], number, RegExp][] = [
-    [{}, ['--from', 'earliest'], 2, /^Set DATABASE_URL/],
+    [{ DATA_DIR: '/nowhere' }, ['--from', 'earliest'], 2, /^DATABASE_URL is not set/],
     [{ DATABASE_URL, KAFKA_BROKERS: 'x' }, ['--from', 'earliest'], 2, /KAFKA_BROKERS/],
     [
       { DATABASE_URL, KAFKA_BROKERS, KAFKA_TOPIC: 'none-such' },

@@ -3,15 +3,7 @@ import type { Answer, Lookup } from '../../lookup/lookup.ts';
 import { Unavailable } from '../../lookup/order-query.ts';
 import { exampleOrder } from '../../order/example.ts';
 import { isOrderUid } from '../../order/order.ts';
-import {
-  contract,
-  exampleId,
-  idHeaders,
-  problemResponse,
-  retryHeaders,
-  schemaOf,
-  textHeader,
-} from '../contract.ts';
+import { contract, idHeaders, problemResponse, retryHeaders, schemaOf, textHeader } from '../contract.ts';
 import { internalServerErrorResponse } from '../failure.ts';
 import { misdirectedResponse } from '../host.ts';
 import { cacheStatus, serverTiming } from '../lookup-headers.ts';
@@ -108,16 +100,16 @@ const getOrder = {
       name: 'If-None-Match',
       in: 'header',
       description: 'The `ETag` of a cached copy',
+      // No example: Swagger UI would send it, and the answer would be a 304 without a body.
       schema: { type: 'string' },
-      example: exampleTag,
     },
     {
       name: 'X-Request-Id',
       in: 'header',
       description:
         'An id of the client’s own for this request, up to 128 characters of `A-Z a-z 0-9 _ . : / + = @ -`; anything else is ignored',
+      // No example: Swagger UI would send the same id with each request.
       schema: { type: 'string' },
-      example: exampleId,
     },
   ],
   responses: {

@@ -1,0 +1,31 @@
+import { expect, test } from 'bun:test';
+import { join } from 'node:path';
+
+const root = join(import.meta.dir, '../..');
+
+const run = async (...command: string[]) => {
+  const child = Bun.spawn([process.execPath, ...command], {
+    cwd: root,
+    env: { PATH: process.env.PATH ?? '' },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [output, errors] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { status: await child.exited, output, errors };
+};
+
+test.each(['scripts/audit.ts', 'scripts/docs.ts', 'scripts/screenshots.ts', 'src/main.ts'])(
+  '%s prints a usage line for --help, rejects other arguments, and does nothing else',
+  async (file) => {
+    const help = await run(file, '--help');
+    expect(help).toMatchObject({ status: 0, errors: '' });
+    expect(help.output).toMatch(/^Usage: bun [^\n]+\n$/);
+    const other = await run(file, 'all');
+    expect(other).toMatchObject({ status: 2, output: '' });
+    expect(other.errors).toMatch(/^"all" is not allowed\. Usage: bun [^\n]+\n$/);
+  },
+  60_000,
+);
