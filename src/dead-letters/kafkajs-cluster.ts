@@ -9,11 +9,12 @@ export type StoredMessage = Pick<KafkaMessage, 'key' | 'value' | 'timestamp' | '
 
 export type FetchedMessage = StoredMessage & { isControlRecord: boolean };
 
-type FetchResponse = {
+export type FetchResponse = {
   /** In ms; newer versions of the request have it in `clientSideThrottleTime` only. */
   throttleTime: number;
   clientSideThrottleTime?: number;
-  responses: { partitions: { messages: FetchedMessage[] }[] }[];
+  /** `messages`: in bytes; an empty list if there are none. */
+  responses: { partitions: { messages: Buffer | []; highWatermark: string }[] }[];
 };
 
 type FetchRequest = {

@@ -1,7 +1,8 @@
 import type { Kafka } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
+import { decodeFetched } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
-import { clusterOf, type FetchedMessage, type StoredMessage } from './kafkajs-cluster.ts';
+import { clusterOf, type FetchedMessage, type FetchResponse, type StoredMessage } from './kafkajs-cluster.ts';
 
 /** Offsets [from, to) of a partition. */
 export type OffsetRange = { partition: number; from: bigint; to: bigint };
@@ -64,7 +65,7 @@ export const createReader = (kafka: Kafka, retryKafka: RetryKafka) => {
       let emptyFetches = 0;
       while (next < to) {
         const response = await retryKafka(() => fetch(topic, partition, next));
-        const messages = response.responses[0]?.partitions[0]?.messages ?? [];
+        const messages = await messagesOf(response, next);
         const last = messages.at(-1);
         const throttledMs = response.clientSideThrottleTime ?? response.throttleTime;
         if (last) {
@@ -87,3 +88,15 @@ export const createReader = (kafka: Kafka, retryKafka: RetryKafka) => {
 };
 
 export type Reader = ReturnType<typeof createReader>;
+
+/** Of a response to a fetch of one partition that began at `from`. */
+const messagesOf = async ({ responses }: FetchResponse, from: bigint): Promise<FetchedMessage[]> => {
+  const [data] = responses[0]?.partitions ?? [];
+  if (!data || !Buffer.isBuffer(data.messages)) return [];
+  const { messages, highWatermark } = data;
+  return (await decodeFetched(messages, {
+    response: responses,
+    fetchedOffset: String(from),
+    highWatermark,
+  })) as unknown as FetchedMessage[];
+};

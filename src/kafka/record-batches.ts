@@ -34,12 +34,22 @@ const costs = new WeakMap<object, number>();
  */
 export const installDecoder = () => {
   registerCodecs((compressed) => limitOf(compressed));
-  fetched.decode = async (bytes, { response, fetchedOffset, highWatermark }) => {
-    const range = { from: BigInt(fetchedOffset), end: BigInt(highWatermark) };
-    const { messages, cost } = await decodeBatches(bytes, limitOf, range, costs.get(response) ?? 0);
-    costs.set(response, cost);
-    return messages;
-  };
+  fetched.decode = decodeFetched;
+};
+
+/** Decodes what a fetch that began at `fetchedOffset` brought for a partition, as the installed decoder leaves it in bytes. */
+export const decodeFetched = async (
+  bytes: Buffer,
+  {
+    response,
+    fetchedOffset,
+    highWatermark,
+  }: { response: object; fetchedOffset: string; highWatermark: string },
+): Promise<FetchedMessage[]> => {
+  const range = { from: BigInt(fetchedOffset), end: BigInt(highWatermark) };
+  const { messages, cost } = await decodeBatches(bytes, limitOf, range, costs.get(response) ?? 0);
+  costs.set(response, cost);
+  return messages;
 };
 
 /**
