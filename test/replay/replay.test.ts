@@ -153,8 +153,8 @@ test.each([
   [['--from', 'latest'], '--from holds "latest"; allowed: earliest, a time ago'],
   [['--skip-to', 'earliest'], '--skip-to holds "earliest"; allowed: latest, a time ago'],
   [['--from', '0/1,0/2'], '--from holds "0/1,0/2"'],
-  [['--from', 'earliest', '--skip-to', 'latest'], 'one of --from POSITION and --skip-to POSITION'],
-  [['--dry-run'], 'one of --from POSITION and --skip-to POSITION'],
+  [['--from', 'earliest', '--skip-to', 'latest'], 'either --from POSITION or --skip-to POSITION'],
+  [['--dry-run'], 'either --from POSITION or --skip-to POSITION'],
   [['--to', 'x'], '"--to" is not an option'],
 ])('%p is rejected', (args, message) => {
   expect(() => movesOf(...(args as string[]))).toThrow(message as string);
