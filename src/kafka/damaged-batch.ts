@@ -41,6 +41,18 @@ export const faultOf = (bytes: Buffer, { from, end, isFirst }: Range): string | 
   return undefined;
 };
 
+/**
+ * Whether Kafka finds the damaged batch again when it is asked for `from`: it goes by size and last offset, also by damaged ones, and
+ * passes over a batch that seems to end before.
+ */
+export const isFoundAgain = (bytes: Buffer, { from, isFirst }: Range): boolean => {
+  if (isFirst) return true;
+  const size = sizeOf(bytes) ?? 0;
+  if (size < smallestOld || size > bytes.length || bytes.length < headBytes) return false;
+  const { first, lastDelta } = headOf(bytes);
+  return (isOld(bytes) ? first : first + BigInt(lastDelta)) >= from;
+};
+
 const isIntactOld = (message: Buffer) =>
   Bun.hash.crc32(message.subarray(oldCrcFrom)) === message.readUInt32BE(frameBytes);
 

@@ -1,6 +1,14 @@
 import fetched from 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js';
 import { registerCodecs } from './codecs.ts';
-import { damagedMessage, faultOf, findFollowing, isOld, type Range, sizeOf } from './damaged-batch.ts';
+import {
+  damagedMessage,
+  faultOf,
+  findFollowing,
+  isFoundAgain,
+  isOld,
+  type Range,
+  sizeOf,
+} from './damaged-batch.ts';
 import { decodeRecords, type Head, headOf } from './decode-records.ts';
 import { type Decoded, emptyMessage, type FetchedMessage, isUnreadable } from './fetched-message.ts';
 import { decodeOldSet } from './old-message-set.ts';
@@ -55,7 +63,7 @@ export const decodeFetched = async (
 /**
  * Decodes the record batches that a fetch brought for a partition. They follow one another; the last one may be cut short. Stops
  * after the batch with which `cost`, in bytes, reaches the limit; the next fetch begins there. A damaged batch is fetched three
- * times; then it is one message without a value, and the next whole batch follows.
+ * times, if Kafka can find it again; then it is one message without a value, and the next whole batch follows.
  */
 export const decodeBatches = async (
   bytes: Buffer,
@@ -80,7 +88,7 @@ export const decodeBatches = async (
       spent += part.cost;
       at += size;
     } else {
-      if (isToBeFetchedAgain(rest)) break;
+      if (isFoundAgain(rest, left) && isToBeFetchedAgain(rest)) break;
       const following = findFollowing(rest, left);
       messages.push(damagedMessage(rest, left, following, fault ?? ''));
       at += following?.at ?? rest.length;
