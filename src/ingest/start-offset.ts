@@ -34,7 +34,10 @@ export type StartOffset = {
  * beginning, if one of the offsets is missing or belongs to an earlier topic.
  */
 export const startOffset = ({ stored, skippedTo, low, high, ...known }: PartitionOffsets): StartOffset => {
-  const isSkipped = skippedTo !== undefined && skippedTo <= high;
+  // Stored past the skip, and no longer known to Kafka: the topic was recreated, and the skip was for the earlier one.
+  const isOfEarlierTopic =
+    known.committed === undefined && stored !== undefined && stored > (skippedTo ?? stored);
+  const isSkipped = skippedTo !== undefined && skippedTo <= high && !isOfEarlierTopic;
   const isPastSkip = skippedTo !== undefined && (!isSkipped || (known.committed ?? -1n) >= skippedTo);
   const committed = isSkipped ? highest(known.committed ?? 0n, skippedTo) : known.committed;
   // Records below the stored offset were read before they were deleted, even if the committed offset is lower.

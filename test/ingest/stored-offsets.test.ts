@@ -88,6 +88,11 @@ test.each<[string, Parameters<typeof at>[0], Partial<ReturnType<typeof at>>]>([
     { start: 60, isPastSkip: true },
   ],
   [
+    'a skip was passed, and Kafka has no offset: the topic was recreated',
+    { stored: 60, skippedTo: 50 },
+    { start: 0, reason: 'unknown', again: 60, isPastSkip: true },
+  ],
+  [
     'what was skipped is of another log',
     { stored: 150, skippedTo: 150, committed: 20 },
     { start: 0, reason: 'past-end', isPastSkip: true },
