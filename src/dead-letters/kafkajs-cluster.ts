@@ -1,13 +1,11 @@
-import type { Kafka, KafkaMessage } from 'kafkajs';
-import type { Unreadable } from '../kafka/fetched-message.ts';
+import type { Kafka } from 'kafkajs';
+import type { FetchedMessage } from '../kafka/fetched-message.ts';
 
 /** A message in a topic, or a batch that could not be decoded. */
-export type StoredMessage = Pick<KafkaMessage, 'key' | 'value' | 'timestamp' | 'offset'> & {
-  headers: NonNullable<KafkaMessage['headers']>;
-  unreadable?: Unreadable;
-};
-
-export type FetchedMessage = StoredMessage & { isControlRecord: boolean };
+export type StoredMessage = Pick<
+  FetchedMessage,
+  'key' | 'value' | 'timestamp' | 'offset' | 'headers' | 'unreadable'
+>;
 
 export type FetchResponse = {
   /** In ms; newer versions of the request have it in `clientSideThrottleTime` only. */

@@ -1,8 +1,9 @@
 import type { Kafka } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
+import type { FetchedMessage } from '../kafka/fetched-message.ts';
 import { decodeFetched } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
-import { clusterOf, type FetchedMessage, type FetchResponse, type StoredMessage } from './kafkajs-cluster.ts';
+import { clusterOf, type FetchResponse, type StoredMessage } from './kafkajs-cluster.ts';
 
 /** Offsets [from, to) of a partition. */
 export type OffsetRange = { partition: number; from: bigint; to: bigint };
@@ -94,9 +95,5 @@ const messagesOf = async ({ responses }: FetchResponse, from: bigint): Promise<F
   const [data] = responses[0]?.partitions ?? [];
   if (!data || !Buffer.isBuffer(data.messages)) return [];
   const { messages, highWatermark } = data;
-  return (await decodeFetched(messages, {
-    response: responses,
-    fetchedOffset: String(from),
-    highWatermark,
-  })) as unknown as FetchedMessage[];
+  return decodeFetched(messages, { response: responses, fetchedOffset: String(from), highWatermark });
 };
