@@ -8,6 +8,7 @@ import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase } from '../support/kafka-and-postgres.ts';
+import { runScript } from '../support/run-script.ts';
 
 setDefaultTimeout(60_000);
 
@@ -15,18 +16,7 @@ const root = join(import.meta.dir, '../..');
 
 /** `bun run migrate` in a process of its own. */
 const command = async (environment: Record<string, string>, ...args: string[]) => {
-  const child = Bun.spawn([process.execPath, 'scripts/migrate.ts', ...args], {
-    cwd: root,
-    env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'info', ...environment },
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [code, output, errors] = await Promise.all([
-    child.exited,
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code, output, errors };
+  return runScript('scripts/migrate.ts', args, { LOG_LEVEL: 'info', ...environment });
 };
 
 /** All tables, columns, constraints and indexes. */

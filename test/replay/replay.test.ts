@@ -1,11 +1,11 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { readCommand } from '../../src/replay/options.ts';
 import { planMoves } from '../../src/replay/plan.ts';
 import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
+import { runScript } from '../support/run-script.ts';
 
 setDefaultTimeout(90_000);
 
@@ -17,18 +17,7 @@ const messageOf = (order: Order, index: number) => ({
 });
 
 const command = async (environment: Record<string, string>, ...args: string[]) => {
-  const child = Bun.spawn([process.execPath, 'scripts/replay.ts', ...args], {
-    cwd: join(import.meta.dir, '../..'),
-    env: { PATH: process.env.PATH ?? '', ...environment },
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [code, output, errors] = await Promise.all([
-    child.exited,
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code, output, errors };
+  return runScript('scripts/replay.ts', args, environment);
 };
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
