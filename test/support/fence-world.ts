@@ -98,11 +98,13 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const commit = async (due: { partition: number; offset: string }[]) => {
       // Kafka refuses former members, and topics that are deleted.
       if (isStopped || began !== era) throw new Error('refused');
-      for (const { partition, offset } of due) {
-        if (seen === setBacks && claimedIn[partition] === era)
-          faults.push(...(await lostBefore(partition, BigInt(offset))).map((lost) => `committed: ${lost}`));
-        committed.set(partition, BigInt(offset));
-      }
+      const checks = due
+        .filter(({ partition }) => seen === setBacks && claimedIn[partition] === era)
+        .map(({ partition, offset }) => lostBefore(partition, BigInt(offset)));
+      // At once, as Kafka refuses a former member's commit that arrives after its successor's.
+      for (const { partition, offset } of due) committed.set(partition, BigInt(offset));
+      const lost = (await Promise.all(checks)).flat();
+      if (seen === setBacks && began === era) faults.push(...lost.map((one) => `committed: ${one}`));
     };
     const kafka = {
       admin: () => ({
