@@ -1,4 +1,5 @@
 import { CompressionTypes, type ICustomPartitioner, type Kafka, type Message } from 'kafkajs';
+import { retry } from '../async/retry.ts';
 
 /** The size of a request. A topic's limit counts a whole batch; a message that is larger is sent alone. */
 const batchBytes = 524_288;
@@ -15,9 +16,16 @@ const acknowledgeTimeoutMs = 12_000;
 /** An upper bound, in bytes, of what a message takes besides its key, value and headers, and of a batch's frame. */
 const frameBytes = 512;
 
+/** How often a message is sent again after its topic's limit was raised, which takes about 5 s, and at most how long. */
+const limitRetries = 6;
+const limitTimeoutMs = 60_000;
+
 /** Kafka's errors about the messages themselves, which it would refuse again. */
 const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 const badTimestamp = 'INVALID_TIMESTAMP';
+
+const typeOf = (error: unknown) => String((error as { type?: unknown }).type);
+const isTooLarge = (error: unknown) => tooLarge.includes(typeOf(error));
 
 type Options<T> = {
   kafka: Kafka;
@@ -59,19 +67,28 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
     for (const { item } of entries) acknowledged.add(item);
   };
 
+  /** Kafka answers that a limit is raised before its brokers use it. */
+  const produceOnceAccepted = (entry: Entry<T>, withTimestamps: boolean) => {
+    let refusals = 0;
+    return retry(() => produce([entry], withTimestamps), {
+      signal: AbortSignal.timeout(limitTimeoutMs),
+      isFinal: (error) => !isTooLarge(error) || ++refusals > limitRetries,
+    });
+  };
+
   const deliver = async (entries: readonly Entry<T>[], withTimestamps = true): Promise<void> => {
     try {
       await produce(entries, withTimestamps);
     } catch (error) {
-      const type = String((error as { type?: unknown }).type);
-      if (!tooLarge.includes(type) && type !== badTimestamp) throw error;
+      const isBadTimestamp = typeOf(error) === badTimestamp;
+      if (!isTooLarge(error) && !isBadTimestamp) throw error;
       const [entry] = entries;
       if (entries.length > 1) {
         const middle = Math.ceil(entries.length / 2);
         await deliver(entries.slice(0, middle), withTimestamps);
         await deliver(entries.slice(middle), withTimestamps);
-      } else if (entry && type !== badTimestamp) {
-        if (await onTooLarge(entry.item, entry.bytes)) await produce(entries, withTimestamps);
+      } else if (entry && !isBadTimestamp) {
+        if (await onTooLarge(entry.item, entry.bytes)) await produceOnceAccepted(entry, withTimestamps);
       } else if (withTimestamps) {
         // The topic refuses timestamps so far from now. Better no timestamp than no message.
         await deliver(entries, false);

@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { IHeaders } from 'kafkajs';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
+import { changeTopicConfig, readTopicConfig } from '../../src/kafka/topic-config.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, topicName, until } from '../support/kafka-and-postgres.ts';
@@ -49,14 +50,14 @@ const openLetters = async (addresses?: string[]) => {
     rooms,
     topic: topics.deadLetterTopic,
     sent: () => readTopic(topics.deadLetterTopic),
+    /** Resolves when Kafka names the new setting: it answers before that, and its brokers use it soon after. */
     async configure(name: string, value: string) {
       const admin = kafka.admin();
       await admin.connect();
-      const configEntries = [{ name, value }];
-      await admin.alterConfigs({
-        validateOnly: false,
-        resources: [{ type: 2, name: topics.deadLetterTopic, configEntries }],
-      });
+      await changeTopicConfig(admin, topics.deadLetterTopic, new Map([[name, value]]));
+      await until(
+        async () => (await readTopicConfig(admin, topics.deadLetterTopic)).values.get(name) === value,
+      );
       await admin.disconnect();
     },
     [Symbol.asyncDispose]: () => letters.disconnect(),
@@ -156,6 +157,16 @@ test('letters too large for one batch are sent alone, and one too large for the 
   expect((await letters.sent()).map(({ value }) => value)).toEqual(values);
   expect(letters.rooms).toHaveLength(1);
   expect(letters.rooms[0]).toBeGreaterThan(60_000);
+});
+
+test('a letter is sent again until the brokers use the raised limit', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  broker.faults.error('Produce', 'MESSAGE_TOO_LARGE', 3);
+  await letters.send([letterOf('large')]);
+  expect(letters.rooms).toHaveLength(1);
+  const admin = await broker.admin();
+  expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('1');
 });
 
 testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
