@@ -9,7 +9,15 @@ import { join } from 'node:path';
 /** Raise it when an older broker could not read what the new one writes. */
 const version = 2;
 
-export type TopicRow = { id: number; name: string; partitions: number; config: Record<string, string> };
+export type TopicRow = {
+  /** Names the topic's directory. */
+  id: number;
+  /** The topic's id in Kafka's protocol, which no other topic has, in any catalog. */
+  uuid: string;
+  name: string;
+  partitions: number;
+  config: Record<string, string>;
+};
 export type Offset = { topic: string; partition: number; offset: number; metadata: string };
 
 const tables = `
@@ -26,6 +34,15 @@ const logStarts = `
     topic_id integer not null references topics (id) on delete cascade, partition integer not null,
     offset integer not null, primary key (topic_id, partition)
   ) strict, without rowid;`;
+
+/**
+ * The topics' ids in Kafka's protocol, in a table of their own: an older broker ignores it and makes topics without an id, which get
+ * one at the next start. So the version stays.
+ */
+const topicIds = `
+  create table if not exists topic_ids (
+    topic_id integer primary key references topics (id) on delete cascade, uuid text not null
+  ) strict;`;
 
 const hasCode = (error: unknown, code: string) =>
   String((error as { code?: unknown })?.code).startsWith(code);
@@ -50,6 +67,7 @@ const open = (dataDir: string | undefined, otherDirectory: string): Database => 
     }
     if (found === 0) database.run(tables);
     if (found < 2) database.run(logStarts);
+    database.run(topicIds);
     database.run(`pragma user_version = ${version}`);
     database.run('commit');
     return database;
@@ -68,6 +86,12 @@ export const openCatalog = (dataDir: string | undefined, otherDirectory: string)
   const insertTopic = database.query<{ id: number }, [string, number, string]>(
     'insert into topics (name, partitions, config) values (?, ?, ?) returning id',
   );
+  const insertTopicId = database.query('insert into topic_ids values (?, ?)');
+  const newTopicId = (id: number): string => {
+    const uuid: string = crypto.randomUUID();
+    insertTopicId.run(id, uuid);
+    return uuid;
+  };
   const updateConfig = database.query('update topics set config = ? where name = ?');
   const dropTopic = database.query('delete from topics where name = ?');
   const dropOffsets = database.query('delete from offsets where topic = ?');
@@ -93,13 +117,25 @@ export const openCatalog = (dataDir: string | undefined, otherDirectory: string)
   return {
     topics: (): TopicRow[] =>
       database
-        .query<Omit<TopicRow, 'config'> & { config: string }, []>('select * from topics order by name')
+        .query<{ id: number; uuid: string | null; name: string; partitions: number; config: string }, []>(
+          'select * from topics left join topic_ids on topic_id = id order by name',
+        )
         .all()
-        .map((row) => ({ ...row, config: JSON.parse(row.config) })),
+        .map(({ id, uuid, name, partitions, config }) => ({
+          id,
+          uuid: uuid ?? newTopicId(id),
+          name,
+          partitions,
+          config: JSON.parse(config),
+        })),
 
-    /** Returns the topic's id, which no other topic ever had or will have. */
-    addTopic: (name: string, partitions: number, config: Record<string, string>): number =>
-      insertTopic.get(name, partitions, JSON.stringify(config))?.id as number,
+    /** Returns the topic's ids, which no other topic ever had or will have. */
+    addTopic: database.transaction(
+      (name: string, partitions: number, config: Record<string, string>): Pick<TopicRow, 'id' | 'uuid'> => {
+        const id = insertTopic.get(name, partitions, JSON.stringify(config))?.id as number;
+        return { id, uuid: newTopicId(id) };
+      },
+    ),
 
     setConfig: (name: string, config: Record<string, string>) =>
       updateConfig.run(JSON.stringify(config), name),

@@ -1,6 +1,7 @@
-/** Produce, Fetch, ListOffsets, InitProducerId: the requests of producers and consumers. */
+/** Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, InitProducerId: the requests of producers and consumers. */
 import type { PartitionLog } from './partition-log.ts';
 import type { Api, Apis } from './requests.ts';
+import { leaderEpoch } from './topic-requests.ts';
 import type { Topics } from './topics.ts';
 import {
   kafkaError,
@@ -192,9 +193,41 @@ const initProducerId: Api = {
   },
 };
 
+/** With one leader epoch the log of the requested one, if it is that, ends where the log does. */
+const offsetForLeaderEpoch = (topics: Topics): Api => ({
+  versions: [2, 3],
+  async handle({ version, request, answer, attempt }) {
+    if (version >= 3) request.readInt32(); // The replica that asks: none but consumers here.
+    const wanted = readTopics(request, () => {
+      const partition = request.readInt32();
+      const current = request.readInt32();
+      return { partition, current, epoch: request.readInt32() };
+    });
+    const found = await mapTopics(wanted, ({ topic, partition, current, epoch }) =>
+      attempt(
+        () => {
+          const log = topics.partition(topic, partition);
+          if (current > leaderEpoch) throw kafkaError('UNKNOWN_LEADER_EPOCH');
+          return epoch === leaderEpoch ? { epoch, end: log.nextOffset } : undefined;
+        },
+        { topic, partition },
+      ),
+    );
+    answer.appendInt32(0);
+    writeTopics(answer, found, ({ partition, error, value }) =>
+      answer
+        .appendInt16(error)
+        .appendInt32(partition)
+        .appendInt32(value?.epoch ?? -1)
+        .appendInt64(BigInt(value?.end ?? -1)),
+    );
+  },
+});
+
 export const messageApis = (topics: Topics): Apis => ({
   Produce: produce(topics),
   Fetch: fetch(topics),
   ListOffsets: listOffsets(topics),
   InitProducerId: initProducerId,
+  OffsetForLeaderEpoch: offsetForLeaderEpoch(topics),
 });

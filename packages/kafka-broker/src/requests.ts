@@ -2,7 +2,7 @@
 import type { Client, Handle } from './connection.ts';
 import type { Fault, Faults } from './faults.ts';
 import type { Log } from './topics.ts';
-import { apiKeys, errorCode, isKafkaError, Reader, readText, Writer } from './wire.ts';
+import { apiKeys, errorCode, isKafkaError, Reader, readText, skipTags, Writer } from './wire.ts';
 
 export type Outcome<T> = { error: number; text: string | null; value: T | undefined };
 export type Call = Client & {
@@ -19,8 +19,12 @@ export type Call = Client & {
   /** Has this done in place of answering. */
   instead: (what: 'none' | 'close') => void;
 };
-/** Versions stay below the first flexible one of each API. */
-export type Api = { versions: [from: number, to: number]; handle: (call: Call) => Promise<void> };
+export type Api = {
+  versions: [from: number, to: number];
+  /** The first version in Kafka's compact encoding, which has other headers; unset: `versions` stay below it. */
+  flexibleFrom?: number;
+  handle: (call: Call) => Promise<void>;
+};
 export type Apis = Record<string, Api>;
 
 const keyOf = (name: string) => apiKeys[name] as number;
@@ -81,6 +85,8 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
     if ((version < from || version > to) && api.name !== 'ApiVersions') {
       throw new Error(`${api.name} is supported in versions ${from} to ${to}, not ${version}`);
     }
+    const isFlexible = api.flexibleFrom !== undefined && version >= api.flexibleFrom;
+    if (isFlexible) skipTags(request);
     const subject = { api: api.name, clientId };
     let other: 'none' | 'close' | undefined;
     const instead: Call['instead'] = (what) => {
@@ -107,6 +113,7 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
       }
     };
     const answer = Writer.create().appendInt32(correlation);
+    if (isFlexible) answer.appendTaggedFields();
     await api.handle({ ...client, version, clientId, request, answer, attempt, instead });
     return other ?? answer.prependLength().buffer;
   };

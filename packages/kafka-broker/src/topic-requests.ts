@@ -14,11 +14,14 @@ import {
   readTopics,
   type Writer,
   writeList,
+  writeNumbers,
   writeText,
   writeTopics,
 } from './wire.ts';
 
 export const nodeId = 1;
+/** Of every partition, as there is one broker. */
+export const leaderEpoch = 0;
 /** Where this client finds the broker. */
 export type Advertise = (client: Client) => { host: string; port: number };
 
@@ -28,10 +31,20 @@ const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<
   return results;
 };
 
+/** Authorized operations, of which a broker without authorization knows nothing. */
+const unknownOperations = -(2 ** 31);
+
 const metadata = (topics: Topics, advertise: Advertise, autoCreate: boolean): Api => ({
-  versions: [1, 5],
+  versions: [1, 10],
+  flexibleFrom: 9,
   async handle({ version, request, answer, attempt, ...client }) {
-    const names = readListOrNull(request, readName) ?? topics.all().map(({ name }) => name);
+    const compact = version >= 9;
+    const readWanted = (reader: Reader) => {
+      // Ids may be asked for from version 12 on.
+      if (version >= 10) reader.readUUID();
+      return readName(reader, compact);
+    };
+    const names = readListOrNull(request, readWanted, compact) ?? topics.all().map(({ name }) => name);
     const mayCreate = autoCreate && (version < 4 || request.readBoolean());
     const find = (name: string): Topic | undefined => {
       try {
@@ -44,24 +57,44 @@ const metadata = (topics: Topics, advertise: Advertise, autoCreate: boolean): Ap
     const found = await inTurn(names, async (name) => ({ name, ...(await attempt(() => find(name))) }));
 
     if (version >= 3) answer.appendInt32(0);
-    writeList(answer, [advertise(client)], ({ host, port }) => {
-      answer.appendInt32(nodeId);
-      writeText(answer, host).appendInt32(port);
-      writeText(answer, null);
-    });
-    if (version >= 2) writeText(answer, 'embedded');
+    writeList(
+      answer,
+      [advertise(client)],
+      ({ host, port }) => {
+        answer.appendInt32(nodeId);
+        writeText(answer, host, compact).appendInt32(port);
+        writeText(answer, null, compact);
+      },
+      compact,
+    );
+    if (version >= 2) writeText(answer, 'embedded', compact);
     answer.appendInt32(nodeId);
-    writeList(answer, found, ({ name, error, value }) => {
-      answer.appendInt16(error);
-      writeText(answer, name).appendBoolean(false);
-      writeList(answer, [...(value?.partitions.keys() ?? [])], (partition) => {
-        answer.appendInt16(0).appendInt32(partition).appendInt32(nodeId);
-        for (let list = version >= 5 ? 3 : 2; list > 0; list--) {
-          // Replicas, those in sync, and those that are offline.
-          writeList(answer, list === 1 && version >= 5 ? [] : [nodeId], (node) => answer.appendInt32(node));
-        }
-      });
-    });
+    writeList(
+      answer,
+      found,
+      ({ name, error, value }) => {
+        answer.appendInt16(error);
+        writeText(answer, name, compact);
+        if (version >= 10) answer.appendUUID(value?.uuid);
+        answer.appendBoolean(false);
+        writeList(
+          answer,
+          [...(value?.partitions.keys() ?? [])],
+          (partition) => {
+            answer.appendInt16(0).appendInt32(partition).appendInt32(nodeId);
+            if (version >= 7) answer.appendInt32(leaderEpoch);
+            // Replicas, those in sync, and those that are offline.
+            for (const replicas of version >= 5 ? [[nodeId], [nodeId], []] : [[nodeId], [nodeId]])
+              writeNumbers(answer, replicas, compact);
+          },
+          compact,
+        );
+        if (version >= 8) answer.appendInt32(unknownOperations);
+      },
+      compact,
+    );
+    if (version >= 8) answer.appendInt32(unknownOperations);
+    if (compact) answer.appendTaggedFields();
   },
 });
 

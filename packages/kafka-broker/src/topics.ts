@@ -163,9 +163,9 @@ export const openTopics = ({
       checkConfig(config);
       if (dryRun) return undefined;
       faults.assertSpace();
-      const id = catalog.addTopic(name, count, config);
+      const ids = catalog.addTopic(name, count, config);
       try {
-        return open({ id, name, partitions: count, config });
+        return open({ ...ids, name, partitions: count, config });
       } catch (error) {
         catalog.removeTopic(name);
         throw error;

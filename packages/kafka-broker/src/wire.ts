@@ -1,7 +1,7 @@
 /**
- * Kafka's encoding, from the library. `Reader` and `Writer` support both encodings of Kafka and trust
- * their input; the functions here keep to the older, non-flexible one and throw on lengths that cannot be true, so that
- * a hostile count neither loops nor walks backwards.
+ * Kafka's encoding, from the library. `Reader` and `Writer` support both encodings of Kafka and trust their input; the functions
+ * here throw on lengths that cannot be true, so that a hostile count neither loops nor walks backwards. `compact` is the encoding
+ * of flexible versions, in which each entry of a list ends with tagged fields.
  */
 import { protocolErrors, Reader, Writer } from '@platformatic/kafka';
 
@@ -32,12 +32,22 @@ const checkLength = (reader: Reader, length: number) => {
     throw new Error(`a length of ${length} where ${reader.remaining} bytes are left`);
 };
 
-export const readText = (reader: Reader): string | null => {
-  checkLength(reader, reader.peekInt16());
-  return reader.readNullableString(false);
+export const readText = (reader: Reader, compact = false): string | null => {
+  checkLength(reader, compact ? reader.peekUnsignedVarInt() - 1 : reader.peekInt16());
+  return reader.readNullableString(compact);
 };
 
-export const readName = (reader: Reader): string => readText(reader) ?? '';
+export const readName = (reader: Reader, compact = false): string => readText(reader, compact) ?? '';
+
+/** Skips the tagged fields at the end of a flexible structure: there are none that the broker needs. */
+export const skipTags = (reader: Reader) => {
+  for (let left = reader.readUnsignedVarInt(); left > 0; left--) {
+    reader.readUnsignedVarInt();
+    const length = reader.readUnsignedVarInt();
+    checkLength(reader, length);
+    reader.skip(length);
+  }
+};
 
 export const readBytes = (reader: Reader): Buffer => {
   checkLength(reader, reader.peekInt32());
@@ -45,20 +55,34 @@ export const readBytes = (reader: Reader): Buffer => {
 };
 
 /** Null where Kafka allows a null list, which mostly means "all". */
-export const readListOrNull = <T>(reader: Reader, entry: (reader: Reader) => T): T[] | null => {
-  checkLength(reader, reader.peekInt32());
-  return reader.readNullableArray(entry, false, false);
+export const readListOrNull = <T>(
+  reader: Reader,
+  entry: (reader: Reader) => T,
+  compact = false,
+): T[] | null => {
+  checkLength(reader, compact ? reader.peekUnsignedVarInt() - 1 : reader.peekInt32());
+  const read = () => {
+    const value = entry(reader);
+    if (compact) skipTags(reader);
+    return value;
+  };
+  return reader.readNullableArray(read, compact, false);
 };
 
 export const readList = <T>(reader: Reader, entry: (reader: Reader) => T): T[] =>
   readListOrNull(reader, entry) ?? [];
 
-export const writeText = (writer: Writer, text: string | null) => writer.appendString(text, false);
+export const writeText = (writer: Writer, text: string | null, compact = false) =>
+  writer.appendString(text, compact);
 
 export const writeBytes = (writer: Writer, bytes: Buffer | null) => writer.appendBytes(bytes, false);
 
-export const writeList = <T>(writer: Writer, list: T[], entry: (entry: T) => void) =>
-  writer.appendArray(list, (_, value) => entry(value), false, false);
+export const writeList = <T>(writer: Writer, list: T[], entry: (entry: T) => void, compact = false) =>
+  writer.appendArray(list, (_, value) => entry(value), compact, compact);
+
+/** Unlike other entries, numbers have no tagged fields. */
+export const writeNumbers = (writer: Writer, list: number[], compact: boolean) =>
+  writer.appendArray(list, (_, value) => writer.appendInt32(value), compact, false);
 
 /** Most requests and answers about partitions list them under their topics. */
 export type ByTopic<T> = { topic: string; partitions: T[] }[];
