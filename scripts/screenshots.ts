@@ -13,13 +13,11 @@ import { createMemoryCache } from '../src/lookup/memory-cache.ts';
 import { createLog } from '../src/observability/log.ts';
 import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
-import { launch, linkTo, serve } from '../test/browser/stage.ts';
+import { launch, linkTo } from '../test/support/chromium.ts';
 import { createDatabase } from '../test/support/database.ts';
+import { serve } from '../test/support/site.ts';
 
 takeNoArguments('Usage: bun run screenshots: takes the pictures of the README into docs/screenshots/');
-
-const chromium = Bun.which('chromium');
-if (!chromium) throw new Error('there is no Chromium (Debian: chromium)');
 
 const standIn = (family: string, font: string) =>
   `<match target="pattern"><test name="family"><string>${family}</string></test>
@@ -51,7 +49,7 @@ const lookup = createLookup({ memory: createMemoryCache(1000), redis: undefined,
 for (const { order_uid } of orders.slice(10)) await lookup.find(order_uid);
 
 const site = serve(orders, { lookup });
-const browser = await launch(chromium, { FONTCONFIG_FILE: join(folder, 'fonts.conf') });
+const browser = await launch({ FONTCONFIG_FILE: join(folder, 'fonts.conf') });
 
 const take = async (name: string, options: BrowserContextOptions, act: (page: Page) => Promise<unknown>) => {
   const context = await browser.newContext({ baseURL: site.origin, timezoneId: 'Europe/Moscow', ...options });

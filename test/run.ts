@@ -27,7 +27,6 @@ process.env.TMPDIR = temporary;
 
 /** They start first, so that none of them runs alone at the end. The number of ms only puts them before the others. */
 const longest = [
-  'test/browser/page.test.ts',
   'packages/kafka-broker/test/clients.test.ts',
   'test/ingest/offset-fence.test.ts',
   'test/main/secrets.test.ts',

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Elysia } from 'elysia';
 import { Unavailable } from '../../src/lookup/order-query.ts';
 import { createPage } from '../../src/page/handler.tsx';
-import { createWorld } from '../browser/stage.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { createWorld } from '../support/site.ts';
 
 const order = buildOrder();
 const quoted = buildOrder({ order_uid: '"quoted-order"' });

@@ -1,12 +1,4 @@
-import { expect } from 'bun:test';
 import { Elysia } from 'elysia';
-import {
-  type BrowserContext,
-  type BrowserContextOptions,
-  chromium,
-  type Page,
-  type Request,
-} from 'playwright-core';
 import { createApp } from '../../src/http/app.ts';
 import { underBasePath } from '../../src/http/base-path.ts';
 import { createFeed } from '../../src/http/feed.ts';
@@ -18,20 +10,7 @@ import { Unavailable } from '../../src/lookup/order-query.ts';
 import { encodeOrder } from '../../src/order/encoded-order.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createPage } from '../../src/page/handler.tsx';
-import { silent } from '../support/database.ts';
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-export const launch = (executablePath: string, environment: Record<string, string> = {}) =>
-  chromium.launch({ executablePath, args: flags, env: { ...process.env, ...environment } });
+import { silent } from './database.ts';
 
 /** Orders that a lookup finds: the first time in PostgreSQL, then in memory. */
 export const createWorld = (orders: readonly Order[]) => {
@@ -64,7 +43,7 @@ export const createWorld = (orders: readonly Order[]) => {
   return Object.assign(world, { lookup });
 };
 
-type SiteOptions = {
+export type SiteOptions = {
   liveFeed?: boolean;
   /** With Swagger UI. */
   docs?: boolean;
@@ -125,86 +104,3 @@ export const serve = (
 };
 
 export type Served = ReturnType<typeof serve>;
-
-export type Visit = { page: Page; context: BrowserContext; site: Served; requests: Request[] };
-
-type VisitOptions = BrowserContextOptions &
-  SiteOptions & {
-    width?: number;
-    orders: readonly Order[];
-    /** Console messages that the test expects. */
-    expected?: RegExp;
-  };
-
-/** Chromium logs this for every response that is not a success. */
-const unsuccessful = /^Failed to load resource: the server responded with a status of (400|404|503)/;
-
-/** A visit to a site of its own, which fails when anything is logged on the console or requested from another host. */
-export const createVisit =
-  (browser: () => Awaited<ReturnType<typeof launch>>) =>
-  async (options: VisitOptions, act: (visit: Visit) => Promise<void>) => {
-    const {
-      width = 768,
-      orders,
-      liveFeed = true,
-      docs = false,
-      basePath = '',
-      events,
-      expected = unsuccessful,
-      ...rest
-    } = options;
-    const site = serve(orders, { liveFeed, docs, basePath, events });
-    const context = await browser().newContext({
-      viewport: { width, height: 800 },
-      locale: 'en-GB',
-      timezoneId: 'Europe/Moscow',
-      permissions: ['clipboard-read', 'clipboard-write'],
-      baseURL: site.origin,
-      ...rest,
-    });
-    context.setDefaultTimeout(10_000);
-    const page = await context.newPage();
-    const said: string[] = [];
-    const requests: Request[] = [];
-    page.on('console', (message) => {
-      if (!expected.test(message.text())) said.push(message.text());
-    });
-    page.on('pageerror', (error) => said.push(`${error}`));
-    page.on('dialog', (dialog) => {
-      said.push(`dialog: ${dialog.message()}`);
-      return dialog.dismiss();
-    });
-    page.on('request', (request) => requests.push(request));
-    try {
-      await act({ page, context, site, requests });
-      expect(said).toEqual([]);
-      expect(
-        requests.map((request) => request.url()).filter((url) => new URL(url).origin !== site.origin),
-      ).toEqual([]);
-    } finally {
-      await context.close();
-      await site.stop();
-    }
-  };
-
-export type OpenVisit = ReturnType<typeof createVisit>;
-
-export const widths = [360, 768, 1440];
-
-/** Every width, with and without JavaScript. */
-export const everywhere = widths.flatMap((width) =>
-  [true, false].map((javaScriptEnabled) => ({ width, javaScriptEnabled })),
-);
-
-export const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
-
-/** Waits until `found` returns what is expected, and otherwise fails with the difference. */
-export const eventually = async <Value>(found: () => Promise<Value>, expected: Value, within = 5_000) => {
-  const deadline = Date.now() + within;
-  let value = await found();
-  while (!Bun.deepEquals(value, expected) && Date.now() < deadline) {
-    await Bun.sleep(20);
-    value = await found();
-  }
-  expect<unknown>(value).toEqual(expected);
-};

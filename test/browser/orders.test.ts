@@ -1,0 +1,163 @@
+import { expect } from 'bun:test';
+import type { Page } from 'playwright-core';
+import { buildOrder } from '../support/build-order.ts';
+import { atEveryWidth, linkTo, openChromium, test, withAndWithoutScript } from '../support/chromium.ts';
+import { eventually } from '../support/eventually.ts';
+
+const visit = openChromium();
+
+const plain = buildOrder({
+  order_uid: 'b563feb7b2b84b6test',
+  date_created: '2021-11-26T06:22:19.123456Z',
+  payment: {
+    currency: 'USD',
+    amount: 1817,
+    goods_total: 317,
+    delivery_cost: 1500,
+    custom_fee: 0,
+    payment_dt: 1637907727,
+  },
+  items: [{ price: 453, sale: 30, total_price: 317, status: 202, size: 'XL' }],
+});
+const wrong = buildOrder({
+  order_uid: 'sums-do-not-add-up',
+  payment: { currency: 'RUB', amount: 100, goods_total: 50, delivery_cost: 7, custom_fee: 1 },
+  items: [
+    { price: 100, sale: 10, total_price: 90, status: 202 },
+    { price: 100, sale: 10, total_price: 80, status: 202 },
+    { price: 99, sale: 50, total_price: 49, status: 200 },
+  ],
+});
+const orders = [plain, wrong];
+
+const text = async (page: Page, selector: string) =>
+  // biome-ignore lint/performance/useDomNodeTextContent: as it is laid out, with what is hidden left out
+  (await page.locator(selector).innerText()).replaceAll(/\s+/g, ' ');
+
+for (const { javaScriptEnabled, how } of withAndWithoutScript) {
+  test(`every field is shown, status and totals first, the technical ones folded, ${how}`, () =>
+    visit({ javaScriptEnabled, orders }, async ({ page }) => {
+      await page.goto(linkTo(plain.order_uid));
+      await atEveryWidth(page, async () => {
+        const head = await text(page, '.order-head');
+        for (const part of [plain.order_uid, '$1,817.00', '1 item', 'status 202'])
+          expect(head).toContain(part);
+        const { delivery } = plain;
+        const address = await text(page, '.delivery');
+        for (const part of Object.values(delivery)) expect(address).toContain(part);
+        expect(address).toContain(plain.track_number);
+        const sums = await text(page, '.amounts');
+        expect(sums).toBe('goods $317.00 delivery $1,500.00 fee $0.00 total $1,817.00');
+        const items = await text(page, '.items tbody');
+        for (const part of ['$453.00', '−30%', '$317.00', '202', 'size XL', plain.items[0]?.brand ?? ''])
+          expect(items).toContain(part);
+        expect(await page.locator('.differs').count()).toBe(0);
+
+        expect(await page.locator('.technical dl').isVisible()).toBe(false);
+        await page.click('.technical summary');
+        const technical = await text(page, '.technical');
+        for (const part of [
+          plain.customer_id,
+          plain.shardkey,
+          plain.payment.transaction,
+          plain.items[0]?.rid,
+        ])
+          expect(technical).toContain(`${part}`);
+        await page.click('.technical summary');
+      });
+    }));
+
+  test(`the table of items is a list of cards on a phone only, ${how}`, () =>
+    visit({ javaScriptEnabled, orders }, async ({ page }) => {
+      await page.goto(linkTo(wrong.order_uid));
+      await atEveryWidth(page, async (width) => {
+        expect(await page.locator('.items thead').isVisible()).toBe(width > 640);
+        const tops = await page
+          .locator('.items tbody tr:first-child :is(.price, .item-status)')
+          .evaluateAll((cells) => cells.map((cell) => cell.getBoundingClientRect().top));
+        const name = await page.locator('.items tbody th bdi').first().boundingBox();
+        for (const top of tops) expect(top > (name?.y ?? 0) + 16).toBe(width <= 640);
+      });
+    }));
+
+  test(`sums that do not add up are marked, those that do are not, ${how}`, () =>
+    visit({ javaScriptEnabled, orders }, async ({ page }) => {
+      await page.goto(linkTo(wrong.order_uid));
+      await atEveryWidth(page, async () => {
+        expect(await page.locator('.sum .differs').textContent()).toContain('does not add up');
+        expect((await page.locator('.amounts .differs').allInnerTexts()).join()).toBe(
+          '≠ the items add up to ₽219.00,≠ this adds up to ₽58.00',
+        );
+        const rows = await page.locator('.items tbody tr').allInnerTexts();
+        expect(rows.map((row) => row.includes('≠'))).toEqual([false, true, false]);
+        expect(await text(page, '.summary')).toContain('status 202 × 2, 200');
+      });
+    }));
+}
+
+test('the badge shows the tier that the order came from, and how long the other tier took', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    expect(await text(page, '.source')).toContain('PostgreSQL 3.9 ms');
+    await page.click('button[type=submit]');
+    await page.locator('.badge.memory').waitFor();
+    expect(await text(page, '.badge')).toContain('memory 0.02 ms');
+    expect(await text(page, '.against')).toContain('PostgreSQL took 4 ms, 200× as long');
+  }));
+
+test('a time is in the reader’s zone, with the exact one on hover and on focus, and Escape puts it away', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    expect(await text(page, '.placed [data-local]')).toBe('26 Nov 2021, 09:22');
+    expect(await text(page, '[data-relative]')).toMatch(/^\d+ years ago$/);
+    const clip = () => page.locator('.placed .exact').evaluate((exact) => getComputedStyle(exact).clipPath);
+    expect(await clip()).not.toBe('none');
+    await page.hover('.placed time');
+    expect(await clip()).toBe('none');
+    expect(await text(page, '.placed .exact')).toBe('2021-11-26T06:22:19.123456Z');
+    await page.keyboard.press('Escape');
+    expect(await clip()).not.toBe('none');
+    await page.mouse.move(0, 0);
+    await page.focus('.placed .when');
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Tab');
+    expect(await clip()).toBe('none');
+  }));
+
+test('without JavaScript times are in UTC, with the letters UTC', () =>
+  visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    expect(await text(page, '.placed [data-local]')).toBe('26 Nov 2021, 06:22 UTC');
+  }));
+
+test('the number and the JSON can be copied, and the JSON opened', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+    await page.click('[data-copy]');
+    await eventually(clipboard, plain.order_uid);
+    expect(await page.locator('#status').textContent()).toBe('Copied');
+    await page.click('[data-copy-from]');
+    await eventually(async () => (await clipboard()).startsWith('{'), true);
+    expect(JSON.parse(await clipboard())).toEqual(plain);
+    await page.click('.order-foot a');
+    await page.waitForURL(`/order/${plain.order_uid}`);
+    expect(JSON.parse((await page.locator('pre').textContent()) ?? '')).toEqual(plain);
+  }));
+
+test('copy buttons are not shown without JavaScript', () =>
+  visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    expect(await page.locator('.needs-script:visible').count()).toBe(0);
+    expect(await page.locator('.order-foot a').isVisible()).toBe(true);
+  }));
+
+test('on paper there is the order only, dark on light', () =>
+  visit({ orders, colorScheme: 'dark' }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    await page.emulateMedia({ media: 'print' });
+    for (const selector of ['.top', '#lookup', '#live', '.source', '[data-copy]'])
+      expect(await page.locator(selector).first().isVisible()).toBe(false);
+    expect(await page.locator('.delivery').isVisible()).toBe(true);
+    expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe('light');
+  }));

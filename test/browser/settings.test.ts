@@ -1,0 +1,77 @@
+import { expect } from 'bun:test';
+import type { Page } from 'playwright-core';
+import { buildOrder } from '../support/build-order.ts';
+import { linkTo, openChromium, test } from '../support/chromium.ts';
+import { eventually } from '../support/eventually.ts';
+
+const visit = openChromium();
+
+const order = buildOrder();
+const orders = [order];
+
+const language = (page: Page) => page.getAttribute('html', 'lang');
+const scheme = (page: Page) =>
+  page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/)?.[0] ?? '');
+const isDark = async (page: Page) => Number(await scheme(page)) < 128;
+
+test('the language is the one that the browser prefers, or Russian', async () => {
+  for (const [locale, expected] of [
+    ['en-US', 'en'],
+    ['ru-RU', 'ru'],
+    ['de-DE', 'ru'],
+  ] as const) {
+    await visit({ orders, locale }, async ({ page }) => {
+      await page.goto('/');
+      expect(await language(page)).toBe(expected);
+    });
+  }
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  const how = javaScriptEnabled ? 'with' : 'without';
+
+  test(`the language can be switched without losing the order, and is remembered, ${how} JavaScript`, () =>
+    visit({ orders, javaScriptEnabled }, async ({ page }) => {
+      await page.goto('/');
+      await page.fill('#uid', order.order_uid);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(linkTo(order.order_uid));
+      await page.click('[hreflang=ru]');
+      await eventually(() => language(page), 'ru');
+      expect(new URL(page.url()).search).toBe(linkTo(order.order_uid).slice(1));
+      expect(await page.locator('.delivery h3').textContent()).toBe('Доставка');
+      await page.goto('/');
+      expect(await language(page)).toBe('ru');
+    }));
+
+  test(`the theme follows the system, can be switched and is remembered, ${how} JavaScript`, () =>
+    visit({ orders, javaScriptEnabled, colorScheme: 'dark' }, async ({ page }) => {
+      await page.goto(linkTo(order.order_uid));
+      expect(await isDark(page)).toBe(true);
+      expect(await page.locator('.to-dark').isVisible()).toBe(false);
+      await page.click('.to-light');
+      await eventually(() => isDark(page), false);
+      expect(await page.locator('.to-dark').isVisible()).toBe(true);
+      expect(await page.locator('#order').textContent()).toBe(order.order_uid);
+      await page.goto('/');
+      // The document itself has the theme, so the other one does not flash.
+      expect(await page.getAttribute('html', 'data-theme')).toBe('light');
+      expect(await isDark(page)).toBe(false);
+    }));
+}
+
+test('nothing is animated when the visitor prefers reduced motion', () =>
+  visit({ orders, reducedMotion: 'reduce' }, async ({ page, site }) => {
+    await page.goto('/');
+    const slow = Promise.withResolvers<void>();
+    site.before = slow.promise;
+    await page.fill('#uid', order.order_uid);
+    await page.keyboard.press('Enter');
+    await page.locator('.busy').waitFor();
+    const animation = await page.evaluate(
+      () => getComputedStyle(document.querySelector('.field') as Element, '::after').animationName,
+    );
+    expect(animation).toBe('none');
+    slow.resolve();
+    await page.locator('#order').waitFor();
+  }));
