@@ -1,5 +1,6 @@
 /** The program: opens everything, connects the parts, and closes them in reverse order. The consumer threads start in ingest/worker.ts. */
 
+import { hostname } from 'node:os';
 import { retry } from './async/retry.ts';
 import { createShutdown, type Shutdown } from './async/shutdown.ts';
 import { raceAbort } from './async/timeouts.ts';
@@ -8,6 +9,10 @@ import { consumerSettings, serviceName } from './config/consumer-settings.ts';
 import { orderRules } from './config/order-rules.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
+import { securitySchemes } from './console/contract.ts';
+import { createConsole } from './console/handler.tsx';
+import { createLocalOperator, type Operator } from './console/operators.ts';
+import { createConsoleRoutes } from './console/routes.ts';
 import { startProducer } from './embedded/producer.ts';
 import { checkServices, openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
@@ -110,6 +115,8 @@ const openLookup = ({ config, log, tracing, open }: Context, { store, state }: P
 type Parts = ReturnType<typeof openLookup> & {
   postgres: Postgres;
   services: Services;
+  /** None: there is no console. */
+  operators: readonly Operator[];
   /** Filled once the database is migrated. */
   consumers: ConsumerThread[];
 };
@@ -128,9 +135,13 @@ const checkStart = async (config: Config) => {
   if (config.metricsPort !== null) await checkAddress(metricsAddress(config, config.metricsPort));
 };
 
+/** Where something is embedded, the console is for this machine, unless operators are configured. */
+const operatorsOf = ({ consoleTokens, host }: Config, { embedded }: Services): Operator[] =>
+  consoleTokens ?? (embedded.length > 0 && isLoopback(host) ? [createLocalOperator()] : []);
+
 /** Serves HTTP on all ports, and metrics. */
 const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Parts) => {
-  const { lookup, memory, redis, standby, warmUp, consumers, postgres, services } = parts;
+  const { lookup, memory, redis, standby, warmUp, consumers, postgres, services, operators } = parts;
   const { basePath, metricsPort, trustedProxies } = config;
   const hasHttp = config.serve.has('http');
   const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
@@ -161,13 +172,27 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     createReadyzRoute(health),
     ...(metricsPort === null ? [metricsRoute] : []),
   ];
+  const hasConsole = operators.length > 0;
+  const createConsoleRoute = () =>
+    createConsole({
+      operators,
+      routes: createConsoleRoutes({ health, host: hostname() }),
+      publicUrl: config.publicUrl,
+      trustedProxies,
+      log,
+    });
   const createLookupApp = () =>
     createApp({
       routes: [
         createOrderRoute(lookup),
         createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
         ...(feed ? [createEventsRoute(feed)] : []),
-        createSwaggerRoute({ basePath, rules: orderRules(config) }),
+        ...(hasConsole ? [createConsoleRoute()] : []),
+        createSwaggerRoute({
+          basePath,
+          rules: orderRules(config),
+          securitySchemes: hasConsole ? securitySchemes : undefined,
+        }),
         ...operations,
       ],
       requests,
@@ -208,13 +233,15 @@ const start = async (context: Context) => {
   const postgres = openPostgres(context, services.databaseUrl);
   const opened = openLookup(context, postgres);
   const consumers: ConsumerThread[] = [];
-  const { url, feed } = serveHttp(context, { ...opened, postgres, services, consumers });
+  const operators = operatorsOf(config, services);
+  const { url, feed } = serveHttp(context, { ...opened, postgres, services, operators, consumers });
   if (hasHttp && services.embedded.length > 0)
     void welcome({
       url: url + config.basePath,
       services,
       store: postgres.store,
       stopping: shutdown.signal,
+      consoleToken: operators.find(({ isLocal }) => isLocal)?.token,
     });
 
   const untilStopped = { signal: shutdown.signal, failed: postgres.state.markDown };

@@ -63,8 +63,8 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
               <a href="swagger" safe>
                 {text.apiDocs}
               </a>
-              <Languages view={view} uid={uid} />
-              <Themes view={view} uid={uid} />
+              <Languages view={view} href={(name, value) => setting(name, value, uid)} />
+              <Themes view={view} href={(name, value) => setting(name, value, uid)} />
             </nav>
           </header>
           <main>{children as 'safe'}</main>
@@ -77,7 +77,10 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
 const setting = (name: string, value: string, uid: string) =>
   uid === '' ? `./?${name}=${value}` : `${linkTo(uid)}&${name}=${value}`;
 
-const Languages = ({ view, uid }: { view: View; uid: string }) => (
+/** `href`: of a link that changes a preference. */
+type SettingProps = { view: View; href: (name: string, value: string) => string };
+
+export const Languages = ({ view, href }: SettingProps) => (
   <ul class="languages" aria-label={view.text.language}>
     {(Object.keys(texts) as Language[]).map((language) => (
       <li>
@@ -86,7 +89,7 @@ const Languages = ({ view, uid }: { view: View; uid: string }) => (
             {language.toUpperCase()}
           </span>
         ) : (
-          <a href={setting('lang', language, uid)} hreflang={language} data-setting="lang" safe>
+          <a href={href('lang', language)} hreflang={language} data-setting="lang" safe>
             {language.toUpperCase()}
           </a>
         )}
@@ -96,9 +99,9 @@ const Languages = ({ view, uid }: { view: View; uid: string }) => (
 );
 
 /** Both links; the style sheet shows the one that changes the theme. */
-const Themes = ({ view: { text }, uid }: { view: View; uid: string }) => (
+export const Themes = ({ view: { text }, href }: SettingProps) => (
   <>
-    <a class="icon to-dark" href={setting('theme', 'dark', uid)} data-setting="theme" data-to="dark">
+    <a class="icon to-dark" href={href('theme', 'dark')} data-setting="theme" data-to="dark">
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d="M13.2 9.8A5.7 5.7 0 0 1 6.2 2.8a5.7 5.7 0 1 0 7 7z" />
       </svg>
@@ -106,7 +109,7 @@ const Themes = ({ view: { text }, uid }: { view: View; uid: string }) => (
         {text.toDark}
       </span>
     </a>
-    <a class="icon to-light" href={setting('theme', 'light', uid)} data-setting="theme" data-to="light">
+    <a class="icon to-light" href={href('theme', 'light')} data-setting="theme" data-to="light">
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d="M8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1.1 1.1M11.9 11.9 13 13M3 13l1.1-1.1M11.9 4.1 13 3M11 8a3 3 0 1 1-6 0 3 3 0 0 1 6 0z" />
       </svg>
@@ -117,7 +120,7 @@ const Themes = ({ view: { text }, uid }: { view: View; uid: string }) => (
   </>
 );
 
-const Mark = () => (
+export const Mark = () => (
   <svg class="mark" viewBox="0 0 16 16" aria-hidden="true">
     <path d="M2 4.5 8 1.5l6 3v7l-6 3-6-3zM2 4.5l6 3 6-3M8 7.5v7" />
   </svg>

@@ -11,6 +11,7 @@ import {
   kafkaName,
   names,
   oneOf,
+  operators,
   optional,
   path,
   redisUrl,
@@ -81,6 +82,13 @@ export const settings = {
     ...optional(token),
     secret: true,
     description: 'bearer token that /metrics requires (`Authorization: Bearer …`); unset: no authentication',
+  }),
+  consoleTokens: define({
+    variable: 'CONSOLE_TOKENS',
+    ...optional(operators),
+    secret: true,
+    description:
+      'operators who may use the console at /console, each with a token: anna:TOKEN,boris:TOKEN; unset: no console, but if Kafka or PostgreSQL is embedded and HOST is a loopback address, one for this machine, with a random token in the banner at the start',
   }),
   brokers: define({
     variable: 'KAFKA_BROKERS',

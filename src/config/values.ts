@@ -42,6 +42,20 @@ export const token = {
   read: (value: string) => (value.length >= tokenLength && /^[\w.~+/-]+=*$/.test(value) ? value : undefined),
 };
 
+/** Operators, each with a token of its own. */
+export const operators = {
+  allowed: `name:token, or several separated by commas; a name has 1 to 32 of the characters a-z, A-Z, 0-9, "_" and "-"; a token has ${token.allowed}; no name and no token twice`,
+  read: (value: string) => {
+    const list = value.split(',').map((entry) => {
+      const [, name = '', given = ''] = /^\s*([\w-]{1,32}):(\S+)\s*$/.exec(entry) ?? [];
+      return { name, token: token.read(given) ?? '' };
+    });
+    const isDistinct = (key: 'name' | 'token') => new Set(list.map((one) => one[key])).size === list.length;
+    const isValid = list.every((one) => one.token !== '') && isDistinct('name') && isDistinct('token');
+    return isValid ? list : undefined;
+  },
+};
+
 /** Names of a `Host` header, in lower case. */
 export const hostNames = {
   allowed: 'host names without ports, separated by commas; *.example.org: every name below it',

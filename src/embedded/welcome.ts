@@ -7,10 +7,12 @@ type Options = {
   services: Pick<Services, 'embedded'>;
   store: Pick<Store, 'newest'>;
   stopping: AbortSignal;
+  /** The token that opens the console on this machine; undefined if there is none. */
+  consoleToken: string | undefined;
 };
 
 /** Prints the address of the page, the embedded services and an order to try, as soon as one is stored. */
-export const welcome = async ({ url, services, store, stopping }: Options): Promise<void> => {
+export const welcome = async ({ url, services, store, stopping, consoleToken }: Options): Promise<void> => {
   const uid = await firstOrder(store, stopping);
   if (uid === undefined) return;
   console.log(`
@@ -20,7 +22,7 @@ export const welcome = async ({ url, services, store, stopping }: Options): Prom
     an order      ${url}/?uid=${encodeURIComponent(uid)}
     as JSON       ${url}/order/${encodeURIComponent(uid)}
     the API       ${url}/swagger
-${services.embedded.map((service, index) => `    ${(index === 0 ? 'embedded' : '').padEnd(14)}${service}`).join('\n')}
+${consoleToken === undefined ? '' : `    the console   ${url}/console/login?token=${consoleToken}\n`}${services.embedded.map((service, index) => `    ${(index === 0 ? 'embedded' : '').padEnd(14)}${service}`).join('\n')}
 
   More orders: bun run producer --rate 100 (in a second terminal). Ctrl-C stops everything.
 `);

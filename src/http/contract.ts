@@ -7,6 +7,9 @@ export type Operation = {
   description?: string;
   tags: readonly string[];
   parameters?: readonly object[];
+  requestBody?: object;
+  /** Undefined: anybody may use it. */
+  security?: readonly object[];
   responses: Record<number, object>;
 };
 

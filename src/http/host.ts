@@ -35,7 +35,7 @@ export const createHostCheck = ({ names, loopbackOnly }: Allowed) => {
     const host = request.headers.get('host');
     if (host === null || host === lastAllowed) return undefined;
     if (host.length > maxLength || !syntax.test(host)) return toProblem(request, malformed);
-    if (isAllowed(nameOf(host))) lastAllowed = host;
+    if (isAllowed(hostNameOf(host))) lastAllowed = host;
     else if (!isProbe) return toProblem(request, misdirected);
     return undefined;
   };
@@ -43,8 +43,8 @@ export const createHostCheck = ({ names, loopbackOnly }: Allowed) => {
 
 export type HostCheck = ReturnType<typeof createHostCheck>;
 
-/** Without the port and a final dot, in lower case. */
-const nameOf = (host: string) => {
+/** The name in a `Host` header: without the port and a final dot, in lower case. */
+export const hostNameOf = (host: string) => {
   const end = host.lastIndexOf(':');
   const name = end > host.lastIndexOf(']') ? host.slice(0, end) : host;
   return (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();

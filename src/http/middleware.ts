@@ -57,7 +57,11 @@ export const createMiddleware = ({
 
   const answerSafely = (request: Request, route: string, addressOf: AddressOf): Answer => {
     try {
-      if (route !== orderPath) setRequestClient(request, () => clientOf(request, addressOf));
+      if (route !== orderPath)
+        setRequestClient(request, {
+          client: () => clientOf(request, addressOf),
+          address: () => addressOf(request),
+        });
       return answer(request, route);
     } catch (error) {
       return answerError(request, error);

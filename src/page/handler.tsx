@@ -15,10 +15,10 @@ import { createFormat } from '../../views/format.ts';
 import { Fragment, Page } from '../../views/page.tsx';
 import { texts } from '../../views/text.ts';
 import { linkTo, type View } from '../../views/view.ts';
-import { acceptsGzip, createAsset } from '../http/asset.ts';
+import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
+import { pageHeaders, respondHtml } from '../http/html.ts';
 import { queryOf } from '../http/request-url.ts';
-import { securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
 import { createFind, cutUid } from './find.ts';
 import { readPreferences, redirectTo, savePreferences } from './preferences.ts';
@@ -63,14 +63,14 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
     };
     const status = statuses[finding.state];
     if (!isPart)
-      return respond(
+      return respondHtml(
         request,
         <Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />,
         status,
         headers,
       );
     headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
-    return respond(request, <Fragment view={view} finding={finding} />, status, headers);
+    return respondHtml(request, <Fragment view={view} finding={finding} />, status, headers);
   };
 
   const app = new Elysia({ name: 'page' }).get('/', answer).head('/', answer);
@@ -87,20 +87,6 @@ const createAssets = (liveFeed: boolean) => {
     script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
     icon: createAsset('icon.svg', 'image/svg+xml', icon),
   };
-};
-
-const pageHeaders = {
-  ...securityHeaders(),
-  'content-type': 'text/html; charset=utf-8',
-  // An order is personal data; and Back must not show a part as if it were the page.
-  'cache-control': 'private, no-store',
-  vary: 'accept-encoding, accept-language, cookie, hx-request-type',
-};
-
-const respond = (request: Request, html: JSX.Element, status: number, headers: Record<string, string>) => {
-  if (!acceptsGzip(request)) return new Response(html as string, { status, headers });
-  const gzipped = Bun.gzipSync(html as string);
-  return new Response(gzipped, { status, headers: { ...headers, 'content-encoding': 'gzip' } });
 };
 
 /** Whether the browser is at this order's address already: a repeated lookup adds nothing to its history. */

@@ -30,7 +30,8 @@ export const savePreferences = (url: URL, isSecure: boolean): Response | undefin
   if (language === null && theme === null) return undefined;
   url.searchParams.delete('lang');
   url.searchParams.delete('theme');
-  const response = redirectTo(`./${url.search}`);
+  const page = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
+  const response = redirectTo(`./${page}${url.search}`);
   const attributes = isSecure ? `${cookieAttributes}; Secure` : cookieAttributes;
   if (isLanguage(language)) response.headers.append('set-cookie', `lang=${language}; ${attributes}`);
   if (isTheme(theme)) response.headers.append('set-cookie', `theme=${theme}; ${attributes}`);

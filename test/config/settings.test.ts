@@ -261,6 +261,28 @@ test('a standby for lookups needs a primary, and orders are not stored on a stan
   expect(readConfig({ ...onStandby, SERVE: 'http' }).serve).toEqual(new Set(['http']));
 });
 
+test('operators are names with a token each', () => {
+  const tokens = 'anna:anna-has-this-token, boris_2:0123456789abcdef=';
+  expect(readConfig({ CONSOLE_TOKENS: tokens }).consoleTokens).toEqual([
+    { name: 'anna', token: 'anna-has-this-token' },
+    { name: 'boris_2', token: '0123456789abcdef=' },
+  ]);
+  for (const wrong of [
+    'anna',
+    'anna:',
+    'anna:too-short',
+    ':anna-has-this-token',
+    'an na:anna-has-this-token',
+    'anna:anna has this token',
+    'anna:anna-has-this-token,',
+    'anna:anna-has-this-token,anna:boris-has-this-token',
+    'anna:anna-has-this-token,boris:anna-has-this-token',
+  ])
+    expect(errorOf({ CONSOLE_TOKENS: wrong })).toStartWith(
+      'CONSOLE_TOKENS holds a value that is not shown; allowed: name:token, or several separated by commas',
+    );
+});
+
 test('no message contains a secret', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
@@ -268,10 +290,12 @@ test('no message contains a secret', () => {
     ['DATABASE_URL', 'postgres://host/db?sslpassword=secret'],
     ['REDIS_URL', 'http://user:secret@host'],
     ['METRICS_TOKEN', 'a secret'],
+    ['CONSOLE_TOKENS', 'anna:a secret'],
   ] as const)
     expect(errorOf({ [variable]: value })).not.toContain('secret');
   const secrets = Object.values(settings).filter((setting) => 'secret' in setting);
   expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+    'CONSOLE_TOKENS',
     'DATABASE_PASSWORD',
     'DATABASE_READ_URL',
     'DATABASE_URL',

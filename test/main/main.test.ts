@@ -404,6 +404,11 @@ else
       const [, order = ''] = /as JSON\s+(\S+)/.exec(program.output()) ?? [];
       expect((await fetch(order)).status).toBe(200);
       expect((await statusOf(`${url}/readyz`)).body.status).toBe('ready');
+      const [, link = ''] = /the console\s+(\S+)/.exec(program.output()) ?? [];
+      const login = await fetch(link, { redirect: 'manual' });
+      const [cookie = ''] = login.headers.get('set-cookie')?.split(';', 1) ?? [];
+      expect((await fetch(`${url}/console/`, { headers: { cookie } })).status).toBe(200);
+      expect((await fetch(`${url}/console/`)).status).toBe(401);
       const { status, errors, took } = await program.stop('SIGTERM');
       expect([status, errors]).toEqual([0, '']);
       expect(took).toBeLessThan(10_000);

@@ -10,6 +10,7 @@ const mark = 'm4rk3d';
 const secretsOf = (kafka: string, database: URL, redis: string) => ({
   LOG_LEVEL: 'trace',
   METRICS_TOKEN: `${mark}-token`.padEnd(32, 'x'),
+  CONSOLE_TOKENS: `anna:${mark}-console-token`,
   KAFKA_BROKERS: kafka,
   KAFKA_SASL_MECHANISM: 'plain',
   KAFKA_SASL_USERNAME: 'lookup',
@@ -36,6 +37,8 @@ const everythingOf = async (environment: Record<string, string>, services: strin
     '/?uid=0123456789',
     '/nothing',
     '/healthz',
+    '/console/',
+    '/console/api/overview',
   ])
     await ask(path);
   const { output, errors } = await program.stop('SIGTERM');

@@ -19,3 +19,7 @@ declare module '*/live.js' {
   const text: string;
   export default text;
 }
+declare module '*/console.js' {
+  const text: string;
+  export default text;
+}

@@ -1,4 +1,5 @@
 import { Elysia } from 'elysia';
+import { bearerOf, equals, refuseWrongTokens, wrongTokensPerMinute } from '../bearer.ts';
 import { requestClient } from '../client.ts';
 import { toProblem } from '../problem.ts';
 import { createRateLimit } from '../rate-limit.ts';
@@ -10,9 +11,6 @@ type Options = {
   /** The bearer token; null: no authentication. */
   token: string | null;
 };
-
-/** Wrong tokens a minute of one client; after that none of its tokens is compared. */
-const wrongTokensPerMinute = 10;
 
 /** `GET /metrics`, for Prometheus. */
 export const createMetricsRoute = ({ read, token }: Options) => {
@@ -37,11 +35,11 @@ const createRefusal = (token: string) => {
   const isToken = equals(token);
   const limit = createRateLimit(wrongTokensPerMinute);
   return (request: Request): Response | undefined => {
-    const given = bearerOf(request.headers.get('authorization') ?? '');
+    const given = bearerOf(request);
     if (given !== undefined) {
       const client = requestClient(request);
       const waitMs = limit.wait(client);
-      if (waitMs > 0) return tooMany(request, Math.ceil(waitMs / 1000));
+      if (waitMs > 0) return refuseWrongTokens(request, waitMs);
       if (isToken(given)) return undefined;
       limit.consume(client);
     }
@@ -51,34 +49,4 @@ const createRefusal = (token: string) => {
       { 'www-authenticate': 'Bearer realm="metrics"' },
     );
   };
-};
-
-const tooMany = (request: Request, seconds: number) =>
-  toProblem(
-    request,
-    {
-      status: 429,
-      title: 'Too many wrong tokens',
-      detail: `One client may send ${wrongTokensPerMinute} wrong tokens a minute. Please wait ${seconds} s.`,
-    },
-    { 'retry-after': String(seconds) },
-  );
-
-const scheme = 'bearer ';
-
-/** The credentials of the Bearer scheme; undefined for none, or another scheme's. */
-const bearerOf = (authorization: string) =>
-  authorization.slice(0, scheme.length).toLowerCase() === scheme
-    ? authorization.slice(scheme.length).trim()
-    : undefined;
-
-const digest = (text: string) => new Bun.CryptoHasher('sha256').update(text).digest();
-
-/**
- * Compares digests in constant time, so that the time reveals neither the token nor its length. Synchronous, so that concurrent
- * requests are all counted before the next one is compared.
- */
-const equals = (token: string) => {
-  const wanted = digest(token);
-  return (given: string): boolean => crypto.timingSafeEqual(wanted, digest(given));
 };

@@ -4,7 +4,7 @@ import style from 'swagger-ui-dist/swagger-ui.css' with { type: 'text' };
 import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'text' };
 import packageJson from '../../../package.json' with { type: 'json' };
 import { createOrderSchema } from '../../order/order.ts';
-import { defaultRules } from '../../order/rules.ts';
+import { defaultRules, type OrderRules } from '../../order/rules.ts';
 import { createAsset } from '../asset.ts';
 import { HealthSchema } from '../health.ts';
 import { ProblemSchema } from '../problem.ts';
@@ -12,8 +12,19 @@ import { dataHeaders, securityHeaders } from '../security-headers.ts';
 
 const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
 
+type Options = {
+  basePath?: string;
+  rules?: OrderRules;
+  /** Of the operations that need one. */
+  securitySchemes?: object | undefined;
+};
+
 /** Swagger UI at `/swagger`, with its files, and the OpenAPI document at `/swagger/json`. Clients reach both below `basePath`. */
-export const createSwaggerRoute = ({ basePath = '', rules = defaultRules } = {}) => {
+export const createSwaggerRoute = ({
+  basePath = '',
+  rules = defaultRules,
+  securitySchemes,
+}: Options = {}) => {
   const order = { ...createOrderSchema(rules), $id: undefined };
   const assets = {
     style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
@@ -46,7 +57,11 @@ export const createSwaggerRoute = ({ basePath = '', rules = defaultRules } = {})
     const documentation = {
       ...header,
       servers: [{ url: basePath || '/', description: 'This server' }],
-      components: { schemas: { Order: order, Problem: ProblemSchema, Health: HealthSchema } },
+      components: {
+        schemas: { Order: order, Problem: ProblemSchema, Health: HealthSchema },
+        ...(securitySchemes && { securitySchemes }),
+      },
+      tags: securitySchemes ? [...header.tags, consoleTag] : header.tags,
       /** When the document is asked for, as routes may be added after these. */
       get paths() {
         return collectPaths(router.routes);
@@ -89,6 +104,8 @@ const collectPaths = (routes: Routes) => {
   }
   return paths;
 };
+
+const consoleTag = { name: 'console', description: 'For operators with a token' };
 
 const header = {
   info: {

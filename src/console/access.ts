@@ -1,0 +1,115 @@
+import { isLoopback } from '../http/address.ts';
+import { bearerOf, equals, tooManyWrongTokens, wrongTokensPerMinute } from '../http/bearer.ts';
+import { requestAddress, requestClient } from '../http/client.ts';
+import { hostNameOf } from '../http/host.ts';
+import type { Problem } from '../http/problem.ts';
+import { createRateLimit } from '../http/rate-limit.ts';
+import type { Log } from '../observability/log.ts';
+import { isRead } from './method.ts';
+import type { Operator } from './operators.ts';
+import { hasOrigin, isFromElsewhere } from './origin.ts';
+import { createSessions, sessionSeconds } from './session.ts';
+
+export const sessionCookie = 'console';
+
+export type Refusal = { problem: Problem; headers: Record<string, string> };
+export type Admission = { operator: Operator } | Refusal;
+
+type Options = {
+  operators: readonly Operator[];
+  /** The address of the page, where a proxy changes the `Host`. */
+  publicUrl: string | null;
+  log: Log;
+};
+
+/** Decides who may use the console: by a bearer token, by the cookie of a session, or by the token of a login. */
+export const createAccess = ({ operators, publicUrl, log }: Options) => {
+  const tokens = operators.map((operator) => ({ operator, isToken: equals(operator.token) }));
+  const sessions = createSessions(operators);
+  const limit = createRateLimit(wrongTokensPerMinute);
+  const publicOrigin = URL.parse(publicUrl ?? '')?.origin;
+
+  /** All tokens are compared, so that the time does not tell whose was given. */
+  const findByToken = (given: string) =>
+    tokens.filter(({ isToken }) => isToken(given)).map(({ operator }) => operator)[0];
+
+  /** A secret that a client presents. What is wrong counts, and after too many nothing is compared for a while. */
+  const check = (request: Request, find: () => Operator | undefined): Admission => {
+    const client = requestClient(request);
+    const waitMs = limit.wait(client);
+    if (waitMs > 0) return tooManyWrongTokens(waitMs);
+    const operator = find();
+    if (operator && !(operator.isLocal && !isLocal(request))) return { operator };
+    limit.consume(client);
+    log.warn('a wrong token was sent to the console');
+    return wrongToken;
+  };
+
+  const refuseElsewhere = (request: Request): Refusal | undefined =>
+    isFromElsewhere(request, publicOrigin) ? elsewhere : undefined;
+
+  return {
+    sessions,
+    /** Of a request for anything but a login. */
+    admit(request: Request): Admission {
+      const refused = refuseElsewhere(request);
+      if (refused) return refused;
+      const bearer = bearerOf(request);
+      if (bearer !== undefined) return check(request, () => findByToken(bearer));
+      const cookie = new Bun.CookieMap(request.headers.get('cookie') ?? '').get(sessionCookie);
+      if (!cookie) return noToken;
+      if (!isRead(request) && !hasOrigin(request)) return elsewhere;
+      const read = sessions.read(cookie);
+      if (read === 'expired') return noToken;
+      return check(request, () => (read === 'invalid' ? undefined : read));
+    },
+    /** Of a login, by the token that was typed or is in the link of the banner. */
+    logIn(request: Request, token: string): Admission {
+      return refuseElsewhere(request) ?? check(request, () => findByToken(token.trim()));
+    },
+    /** Of a form that needs no token. */
+    refuseElsewhere,
+  };
+};
+
+export type Access = ReturnType<typeof createAccess>;
+
+/** Whether a request comes from this machine and is addressed to it, without a proxy in between. */
+const isLocal = (request: Request): boolean => {
+  const { headers } = request;
+  const isForwarded = headers.has('x-forwarded-for') || headers.has('forwarded');
+  return (
+    !isForwarded &&
+    isLoopback(requestAddress(request) ?? '') &&
+    isLoopback(hostNameOf(headers.get('host') ?? ''))
+  );
+};
+
+const challenge = { 'www-authenticate': 'Bearer realm="console"' };
+
+export const noToken: Refusal = {
+  problem: {
+    status: 401,
+    title: 'Unauthorized',
+    detail: 'The console needs the token of an operator (CONSOLE_TOKENS).',
+  },
+  headers: challenge,
+};
+
+export const wrongToken: Refusal = {
+  problem: { status: 401, title: 'Wrong token', detail: 'No operator has this token (CONSOLE_TOKENS).' },
+  headers: challenge,
+};
+
+export const elsewhere: Refusal = {
+  problem: {
+    status: 403,
+    title: 'Another origin',
+    detail: 'The console answers no requests that come from a page of another origin.',
+  },
+  headers: {},
+};
+
+/** `Set-Cookie` of a session; without a value it ends. Without `Path`, a cookie is for the path of the console. */
+export const sessionCookieOf = (value: string, isSecure: boolean): string =>
+  `${sessionCookie}=${value}; Max-Age=${value === '' ? 0 : sessionSeconds}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;

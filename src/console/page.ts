@@ -1,0 +1,42 @@
+import { consoleWords } from '../../views/console/text.ts';
+import type { ConsoleView } from '../../views/console/view.ts';
+import { createFormat } from '../../views/format.ts';
+import { texts } from '../../views/text.ts';
+import { pageHeaders, respondHtml } from '../http/html.ts';
+import { pathOf, queryOf } from '../http/request-url.ts';
+import { readPreferences } from '../page/preferences.ts';
+
+const formats = { ru: createFormat('ru'), en: createFormat('en') };
+
+/** The path and query of a request. Not `new URL(request.url)`: the host may be invalid. */
+export const urlOf = (request: Request): URL =>
+  new URL(`http://localhost${pathOf(request.url)}${queryOf(request.url)}`);
+
+/** The last segment of a page's path, and its query: an address that links on the page start from. */
+export const addressOf = (request: Request): string => {
+  const path = pathOf(request.url);
+  return path.slice(path.lastIndexOf('/') + 1) + queryOf(request.url);
+};
+
+export const viewFor = (request: Request, operator: string | undefined): ConsoleView => {
+  const preferences = readPreferences(request);
+  const { language } = preferences;
+  return {
+    ...preferences,
+    text: texts[language],
+    format: formats[language],
+    now: new Date(),
+    words: consoleWords[language],
+    operator,
+    address: addressOf(request),
+  };
+};
+
+export const respondPage = (
+  request: Request,
+  view: ConsoleView,
+  html: JSX.Element,
+  status = 200,
+  headers: Record<string, string> = {},
+): Response =>
+  respondHtml(request, html, status, { ...pageHeaders, 'content-language': view.language, ...headers });
