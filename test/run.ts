@@ -34,7 +34,8 @@ const longest = [
   'test/http/server.test.ts',
 ];
 const root = join(import.meta.dir, '..');
-const files = await Array.fromAsync(new Bun.Glob('{test,packages/*/test}/**/*.test.ts').scan(root));
+// Bun's globs find nothing where a brace contains a slash.
+const files = await Array.fromAsync(new Bun.Glob('{test,packages}/**/*.test.ts').scan(root));
 const timings = join(temporary, 'timings.json');
 await Bun.write(
   timings,

@@ -2,7 +2,7 @@
 # with-engine.sh COMMAND…: runs a command that wants Docker and Compose.
 # Where both are there, they are used, and the real images. Otherwise, as root on Debian, an engine is started in namespaces
 # of its own, with stand-ins for the images that the files name: Debian's packages, this machine's Bun, Kafka's jars. Nothing of
-# it stays behind but a cache in .services/engine. Where neither is possible, it says what is missing and exits with 1.
+# it stays behind but a cache in .services/engine. Where neither is possible, it says what is missing and exits with 3.
 set -euo pipefail
 
 readonly SUITE=forky # the Debian that has the major versions of the images
@@ -24,7 +24,7 @@ if [[ ${#missing[@]} -eq 0 ]] && ! unshare --net --mount true 2>/dev/null; then 
 if [[ ${#missing[@]} -gt 0 ]]; then
   printf 'There is no Docker engine with Compose here, and none can be started without: %s\n' "${missing[*]}" >&2
   echo 'Debian has docker.io, slirp4netns, mmdebstrap and iproute2.' >&2
-  exit 1
+  exit 3
 fi
 
 work=$(mktemp -d)
