@@ -8,8 +8,8 @@ export type AssetPaths = { style: string; script: string; icon: string };
 
 type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; uid: string }>;
 
-/** No styles of htmx's own, and no extension but the one of the live list. */
-const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: 'sse', defaultTimeout: 15_000 });
+/** No styles of htmx's own, and no extensions. */
+const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: '', defaultTimeout: 15_000 });
 
 /** The strings of the page's script, which has none itself. */
 const scriptWords = ({ text, language }: View) => ({

@@ -6,15 +6,13 @@ const rows = 8;
 /**
  * The newest orders as they are stored. All rows exist from the start and only their text changes, so the layout does not shift.
  */
-export const Live = ({ view: { text } }: { view: View }) => (
+export const Live = ({ view: { text }, worker }: { view: View; worker: string }) => (
   <section
     id="live"
     class="needs-script"
     aria-labelledby="live-title"
     data-state="connecting"
-    hx-sse:connect="events"
-    hx-trigger="load, reconnect"
-    hx-swap="none"
+    data-worker={worker}
   >
     <header>
       <h2 id="live-title" safe>

@@ -4,10 +4,11 @@ import { Live } from './live.tsx';
 import { Message, Result, titleOf } from './result.tsx';
 import { type Finding, literal, type View } from './view.ts';
 
-type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveFeed: boolean };
+/** `liveWorker`: the script of the live list's worker; undefined without a live list. */
+type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveWorker: string | undefined };
 
 /** The whole page: the field, the result of the lookup, and the live list. */
-export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
+export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {
   const { text } = view;
   const hasMessage = finding.state !== 'empty' && finding.state !== 'found';
   return (
@@ -59,7 +60,7 @@ export const Page = ({ view, finding, assets, liveFeed }: PageProps) => {
       <section id="result" hx-history-elt aria-label={text.order}>
         <Result view={view} finding={finding} />
       </section>
-      {liveFeed ? <Live view={view} /> : null}
+      {liveWorker === undefined ? null : <Live view={view} worker={liveWorker} />}
       <template id="failed">
         <Message view={view} state="failed" />
       </template>

@@ -1,6 +1,5 @@
 import { Html } from '@elysiajs/html';
 import { Elysia } from 'elysia';
-import sse from 'htmx.org/dist/ext/hx-sse.min.js' with { type: 'text' };
 import htmx from 'htmx.org/dist/htmx.min.js' with { type: 'text' };
 import adaptStyle from '../../views/assets/adapt.css' with { type: 'text' };
 import baseStyle from '../../views/assets/base.css' with { type: 'text' };
@@ -8,6 +7,8 @@ import icon from '../../views/assets/icon.svg' with { type: 'text' };
 import itemsStyle from '../../views/assets/items.css' with { type: 'text' };
 import liveStyle from '../../views/assets/live.css' with { type: 'text' };
 import liveScript from '../../views/assets/live.js' with { type: 'text' };
+import liveStream from '../../views/assets/live-stream.js' with { type: 'text' };
+import liveWorker from '../../views/assets/live-worker.js' with { type: 'text' };
 import lookupStyle from '../../views/assets/lookup.css' with { type: 'text' };
 import orderStyle from '../../views/assets/order.css' with { type: 'text' };
 import pageScript from '../../views/assets/page.js' with { type: 'text' };
@@ -65,7 +66,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
     if (!isPart)
       return respondHtml(
         request,
-        <Page view={view} finding={finding} assets={paths} liveFeed={liveFeed} />,
+        <Page view={view} finding={finding} assets={paths} liveWorker={assets.liveWorker?.link} />,
         status,
         headers,
       );
@@ -81,11 +82,14 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
 const createAssets = (liveFeed: boolean) => {
   const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
   // One module: fewer requests, and nothing global.
-  const scripts = liveFeed ? [htmx, sse, pageScript, liveScript] : [htmx, pageScript];
+  const scripts = liveFeed ? [htmx, pageScript, liveStream, liveScript] : [htmx, pageScript];
   return {
     style: createAsset('page.css', 'text/css', styles.join('\n')),
     script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
     icon: createAsset('icon.svg', 'image/svg+xml', icon),
+    ...(liveFeed && {
+      liveWorker: createAsset('live.js', 'text/javascript', [liveStream, liveWorker].join('\n')),
+    }),
   };
 };
 

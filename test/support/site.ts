@@ -48,8 +48,8 @@ export type SiteOptions = {
   /** With Swagger UI. */
   docs?: boolean;
   basePath?: string;
-  /** Replaces the program's live list. */
-  events?: (() => Response) | undefined;
+  /** In place of the program's live list, which `open` opens. */
+  events?: ((open: () => Response) => Response) | undefined;
   /** Replaces the world's. */
   lookup?: Lookup;
 };
@@ -67,7 +67,7 @@ export const serve = (
     routes: [
       createPage({ lookup, liveFeed }),
       createOrderRoute(lookup),
-      new Elysia().get('/events', events ?? open),
+      new Elysia().get('/events', () => events?.(open) ?? open()),
       ...(docs ? [createSwaggerRoute({ basePath })] : []),
     ],
     checkHost: createHostCheck({ names: null, loopbackOnly: false }),
@@ -75,12 +75,25 @@ export const serve = (
     log: silent,
   });
   const { fetch } = underBasePath(basePath, app);
+  /** The paths that were requested. */
+  const requested: string[] = [];
   const listen = (port: number) =>
-    Bun.serve({ port, hostname: '127.0.0.1', idleTimeout: 0, fetch: (request) => fetch(request) });
+    Bun.serve({
+      port,
+      hostname: '127.0.0.1',
+      idleTimeout: 0,
+      fetch(request) {
+        requested.push(new URL(request.url).pathname);
+        return fetch(request);
+      },
+    });
   let server = listen(0);
   const port = Number(server.port);
   return Object.assign(world, {
     origin: `http://127.0.0.1:${port}`,
+    requested,
+    /** Connections of the live list. */
+    streams: () => feed.subscribers(),
     publish: (orders: readonly Order[]) =>
       feed.publish(
         orders.map((order) => ({

@@ -23,3 +23,11 @@ declare module '*/console.js' {
   const text: string;
   export default text;
 }
+declare module '*/live-stream.js' {
+  const text: string;
+  export default text;
+}
+declare module '*/live-worker.js' {
+  const text: string;
+  export default text;
+}

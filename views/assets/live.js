@@ -67,14 +67,6 @@ const drawSoon = () => {
   drawing = setTimeout(() => requestAnimationFrame(draw), orders.length < rows.length ? 0 : 250);
 };
 
-live.addEventListener('htmx:sse:before:message', (event) => {
-  // The message is data, not a fragment to swap.
-  event.preventDefault();
-  const order = JSON.parse(event.detail.message.data);
-  fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
-  if (!isPaused()) drawSoon();
-});
-
 setInterval(() => {
   if (document.hidden || isPaused()) return;
   for (const [index, order] of orders.entries())
@@ -96,32 +88,36 @@ pauseButton.addEventListener('click', () => {
   pauseButton.textContent = paused.button ? words.resume : words.pause;
 });
 
-// The connection. htmx reconnects by itself, but only after a first connection.
+// The connection: in a worker that all windows share, or here where there is none, as on some phones
 
-let failures = 0;
-const connectLater = () => {
-  const delay = Math.min(1000 * 2 ** failures++, 30_000) * (0.75 + Math.random() / 2);
-  setTimeout(() => live.dispatchEvent(new Event('reconnect')), delay);
-};
-const setConnection = (state) => {
-  connection = state;
+const receive = ({ data }) => {
+  connection = data.state;
+  for (const order of data.orders)
+    fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
   showState();
+  if (fresh.length > 0 && !isPaused()) drawSoon();
 };
 
-live.addEventListener('htmx:sse:after:connection', () => {
-  failures = 0;
-  setConnection('on');
-});
-live.addEventListener('htmx:sse:before:connection', () =>
-  setConnection(connection === 'on' ? 'off' : connection),
-);
-live.addEventListener('htmx:sse:error', () => setConnection('off'));
-live.addEventListener('htmx:sse:close', () => {
-  setConnection('off');
-  connectLater();
-});
-live.addEventListener('htmx:finally:request', () => {
-  if (connection === 'on') return;
-  setConnection('off');
-  connectLater();
-});
+let port;
+// A tab that was opened in the background shows its list, and connects, when a person looks at it.
+const reportVisibility = () => port.postMessage(!document.hidden);
+
+const connectWith = (next) => {
+  port = next;
+  port.onmessage = receive;
+  reportVisibility();
+};
+const connectAlone = () => {
+  const { port1, port2 } = new MessageChannel();
+  openLiveStream('events')(port2);
+  connectWith(port1);
+};
+if (globalThis.SharedWorker) {
+  const worker = new SharedWorker(live.dataset.worker);
+  worker.addEventListener('error', connectAlone);
+  connectWith(worker.port);
+} else connectAlone();
+
+document.addEventListener('visibilitychange', reportVisibility);
+addEventListener('pagehide', () => port.postMessage(false));
+addEventListener('pageshow', ({ persisted }) => persisted && reportVisibility());

@@ -118,7 +118,7 @@ addEventListener('online', () => {
   if (shown().state === 'offline') form.requestSubmit();
 });
 
-// Lookups; the live list's requests pass through the same events
+// Lookups
 
 let loading;
 const onLookup = (name, act) =>

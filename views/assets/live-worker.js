@@ -1,0 +1,2 @@
+const serve = openLiveStream('../events');
+addEventListener('connect', ({ ports: [port] }) => serve(port));
