@@ -1,6 +1,6 @@
 import type { IHeaders } from 'kafkajs';
 import { header, textOf, unreadableBatch } from '../kafka/headers.ts';
-import type { StoredMessage } from './kafkajs-cluster.ts';
+import type { StoredMessage } from './stored-message.ts';
 
 /** A dead letter. Fields from headers are undefined if another program wrote it without them. */
 export type Letter = {

@@ -1,10 +1,10 @@
 import { header, textOf } from '../kafka/headers.ts';
 import { digestOf } from '../kafka/message.ts';
 import { type Filter, matches } from './filter.ts';
-import type { StoredMessage } from './kafkajs-cluster.ts';
 import { addressOf, type Letter, toLetter, type UnmarkedLetter } from './letter.ts';
 import { markOf, readMarks } from './marks.ts';
 import type { OffsetRange, Reader } from './reader.ts';
+import type { StoredMessage } from './stored-message.ts';
 
 /** The letters in a topic at the time it was opened. */
 export type Letters = Awaited<ReturnType<typeof openLetters>>;

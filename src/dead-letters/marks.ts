@@ -1,7 +1,7 @@
 import type { Message } from 'kafkajs';
 import { header, textOf } from '../kafka/headers.ts';
-import type { StoredMessage } from './kafkajs-cluster.ts';
 import { addressOf, type Letter } from './letter.ts';
+import type { StoredMessage } from './stored-message.ts';
 
 /**
  * Marks record in the dead-letter topic itself which letters were redriven or discarded. Committed offsets of a group cannot:

@@ -1,9 +1,10 @@
 import type { Kafka } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
 import type { FetchedMessage } from '../kafka/fetched-message.ts';
+import { clusterOf, type FetchResponse } from '../kafka/kafkajs-cluster.ts';
 import { decodeFetched } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
-import { clusterOf, type FetchResponse, type StoredMessage } from './kafkajs-cluster.ts';
+import type { StoredMessage } from './stored-message.ts';
 
 /** Offsets [from, to) of a partition. */
 export type OffsetRange = { partition: number; from: bigint; to: bigint };

@@ -14,7 +14,7 @@ type Options = MemberOptions & {
  * new one, with backoff.
  */
 export const createConsumer = ({ prepare, ...options }: Options) => {
-  const { group, positions, kafkaState, log, progress } = options;
+  const { group, kafkaState, log, progress } = options;
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
 
@@ -58,7 +58,6 @@ export const createConsumer = ({ prepare, ...options }: Options) => {
       stopping.abort();
       // A member that is still connecting to a Kafka that is away takes all of it.
       await waitAtMost(stopTimeoutsMs.consumer, running ?? Promise.resolve());
-      await waitAtMost(stopTimeoutsMs.leaveGroup, positions.stop());
     },
   };
 };

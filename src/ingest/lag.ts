@@ -1,7 +1,6 @@
-import type { Admin, Kafka } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
-import type { Group } from '../postgres/offsets.ts';
+import type { KafkaOffsets } from './kafka-offsets.ts';
 
 const intervalMs = 5_000;
 
@@ -13,32 +12,35 @@ export type KnownOffsets = {
 };
 
 type Options = {
-  kafka: Kafka;
-  group: Group;
+  kafkaOffsets: Pick<KafkaOffsets, 'leaders' | 'committed' | 'ends'>;
+  /** Called with the partitions of the topic that have a leader, and with those that have none. */
+  ledBy: (led: readonly number[], leaderless: readonly number[]) => void;
   polled: (partition: number, offsets: KnownOffsets) => void;
   log: Log;
 };
 
 /**
- * Polls Kafka every 5 s for the end offsets of the topic's partitions, and for the group's committed offsets. Fetches bring end
- * offsets too, but a consumer that waits for PostgreSQL does not fetch, and its lag matters most then; and no member fetches a
- * partition that has just been added.
+ * Polls Kafka every 5 s for the leaders and end offsets of the topic's partitions, and for the group's committed offsets. Fetches
+ * bring end offsets too, but a consumer that waits for PostgreSQL does not fetch, and its lag matters most then; and no member
+ * fetches a partition that has just been added. A partition that does not answer keeps the lag that is known.
  */
-export const pollEndOffsets = ({ kafka, group: { groupId, topic }, polled, log }: Options) => {
+export const pollEndOffsets = ({ kafkaOffsets, ledBy, polled, log }: Options) => {
   const stopping = new AbortController();
-  const admin = kafka.admin();
   const poll = async () => {
-    await admin.connect();
-    const ends = await admin.fetchTopicOffsets(topic);
-    const committed = await committedOffsets(admin, groupId, topic).catch((error) => {
+    const { groups, leaderless } = await kafkaOffsets.leaders();
+    ledBy(groups.flat(), leaderless);
+    const committed = await kafkaOffsets.committed([...groups.flat(), ...leaderless]).catch((error) => {
       log.debug({ error }, 'committed offsets not known');
       return undefined;
     });
-    for (const { partition, low, high } of ends)
-      polled(partition, {
-        end: BigInt(high),
-        committed: committed && (committed.get(partition) ?? BigInt(low)),
-      });
+    await Promise.all(
+      groups.map(async (group) => {
+        const { known, failed } = await kafkaOffsets.ends(group);
+        for (const [partition, error] of failed) log.debug({ partition, error }, 'end offset not known');
+        for (const { partition, low, high } of known)
+          polled(partition, { end: high, committed: committed && (committed.get(partition) ?? low) });
+      }),
+    );
   };
   const run = async () => {
     for (;;) {
@@ -46,15 +48,7 @@ export const pollEndOffsets = ({ kafka, group: { groupId, topic }, polled, log }
       if (stopping.signal.aborted) break;
       await poll().catch((error) => log.debug({ error }, 'end offsets not known'));
     }
-    await admin.disconnect().catch((error) => log.debug({ error }, 'not disconnected'));
   };
   void run();
   return { stop: () => stopping.abort() };
-};
-
-/** Without the partitions in which the group has committed nothing. */
-const committedOffsets = async (admin: Admin, groupId: string, topic: string) => {
-  const [group] = await admin.fetchOffsets({ groupId, topics: [topic] });
-  const offsets = group?.partitions.filter(({ offset }) => Number(offset) >= 0) ?? [];
-  return new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)]));
 };

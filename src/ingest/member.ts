@@ -7,6 +7,7 @@ import type { Group, StoredOffset } from '../postgres/offsets.ts';
 import type { Batch } from './batch.ts';
 import type { CommitState } from './commit-state.ts';
 import type { Fence } from './fence.ts';
+import type { PartitionHealth } from './partition-health.ts';
 import { createPartitionQueues, type PartitionQueues } from './partition-queues.ts';
 import type { Positions } from './positions.ts';
 
@@ -26,6 +27,7 @@ export type MemberOptions = {
   kafka: Kafka;
   group: Group;
   positions: Positions;
+  health: Pick<PartitionHealth, 'assigned'>;
   /** Reads the stored offsets of the group's partitions. */
   readOffsets: () => Promise<Map<number, StoredOffset>>;
   /** Persists a batch. Rejects when the signal is aborted, or with a fence. */
@@ -49,7 +51,8 @@ export type MemberOptions = {
  * few seconds allow. Rejects when kafkajs has given up, when the member has stalled, and with a fence.
  */
 export const runMember = async (options: MemberOptions, stopping: AbortSignal): Promise<void> => {
-  const { kafka, group, positions, readOffsets, process, kafkaState, commits, log, progress } = options;
+  const { kafka, group, positions, health, readOffsets, process, kafkaState, commits, log, progress } =
+    options;
   const { groupId, topic } = group;
   let partitionsOfAll: number[] = [];
   const member = kafka.consumer({
@@ -108,14 +111,15 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     queues.verify(readOffsets).catch((error) => log.debug({ error }, 'stored offsets not verified'));
   }, verifyIntervalMs);
 
-  /** Nothing is fetched until the start offsets are known; heartbeats go on meanwhile. */
+  /** No partition is fetched until its start offset is known; heartbeats go on meanwhile. */
   const begin = async (joined: PartitionQueues, partitions: number[]) => {
     member.pause([{ topic }]);
-    const { claim, starts } = await positions.begin(partitions, joined.signal);
-    if (joined.signal.aborted) return;
-    joined.begin(starts, claim);
-    for (const { partition, start } of starts) member.seek({ topic, partition, offset: String(start) });
-    member.resume([{ topic }]);
+    await positions.begin(partitions, joined.signal, (starts, claim) => {
+      if (joined.signal.aborted) return;
+      joined.begin(starts, claim);
+      for (const { partition, start } of starts) member.seek({ topic, partition, offset: String(start) });
+      member.resume([{ topic, partitions: starts.map(({ partition }) => partition) }]);
+    });
   };
 
   member.on('consumer.fetch', markActive);
@@ -133,6 +137,7 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     const joined = createQueues();
     queues = joined;
     const partitions = payload.memberAssignment[topic] ?? [];
+    health.assigned(partitions);
     progress.assigned(partitions, payload.isLeader ? partitionsOfAll : undefined);
     kafkaState.markUp();
     log.info({ partitions }, 'joined the group');

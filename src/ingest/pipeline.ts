@@ -19,9 +19,11 @@ import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters } from './dead-letter.ts';
 import { createIngest, type Ingest, type Outcome } from './ingest.ts';
+import { createKafkaOffsets } from './kafka-offsets.ts';
 import { type KnownOffsets, pollEndOffsets } from './lag.ts';
 import type { MemberOptions } from './member.ts';
 import { createNotice } from './notice.ts';
+import { createPartitionHealth, noLeader } from './partition-health.ts';
 import { createPositions } from './positions.ts';
 import type { StartOffset } from './start-offset.ts';
 import { traceDeadLetters, traceIngest } from './traced-messages.ts';
@@ -102,6 +104,8 @@ export const createPipeline = ({
   const commits = createCommitState(log, stateChanged);
   const deleted = createNotice(deletedNoticeMs, stateChanged);
 
+  const health = createPartitionHealth(topic, log, stateChanged);
+  const kafkaOffsets = createKafkaOffsets(kafka, group, log);
   const offsets = createOffsets(sql);
   let letterTopic: LetterTopic = { keepsTimestamps: true, isCompacted: false };
   const prepareTopics = async (letterBytes = 0) => {
@@ -149,11 +153,12 @@ export const createPipeline = ({
       await deadLetters.connect();
     },
     positions: createPositions({
-      kafka,
+      kafkaOffsets,
       group,
       offsets,
       postgres,
       kafkaState,
+      health,
       started(partition, start, end) {
         progress.started(partition, start, end);
         if (start.deleted > 0n)
@@ -163,6 +168,7 @@ export const createPipeline = ({
       },
       log,
     }),
+    health,
     readOffsets: () => offsets.read(group),
     process,
     kafkaState,
@@ -170,13 +176,21 @@ export const createPipeline = ({
     log,
     progress,
   });
-  const polling = pollEndOffsets({ kafka, group, polled: progress.polled, log });
+  const polling = pollEndOffsets({
+    kafkaOffsets,
+    ledBy(led, leaderless) {
+      for (const partition of led) health.works('leader', partition);
+      for (const partition of leaderless) health.failed('leader', partition, noLeader);
+    },
+    polled: progress.polled,
+    log,
+  });
   consumer.start();
 
   return {
     state: (): PipelineState => ({
       kafka: kafkaState.reason(),
-      kafkaDegraded: commits.reason(),
+      kafkaDegraded: health.reason() ?? commits.reason(),
       postgres: postgres.reason(),
       offsets: deleted.text(),
     }),
@@ -189,6 +203,7 @@ export const createPipeline = ({
       polling.stop();
       deleted.stop();
       await consumer.stop();
+      await waitAtMost(stopTimeoutsMs.leaveGroup, kafkaOffsets.close());
       await waitAtMost(
         stopTimeoutsMs.deadLetters,
         deadLetters.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),

@@ -1,63 +1,41 @@
-import type { Admin, Kafka } from 'kafkajs';
-import { retry } from '../async/retry.ts';
+import { retry, sleep } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
 import { createFenceError } from './fence.ts';
+import type { KafkaOffsets, LogEnds } from './kafka-offsets.ts';
+import { noLeader, type PartitionHealth } from './partition-health.ts';
 import type { Start } from './partition-queues.ts';
 import { type StartOffset, startOffset } from './start-offset.ts';
+
+/** How soon a partition that could not be asked is asked again. */
+const retryMs = 1_000;
 
 export type Positions = ReturnType<typeof createPositions>;
 
 type Options = {
-  kafka: Kafka;
+  kafkaOffsets: Pick<KafkaOffsets, 'leaders' | 'committed' | 'ends'>;
   group: Group;
   offsets: Pick<Offsets, 'claim' | 'begin'>;
   postgres: ServiceState;
   kafkaState: ServiceState;
+  health: Pick<PartitionHealth, 'failed' | 'works'>;
   /** Called for each partition; `high` is the offset after its last message. */
   started: (partition: number, start: StartOffset, high: bigint) => void;
   log: Log;
 };
 
 /** Finds the offsets at which the partitions of an assignment begin, from those in PostgreSQL and in Kafka. */
-export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, started, log }: Options) => {
-  let admin: Admin | undefined;
-
-  const disconnect = async () => {
-    const leaving = admin;
-    admin = undefined;
-    await leaving?.disconnect().catch((error) => log.debug({ error }, 'not disconnected'));
-  };
-
-  /** The group's committed offset, and the log's ends, of each partition. */
-  const readKafka = async (partitions: readonly number[]) => {
-    const { groupId, topic } = group;
-    try {
-      admin ??= kafka.admin();
-      await admin.connect();
-      const [logs, committed] = await Promise.all([
-        admin.fetchTopicOffsets(topic),
-        admin.fetchOffsets({ groupId, topics: [topic] }),
-      ]);
-      return partitions.map((partition) => {
-        const log = logs.find((one) => one.partition === partition);
-        if (!log) throw new Error(`Kafka does not know partition ${partition} of ${topic} yet`);
-        const offset = committed[0]?.partitions.find((one) => one.partition === partition)?.offset ?? '-1';
-        return {
-          partition,
-          committed: BigInt(offset) < 0n ? undefined : BigInt(offset),
-          low: BigInt(log.low),
-          high: BigInt(log.high),
-        };
-      });
-    } catch (error) {
-      // The next attempt gets a new client, which reads again which brokers lead the partitions.
-      await disconnect();
-      throw error;
-    }
-  };
-
+export const createPositions = ({
+  kafkaOffsets,
+  group,
+  offsets,
+  postgres,
+  kafkaState,
+  health,
+  started,
+  log,
+}: Options) => {
   const report = (partition: number, { start, reason, again, deleted }: StartOffset) => {
     const place = { topic: group.topic, partition, startOffset: Number(start), rereadOffsets: Number(again) };
     if (reason === 'database-behind')
@@ -80,37 +58,74 @@ export const createPositions = ({ kafka, group, offsets, postgres, kafkaState, s
 
   return {
     /**
-     * Claims the partitions, and sets their stored offsets to where reading begins. Waits without end for a service that is
-     * down. Rejects when `signal` is aborted, or with a fence when another member has claimed a partition meanwhile.
+     * Claims the partitions, sets their stored offsets to where reading begins, and calls `begun` for those whose leader has
+     * answered. The others begin later, as soon as they have a leader. Waits without end for a service that is down. Resolves
+     * when all have begun; rejects when `signal` is aborted, or with a fence when another member has claimed a partition meanwhile.
      */
     async begin(
       partitions: readonly number[],
       signal: AbortSignal,
-    ): Promise<{ claim: string; starts: Start[] }> {
+      begun: (starts: Start[], claim: string) => void,
+    ): Promise<void> {
       const claim: string = crypto.randomUUID();
-      if (partitions.length === 0) return { claim, starts: [] };
-      const query = <T>(run: () => Promise<T>) => retry(run, { signal, failed: postgres.markDown });
-      const stored = await query(() => offsets.claim(group, partitions, claim));
-      postgres.markUp();
-      // Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
-      const known = await retry(() => readKafka(partitions), { signal, failed: kafkaState.markDown });
-      kafkaState.markUp();
-      const found = known.map(({ partition, ...logs }) => {
-        const { nextOffset, skippedTo } = stored.get(partition) ?? {};
-        return { partition, ...logs, ...startOffset({ stored: nextOffset, skippedTo, ...logs }) };
-      });
-      const begun = new Set(await query(() => offsets.begin(group, found, claim)));
-      for (const { partition, start } of found)
-        if (!begun.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
-      for (const { partition, high, ...start } of found) {
-        report(partition, start);
-        started(partition, start, high);
-      }
-      return {
-        claim,
-        starts: found.map(({ partition, start, committed }) => ({ partition, start, committed })),
+      const pending = new Set(partitions);
+      const query = async <T>(run: () => Promise<T>) => {
+        const answer = await retry(run, { signal, failed: postgres.markDown });
+        postgres.markUp();
+        return answer;
       };
+      // Also without a partition: it ends the notice of a query that a rebalance has aborted.
+      const stored = await query(() => offsets.claim(group, partitions, claim));
+
+      const beginAll = async (known: readonly LogEnds[], committed: ReadonlyMap<number, bigint>) => {
+        if (known.length === 0) return;
+        const found = known.map((ends) => {
+          const { nextOffset, skippedTo } = stored.get(ends.partition) ?? {};
+          const position = {
+            stored: nextOffset,
+            skippedTo,
+            committed: committed.get(ends.partition),
+            ...ends,
+          };
+          return { ...position, ...startOffset(position) };
+        });
+        const held = new Set(await query(() => offsets.begin(group, found, claim)));
+        for (const { partition, start } of found)
+          if (!held.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
+        for (const { partition, high, ...start } of found) {
+          report(partition, start);
+          started(partition, start, high);
+          health.works('start', partition);
+          pending.delete(partition);
+        }
+        const starts = found.map(({ partition, start, committed }) => ({ partition, start, committed }));
+        begun(starts, claim);
+      };
+
+      // Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
+      const readKafka = async () => {
+        const { groups } = await kafkaOffsets.leaders();
+        return { groups, committed: await kafkaOffsets.committed([...pending]) };
+      };
+      while (pending.size > 0) {
+        const { groups, committed } = await retry(readKafka, { signal, failed: kafkaState.markDown });
+        const asked = groups.map((group) => group.filter((partition) => pending.has(partition)));
+        const led = new Set(asked.flat());
+        for (const partition of pending)
+          if (!led.has(partition)) health.failed('leader', partition, noLeader);
+        // No fetch will do it, and Kafka has answered.
+        if (led.size === 0) kafkaState.markUp();
+        await Promise.all(
+          asked.map(async (group) => {
+            const { known, failed } = await kafkaOffsets.ends(group);
+            signal.throwIfAborted();
+            for (const [partition, error] of failed) health.failed('start', partition, error);
+            await beginAll(known, committed);
+          }),
+        );
+        if (pending.size > 0) await sleep(retryMs, signal);
+        signal.throwIfAborted();
+      }
     },
-    stop: disconnect,
   };
 };

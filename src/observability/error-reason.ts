@@ -20,6 +20,7 @@ const byCode: [RegExp, string][] = [
   [/^ECONNREFUSED$/, 'connection refused'],
   [/^ENOTFOUND$|^EAI_/, 'host name not found'],
   [/^EHOSTUNREACH$|^ENETUNREACH$/, 'host unreachable'],
+  [/^LEADER_NOT_AVAILABLE$/, 'no leader'],
   [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
   // 57014: PostgreSQL has cancelled the query, as a statement_timeout does.
   [/TIMED?_?OUT|Timeout|^57014$/, 'no answer in time'],

@@ -2,7 +2,7 @@
  * A model for the property that nothing is lost: members of a group on a real database, and a Kafka that is a list. Each call to
  * the database and each sending of dead letters waits until it is released, so that they can be tried in any order.
  */
-import type { EachBatchPayload, Kafka } from 'kafkajs';
+import type { EachBatchPayload } from 'kafkajs';
 import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { createIngest } from '../../src/ingest/ingest.ts';
 import { createPartitionQueues, type PartitionQueues } from '../../src/ingest/partition-queues.ts';
@@ -106,30 +106,26 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       const lost = (await Promise.all(checks)).flat();
       if (seen === setBacks && began === era) faults.push(...lost.map((one) => `committed: ${one}`));
     };
-    const kafka = {
-      admin: () => ({
-        connect: async () => {},
-        disconnect: async () => {},
-        fetchTopicOffsets: async () =>
-          log.map((messages, partition) => ({ partition, low: '0', high: String(messages.length) })),
-        fetchOffsets: async () => [
-          {
-            topic: group.topic,
-            partitions: log.map((_, partition) => ({
-              partition,
-              offset: String(committed.get(partition) ?? -1),
-            })),
-          },
-        ],
+    const kafkaOffsets = {
+      leaders: async () => ({ groups: [[...log.keys()]], leaderless: [] }),
+      committed: async () => new Map(committed),
+      ends: async (asked: readonly number[]) => ({
+        known: asked.map((partition) => ({
+          partition,
+          low: 0n,
+          high: BigInt(log[partition]?.length ?? 0),
+        })),
+        failed: new Map<number, unknown>(),
       }),
-    } as unknown as Kafka;
+    };
 
     const finder = createPositions({
-      kafka,
+      kafkaOffsets,
       group,
       offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
       postgres,
       kafkaState,
+      health: { failed() {}, works() {} },
       started: () => {},
       log: silent,
     });
@@ -149,10 +145,11 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
           member.hasFailed = true;
         });
         try {
-          const { starts, claim } = await finder.begin(assigned, next.signal);
-          if (began === era) for (const { partition } of starts) claimedIn[partition] = era;
-          for (const { partition, start } of starts) positions.set(partition, Number(start));
-          next.begin(starts, claim);
+          await finder.begin(assigned, next.signal, (starts, claim) => {
+            if (began === era) for (const { partition } of starts) claimedIn[partition] = era;
+            for (const { partition, start } of starts) positions.set(partition, Number(start));
+            next.begin(starts, claim);
+          });
         } catch {
           member.hasFailed = true;
         }

@@ -2,10 +2,12 @@
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
 import type { Fence } from '../../src/ingest/fence.ts';
 import type { Ingest, Outcome } from '../../src/ingest/ingest.ts';
+import type { KnownOffsets } from '../../src/ingest/lag.ts';
 import { createPipeline, type PipelineSettings } from '../../src/ingest/pipeline.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import type { Log } from '../../src/observability/log.ts';
 import { defaultRules } from '../../src/order/rules.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
@@ -47,10 +49,12 @@ export const openPipeline = async ({
   partitions = 1,
   addresses,
   settings = {},
+  log = silent,
 }: {
   partitions?: number;
   addresses?: string[];
   settings?: Partial<PipelineSettings>;
+  log?: Log;
 } = {}) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
@@ -118,6 +122,8 @@ export const openPipeline = async ({
       const fences: Fence['reason'][] = [];
       const starts: ({ partition: number } & StartOffset)[] = [];
       let assigned: number[] = [];
+      let joins = 0;
+      const polled = new Map<number, KnownOffsets>();
       const member = createPipeline({
         kafka,
         sql: database.sql,
@@ -127,8 +133,9 @@ export const openPipeline = async ({
           progress: {
             fetched() {},
             committed() {},
-            polled() {},
+            polled: (partition, offsets) => void polled.set(partition, offsets),
             assigned(now) {
+              joins++;
               assigned = now;
             },
             started: (partition, start) => starts.push({ partition, ...start }),
@@ -136,7 +143,7 @@ export const openPipeline = async ({
           },
         },
         stateChanged() {},
-        log: silent,
+        log,
         wrapIngest: (ingest) =>
           around(async (batch, signal) => {
             const outcome = await ingest(batch, signal);
@@ -151,6 +158,10 @@ export const openPipeline = async ({
         /** The start offset of each assignment of a partition. */
         starts,
         assigned: () => assigned,
+        joins: () => joins,
+        /** What the member knows of the end and the committed offset of each partition. */
+        polled,
+        state: member.state,
         reason: () => member.state().kafka,
         stop: member.stop,
       };

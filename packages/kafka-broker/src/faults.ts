@@ -17,6 +17,9 @@ export type Subject = { api: string; clientId: string; topic?: string; partition
 export type FaultHook = (subject: Subject) => Fault | undefined;
 export type Scope = { times?: number; topic?: string; partition?: number };
 
+/** The requests that only a partition's leader answers. */
+const leaderApis = new Set(['Produce', 'Fetch', 'ListOffsets', 'DeleteRecords']);
+
 export const createFaults = () => {
   const hooks = new Set<FaultHook>();
   let diskFull = false;
@@ -54,7 +57,7 @@ export const createFaults = () => {
     intercept,
     /**
      * The next `times` requests of the API ('Produce', 'Fetch', …) are handled `ms` milliseconds later. With a topic, only
-     * those about it (Produce, Fetch, ListOffsets, DeleteRecords, OffsetCommit). Returns the function that ends the fault.
+     * those about it (Produce, Fetch, ListOffsets, DeleteRecords, OffsetCommit, Metadata). Returns the function that ends the fault.
      */
     delay: (api: string, ms: number, scope?: number | Scope) => plan(api, { delayMs: ms }, scope),
     /** These requests lose their connection: unhandled, or handled but not answered. */
@@ -65,6 +68,13 @@ export const createFaults = () => {
       errorCode(name);
       return plan(api, { error: name }, scope);
     },
+    /** The partition has no leader. Returns the function that ends the fault. */
+    loseLeader: (topic: string, partition: number) =>
+      intercept((subject) => {
+        if (subject.topic !== topic || subject.partition !== partition) return undefined;
+        if (subject.api === 'Metadata') return { error: 'LEADER_NOT_AVAILABLE' };
+        return leaderApis.has(subject.api) ? { error: 'NOT_LEADER_OR_FOLLOWER' } : undefined;
+      }),
     /** While on, half of each write succeeds, then ENOSPC. */
     fillDisk: (on: boolean) => {
       diskFull = on;

@@ -54,7 +54,15 @@ const metadata = (topics: Topics, advertise: Advertise, autoCreate: boolean): Ap
         throw error;
       }
     };
-    const found = await inTurn(names, async (name) => ({ name, ...(await attempt(() => find(name))) }));
+    const found = await inTurn(names, async (name) => {
+      const topic = await attempt(() => find(name));
+      const partitions = await inTurn([...(topic.value?.partitions.keys() ?? [])], async (partition) => ({
+        partition,
+        // Always there, unless a test wants otherwise.
+        ...(await attempt(() => nodeId, { topic: name, partition })),
+      }));
+      return { name, partitions, ...topic };
+    });
 
     if (version >= 3) answer.appendInt32(0);
     writeList(
@@ -72,16 +80,19 @@ const metadata = (topics: Topics, advertise: Advertise, autoCreate: boolean): Ap
     writeList(
       answer,
       found,
-      ({ name, error, value }) => {
+      ({ name, error, value, partitions }) => {
         answer.appendInt16(error);
         writeText(answer, name, compact);
         if (version >= 10) answer.appendUUID(value?.uuid);
         answer.appendBoolean(false);
         writeList(
           answer,
-          [...(value?.partitions.keys() ?? [])],
-          (partition) => {
-            answer.appendInt16(0).appendInt32(partition).appendInt32(nodeId);
+          partitions,
+          ({ partition, error, value: leader }) => {
+            answer
+              .appendInt16(error)
+              .appendInt32(partition)
+              .appendInt32(leader ?? -1);
             if (version >= 7) answer.appendInt32(leaderEpoch);
             // Replicas, those in sync, and those that are offline.
             for (const replicas of version >= 5 ? [[nodeId], [nodeId], []] : [[nodeId], [nodeId]])

@@ -58,6 +58,23 @@ test('a fault for one topic or partition does not affect the others, and ends af
   ]);
 });
 
+test('a partition that loses its leader has none in the metadata, and refuses requests until it has one again', async () => {
+  await using broker = await withTopics();
+  using client = await rawClient(broker.port);
+  const admin = await broker.admin();
+  const leaders = async () => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: ['a'] });
+    return topics[0]?.partitions.map(({ leader }) => leader);
+  };
+  const produce = async (partition: number) => (await client.produce('a', partition, batchOf(['x']))).error;
+  const elect = broker.faults.loseLeader('a', 1);
+  expect(await leaders()).toEqual([1, -1]);
+  expect([await produce(0), await produce(1)]).toEqual([0, errorCode('NOT_LEADER_OR_FOLLOWER')]);
+  elect();
+  expect(await leaders()).toEqual([1, 1]);
+  expect(await produce(1)).toBe(0);
+});
+
 test('a connection is dropped, or a request delayed, for one topic only', async () => {
   await using broker = await withTopics();
   using client = await rawClient(broker.port);

@@ -1,11 +1,4 @@
 import type { Kafka } from 'kafkajs';
-import type { FetchedMessage } from '../kafka/fetched-message.ts';
-
-/** A message in a topic, or a batch that could not be decoded. */
-export type StoredMessage = Pick<
-  FetchedMessage,
-  'key' | 'value' | 'timestamp' | 'offset' | 'headers' | 'unreadable'
->;
 
 export type FetchResponse = {
   /** In ms; newer versions of the request have it in `clientSideThrottleTime` only. */
@@ -25,6 +18,16 @@ type FetchRequest = {
   }[];
 };
 
+type Broker = {
+  fetch(request: FetchRequest): Promise<FetchResponse>;
+  offsetFetch(request: {
+    groupId: string;
+    topics: { topic: string; partitions: { partition: number }[] }[];
+  }): Promise<{ responses: { partitions: PartitionOffset[] }[] }>;
+};
+
+type PartitionOffset = { partition: number; offset: string };
+
 /** The part of kafkajs 2.2.4's internal `Cluster` that is used here. */
 export type Cluster = {
   connect(): Promise<void>;
@@ -32,15 +35,19 @@ export type Cluster = {
   addTargetTopic(topic: string): Promise<void>;
   refreshMetadata(): Promise<void>;
   removeBroker(address: { host: string | undefined; port: number | undefined }): void;
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>;
-  findBroker(which: { nodeId: string | undefined }): Promise<{
-    fetch(request: FetchRequest): Promise<FetchResponse>;
-  }>;
+  findBroker(which: { nodeId: string | undefined }): Promise<Broker>;
+  findGroupCoordinator(which: { groupId: string }): Promise<Broker>;
+  /** The end offsets of the partitions, or their first ones. Rejects with the first error of a partition. */
+  fetchTopicsOffset(
+    topics: { topic: string; fromBeginning: boolean; partitions: { partition: number }[] }[],
+  ): Promise<{ partitions: PartitionOffset[] }[]>;
 };
 
 /**
- * kafkajs' connection to a cluster, which can fetch any offset of any partition. The public consumer cannot do that without a
- * consumer group, and `createCluster` is private: it is found by the description of its symbol. The exact version of kafkajs is
+ * kafkajs' connection to a cluster, which can ask for single partitions, and fetch any offset of any of them. The public clients
+ * cannot do that, and `createCluster` is private: it is found by the description of its symbol. The exact version of kafkajs is
  * pinned, and another one without this symbol is an error.
  */
 export const clusterOf = (kafka: Kafka): Cluster => {

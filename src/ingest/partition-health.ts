@@ -1,0 +1,82 @@
+import { reasonOf } from '../observability/error-reason.ts';
+import { errorText } from '../observability/error-text.ts';
+import type { Log } from '../observability/log.ts';
+
+/** How many partitions a reason names. */
+const maxNamed = 10;
+
+/** The steps towards messages: a leader, the offset at which reading begins, and fetches. */
+const steps = ['leader', 'start', 'fetch'] as const;
+type Step = (typeof steps)[number];
+
+type Failure = { step: Step; reason: string; since: number; logged: Set<string> };
+
+export const noLeader = Object.assign(new Error('the partition has no leader'), {
+  type: 'LEADER_NOT_AVAILABLE',
+});
+
+/** Follows which partitions of this member cannot be read, and why. The others are read meanwhile. */
+export const createPartitionHealth = (topic: string, log: Log, changed: () => void) => {
+  const failures = new Map<number, Failure>();
+  let own: ReadonlySet<number> = new Set();
+
+  const secondsOf = ({ since }: Failure) => (Date.now() - since) / 1000;
+
+  const end = (partition: number, failure: Failure) => {
+    failures.delete(partition);
+    log.info(
+      { topic, partition, failedForSeconds: Math.round(secondsOf(failure)) },
+      'the partition can be read again',
+    );
+    changed();
+  };
+
+  return {
+    /** After a rebalance. The partitions of other members are theirs to follow. */
+    assigned(partitions: readonly number[]) {
+      own = new Set(partitions);
+      const left = [...failures.keys()].filter((partition) => !own.has(partition));
+      for (const partition of left) failures.delete(partition);
+      if (left.length > 0) changed();
+    },
+    failed(step: Step, partition: number, error: unknown) {
+      if (!own.has(partition)) return;
+      const reason = reasonOf(error);
+      const known = failures.get(partition);
+      const failure = known ?? { step, reason, since: Date.now(), logged: new Set<string>() };
+      const isNew = known?.reason !== reason;
+      Object.assign(failure, { step, reason });
+      failures.set(partition, failure);
+      if (!failure.logged.has(reason))
+        log.warn(
+          { topic, partition, reason, error: errorText(error) },
+          'a partition cannot be read; trying again until it can',
+        );
+      failure.logged.add(reason);
+      if (isNew) changed();
+    },
+    /** Ends a failure of this step, or of one before. */
+    works(step: Step, partition: number) {
+      const failure = failures.get(partition);
+      if (failure && steps.indexOf(failure.step) <= steps.indexOf(step)) end(partition, failure);
+    },
+    /** Which partitions cannot be read and why, in one line; undefined while all can. */
+    reason(): string | undefined {
+      const byReason = Map.groupBy(
+        [...failures.keys()].sort((one, other) => one - other),
+        (partition) => (failures.get(partition) as Failure).reason,
+      );
+      const parts = [...byReason].map(([reason, partitions]) => {
+        const named = partitions.slice(0, maxNamed).join(', ');
+        const more = partitions.length > maxNamed ? ` and ${partitions.length - maxNamed} more` : '';
+        return `partition${partitions.length > 1 ? 's' : ''} ${named}${more} cannot be read: ${reason}`;
+      });
+      return parts.length > 0 ? parts.join('; ') : undefined;
+    },
+    /** For how long each partition cannot be read, in s, without those that can. */
+    failingSeconds: () =>
+      new Map([...failures].map(([partition, failure]) => [partition, secondsOf(failure)])),
+  };
+};
+
+export type PartitionHealth = ReturnType<typeof createPartitionHealth>;
