@@ -4,6 +4,7 @@ import { createBrokers } from '../../src/kafka/brokers.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 setDefaultTimeout(60_000);
@@ -77,16 +78,12 @@ test('a new client connects by a broker that Kafka has named, when the configure
 });
 
 test('brokers that answer are tried first, and a broker that does not answer is reported until it does', async () => {
-  const lines: string[] = [];
-  const log = {
-    warn: (_: object, text: string) => lines.push(text),
-    info: (_: object, text: string) => lines.push(text),
-  };
+  const { log, texts } = recordingLog();
   let isUp = false;
   using server = listenAs(() => isUp);
   let changes = 0;
   const address = `127.0.0.1:${server.port}`;
-  const list = createBrokers([address, 'other:1'], log as never, () => changes++);
+  const list = createBrokers([address, 'other:1'], log, () => changes++);
   const connect = () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const socket: Socket = list.connect({
@@ -102,12 +99,12 @@ test('brokers that answer are tried first, and a broker that does not answer is 
   const { socket } = connect();
   await until(() => list.isDegraded());
   socket.destroy();
-  expect(lines).toEqual(['a Kafka broker does not answer']);
+  expect(texts()).toEqual(['a Kafka broker does not answer']);
   expect([list.next(), list.next()]).toEqual(['other:1', 'other:1']);
   isUp = true;
   await connect().closed;
   expect(list.isDegraded()).toBe(false);
-  expect(lines).toEqual(['a Kafka broker does not answer', 'the Kafka broker answers again']);
+  expect(texts()).toEqual(['a Kafka broker does not answer', 'the Kafka broker answers again']);
   expect(changes).toBe(2);
   expect([list.next(), list.next()].sort()).toEqual([address, 'other:1']);
 });

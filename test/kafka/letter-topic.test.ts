@@ -4,24 +4,14 @@ import { ConfigResourceTypes, type Kafka } from 'kafkajs';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import { createTopics, ensureTopics } from '../../src/kafka/topics.ts';
-import type { Log } from '../../src/observability/log.ts';
 import { silent, topicName } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(60_000);
 
 const onRealKafka = testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)');
-
-type Line = { level: string; text: string; fields: Record<string, unknown> };
-
-/** A log that keeps its lines. */
-const createLines = () => {
-  const lines: Line[] = [];
-  const at = (level: string) => (fields: Record<string, unknown>, text: string) =>
-    void lines.push({ level, fields, text });
-  return { lines, log: { ...silent, info: at('info'), warn: at('warn') } as unknown as Log };
-};
 
 /** A dead-letter topic with these settings, created by somebody else. */
 const openTopic = async (kafka: Kafka, settings: Record<string, string>) => {
@@ -70,7 +60,7 @@ test('settings with which letters would vanish are changed at the start, once, a
     'max.message.bytes': '2000',
     'segment.bytes': '1048576',
   });
-  const { lines, log } = createLines();
+  const { lines, log } = recordingLog();
   const { letterTopic } = await ensureTopics(kafka, topic, log);
   expect(letterTopic).toEqual({ keepsTimestamps: true, isCompacted: false });
   expect(await topic.config()).toMatchObject({
@@ -110,7 +100,7 @@ test('what may not be changed is a warning with the command, and letters get the
   const kafka = await kafkaClient([broker.brokers]);
   await using topic = await openTopic(kafka, { 'retention.ms': '86400000', 'retention.bytes': '1000000' });
   broker.faults.error('AlterConfigs', 'TOPIC_AUTHORIZATION_FAILED', 50);
-  const { lines, log } = createLines();
+  const { lines, log } = recordingLog();
   const { letterTopic } = await ensureTopics(kafka, topic, log);
   expect(letterTopic).toEqual({ keepsTimestamps: false, isCompacted: false });
   const warnings = lines.filter(({ level }) => level === 'warn');
@@ -126,7 +116,7 @@ test('what may not be changed is a warning with the command, and letters get the
       ? { error: 'POLICY_VIOLATION' }
       : undefined,
   );
-  const next = createLines();
+  const next = recordingLog();
   await ensureTopics(kafka, topic, next.log);
   const [warning] = next.lines.filter(({ level }) => level === 'warn');
   expect(Object.keys((warning?.fields.settings ?? {}) as object)).toEqual(['max.message.bytes']);

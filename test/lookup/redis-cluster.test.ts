@@ -2,7 +2,8 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
 import { silent } from '../support/database.ts';
 import { documentOf, uidOf } from '../support/lookup-orders.ts';
-import { openCache, putOrders, recordingLog, unhurried } from '../support/redis-cache.ts';
+import { recordingLog } from '../support/recording-log.ts';
+import { openCache, putOrders, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 

@@ -5,7 +5,8 @@ import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache, type RedisCache } from '../../src/lookup/redis-cache.ts';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
 import { jsonOf, uidOf } from '../support/lookup-orders.ts';
-import { openCache, putOrders, recordingLog, startCacheServer } from '../support/redis-cache.ts';
+import { recordingLog } from '../support/recording-log.ts';
+import { openCache, putOrders, startCacheServer } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
@@ -94,13 +95,13 @@ if (hasRedisServer)
         await end();
         await lookUp(lookup, hit, alternating);
         expect(cache.isBypassed()).toBe(false);
-        expect(lines.filter(([level]) => level === 'warn')).toHaveLength(1);
+        expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
         await until(() => cache.reason() === undefined);
         expect(lines.length).toBeLessThanOrEqual(2);
       }, 30_000);
 
     test('down at the start: lookups go on, and use Redis once it is up', async () => {
-      const { log, lines } = recordingLog();
+      const { log, levels } = recordingLog();
       await server.kill();
       const cache = createRedisCache({ url: server.url, limit: 1000, log });
       const lookup = openLookup(cache);
@@ -108,7 +109,7 @@ if (hasRedisServer)
       await server.start();
       await lookUp(lookup, hit, alternating);
       expect(cache.reason()).toBeUndefined();
-      expect(lines.map(([level]) => level)).toEqual(['warn', 'info']);
+      expect(levels()).toEqual(['warn', 'info']);
       cache.close();
     }, 30_000);
 
@@ -184,7 +185,7 @@ if (hasRedisServer)
     };
     for (const [name, { begin, end, reason, reconnects = false }] of Object.entries(refusals))
       test(`${name}: reads go on, orders that it refuses are found in PostgreSQL, and the reason is logged once`, async () => {
-        const { log, lines } = recordingLog();
+        const { log, levels } = recordingLog();
         using cache = await server.open(1000, log);
         const lookup = openLookup(cache);
         await lookUp(lookup, hit, alternating);
@@ -213,7 +214,7 @@ if (hasRedisServer)
             return cache.reason()?.match(reason);
           });
           expect(await cache.size()).toBe(size as number);
-          expect(lines.map(([level]) => level)).toEqual(['warn']);
+          expect(levels()).toEqual(['warn']);
         } finally {
           // The next test has the same Redis.
           await end();
@@ -223,7 +224,7 @@ if (hasRedisServer)
           await putOrders(cache, ++next);
           return cache.reason() === undefined;
         });
-        expect(lines.map(([level]) => level)).toEqual(['warn', 'info']);
+        expect(levels()).toEqual(['warn', 'info']);
       }, 30_000);
 
     test('full during an eviction: the hash and the queue keep the same length', async () => {

@@ -9,6 +9,7 @@ import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { jsonOf, uidOf } from '../support/lookup-orders.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 
 /** A cache that records the uids that were inserted, in order. */
@@ -121,23 +122,18 @@ describe('the warm-up', () => {
   });
 
   test('logs its progress in five lines, with the time it took', async () => {
-    const lines: unknown[][] = [];
-    const log = { info: (...line: unknown[]) => lines.push(line) } as unknown as Log;
+    const { log, lines, texts } = recordingLog();
     await warmUpOf(1000, async (uid) => jsonOf(uid), [recorder().cache], { log })(never);
-    expect(lines.map(([, text]) => text)).toEqual([
-      ...Array(4).fill('warming the cache'),
-      'the cache is warm',
-    ]);
-    expect(lines[0]?.[0]).toEqual({ orders: 1000, concurrency: 50 });
-    expect(lines[2]?.[0]).toEqual({ inserted: 500, of: 1000 });
-    expect(lines[4]?.[0]).toEqual({ inserted: 1000, milliseconds: expect.any(Number) });
+    expect(texts()).toEqual([...Array(4).fill('warming the cache'), 'the cache is warm']);
+    expect(lines[0]?.fields).toEqual({ orders: 1000, concurrency: 50 });
+    expect(lines[2]?.fields).toEqual({ inserted: 500, of: 1000 });
+    expect(lines[4]?.fields).toEqual({ inserted: 1000, milliseconds: expect.any(Number) });
   });
 
   test('of an empty table inserts nothing, and logs two lines', async () => {
-    let lines = 0;
-    const log = { info: () => lines++ } as unknown as Log;
+    const { log, lines } = recordingLog();
     expect(await warmUpOf(0, async () => undefined, [], { log })(never)).toBe(0);
-    expect(lines).toBe(2);
+    expect(lines).toHaveLength(2);
   });
 
   test('leaves the newest orders of PostgreSQL in memory, the oldest of them the first to be evicted', async () => {

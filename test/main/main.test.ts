@@ -4,12 +4,12 @@ import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startConsumerThread } from '../../src/ingest/thread.ts';
-import type { Log } from '../../src/observability/log.ts';
 import { defaultRules } from '../../src/order/rules.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
-import { brokers, silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
@@ -351,8 +351,7 @@ if (hasRedisServer)
 test('a consumer whose thread ends is reported, and restarted', async () => {
   await using world = await openWorld();
   await using database = await testDatabase();
-  const lines: string[] = [];
-  const log = { ...silent, error: (_: unknown, text: string) => lines.push(text) } as unknown as Log;
+  const { log, texts } = recordingLog();
   const settings = {
     name: 'consumer-1',
     kafka: { brokers: await brokers(), ssl: false, sasl: undefined },
@@ -369,7 +368,7 @@ test('a consumer whose thread ends is reported, and restarted', async () => {
   const stored: string[] = [];
   const consumer = startConsumerThread({ settings, log, stored: ({ uids }) => void stored.push(...uids) });
   try {
-    await until(() => lines.filter((line) => line.includes('started again')).length >= 2);
+    await until(() => texts().filter((text) => text.includes('started again')).length >= 2);
     expect(consumer.state().kafka).toMatch(/started again|not reached/);
     expect(await consumer.metrics()).toEqual([]);
     settings.databaseUrl = database.url;

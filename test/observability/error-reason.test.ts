@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
 
 const failure = (fields: object, message = 'user "anna" of db.internal with pa55') =>
@@ -60,11 +61,10 @@ test.each([
 });
 
 test('an unavailable service is probed every second, and is available as soon as a probe succeeds', async () => {
-  const lines: string[] = [];
-  const log = { info: (_: object, text: string) => lines.push(text), warn() {} };
+  const { log, texts } = recordingLog();
   let isAway = true;
   let probes = 0;
-  const state = createServiceState('PostgreSQL', log as never, {
+  const state = createServiceState('PostgreSQL', log, {
     probe: async () => {
       probes++;
       if (isAway) state.markDown(failure({ code: 'ECONNREFUSED' }));
@@ -76,7 +76,7 @@ test('an unavailable service is probed every second, and is available as soon as
   expect(state.reason()).toBeString();
   isAway = false;
   await until(() => state.reason() === undefined);
-  expect(lines).toEqual(['PostgreSQL is available again']);
+  expect(texts()).toEqual(['PostgreSQL is unavailable; retrying', 'PostgreSQL is available again']);
   expect(probes).toBe(3);
   state.close();
 });
@@ -89,11 +89,9 @@ test('whatever is thrown has a reason', () => {
 });
 
 test("changes of state and new reasons are logged once, and only the log has the driver's message", () => {
-  const lines: unknown[] = [];
-  const say = (level: string) => (fields: object, text: string) => lines.push([level, text, fields]);
-  const log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+  const { log, lines } = recordingLog();
   let changes = 0;
-  const state = createServiceState('Kafka', log as never, { changed: () => changes++ });
+  const state = createServiceState('Kafka', log, { changed: () => changes++ });
   state.markUp();
   const refused = failure({ code: 'ECONNREFUSED' }, 'connect ECONNREFUSED kafka:9092');
   const login = failure({ name: 'KafkaJSSASLAuthenticationError' }, 'no such user');
@@ -105,7 +103,7 @@ test("changes of state and new reasons are logged once, and only the log has the
   expect(state.reason()).toBeUndefined();
   const reason = 'connection refused (ECONNREFUSED)';
   const service = 'Kafka';
-  expect(lines).toEqual([
+  expect(lines.map(({ level, text, fields }) => [level, text, fields])).toEqual([
     ['warn', 'Kafka is unavailable; retrying', { service, reason, error: 'connect ECONNREFUSED kafka:9092' }],
     [
       'info',

@@ -15,6 +15,7 @@ import { startCollector } from '../support/collector.ts';
 import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
+import { recordingLog } from '../support/recording-log.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -359,13 +360,8 @@ for (const [sampler, share, kept] of [
 test('a collector that fails is logged once, and once more when it accepts traces again', async () => {
   let status = 400;
   await using collector = startCollector(() => Response.json({}, { status }));
-  const lines: string[] = [];
-  const log = {
-    ...silent,
-    warn: (_: unknown, text: string) => lines.push(text),
-    info: (text: string) => lines.push(text),
-  };
-  const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, log as unknown as Log);
+  const { log, lines, texts } = recordingLog();
+  const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, log);
   // Each time as many as are sent at once.
   const work = () => {
     for (let n = 0; n < 512; n++) tracing.span(spanOf(), () => {});
@@ -378,22 +374,23 @@ test('a collector that fails is logged once, and once more when it accepts trace
   status = 200;
   work();
   await until(() => lines.length === 2);
-  expect(lines).toEqual(['traces are not delivered', 'traces are delivered again']);
+  expect(texts()).toEqual(['traces are not delivered', 'traces are delivered again']);
   await tracing.close();
 });
 
 test('a collector that does not answer blocks nothing, takes bounded memory, and delays a stop by at most two seconds', async () => {
   const over = Promise.withResolvers<Response>();
   await using collector = startCollector(() => over.promise);
-  const lines: unknown[] = [];
-  const log = { ...silent, warn: (...line: unknown[]) => lines.push(line) } as unknown as Log;
+  const { log, lines } = recordingLog();
   const tracing = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, log);
   for (let n = 0; n < 20_000; n++) tracing.span(spanOf(), () => {});
   await until(() => collector.requests.length === 1);
   const begun = performance.now();
   await tracing.close();
   expect(performance.now() - begun).toBeWithin(1_500, 4_000);
-  expect(lines).toEqual([[{ reason: 'no answer within 2000 ms' }, 'traces are not delivered']]);
+  expect(lines).toEqual([
+    { level: 'warn', text: 'traces are not delivered', fields: { reason: 'no answer within 2000 ms' } },
+  ]);
   over.resolve(Response.json({}));
   expect(collector.spans().length).toBeLessThanOrEqual(512 + 2_048);
 });

@@ -8,20 +8,6 @@ import { documentOf, uidOf } from './lookup-orders.ts';
 import { startRedisServer } from './redis-server.ts';
 import { until } from './until.ts';
 
-/** A log that records what it was given, as [level, text, reason]. */
-export const recordingLog = () => {
-  const lines: [string, string, unknown][] = [];
-  const record = (level: string) => (fields: unknown, text?: string) =>
-    lines.push([level, text ?? '', (fields as { reason?: unknown })?.reason]);
-  const log = {
-    debug() {},
-    info: record('info'),
-    warn: record('warn'),
-    error: record('error'),
-  } as unknown as Log;
-  return { log, lines };
-};
-
 /** For tests of what the cache holds: a busy machine must not make an answer late. */
 export const unhurried = { readTimeoutMs: 10_000, insertTimeoutMs: 10_000 };
 
