@@ -23,12 +23,13 @@ import { createFeed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createHostCheck } from './http/host.ts';
 import { createMetrics } from './http/metrics.ts';
-import { createRateLimit } from './http/rate-limit.ts';
+import { createCharge, createRateLimit } from './http/rate-limit.ts';
 import { createRequestCounts } from './http/request-counts.ts';
 import { createEventsRoute } from './http/routes/events.ts';
 import { createHealthzRoute } from './http/routes/healthz.ts';
 import { createMetricsRoute } from './http/routes/metrics.ts';
 import { createOrderRoute } from './http/routes/order.ts';
+import { createOrdersRoute } from './http/routes/orders.ts';
 import { createReadyzRoute } from './http/routes/readyz.ts';
 import { createSwaggerRoute } from './http/routes/swagger.ts';
 import { checkAddress, listen } from './http/server.ts';
@@ -181,10 +182,12 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
       trustedProxies,
       log,
     });
+  const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const createLookupApp = () =>
     createApp({
       routes: [
         createOrderRoute(lookup),
+        createOrdersRoute({ lookup, charge: createCharge(rateLimit) }),
         createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
         ...(feed ? [createEventsRoute(feed)] : []),
         ...(hasConsole ? [createConsoleRoute()] : []),
@@ -196,7 +199,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
         ...operations,
       ],
       requests,
-      rateLimit: config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined,
+      rateLimit,
       checkHost,
       trustedProxies,
       log,

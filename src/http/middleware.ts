@@ -1,8 +1,7 @@
 import type { Log } from '../observability/log.ts';
 import { type AddressOf, createClientOf, setRequestClient } from './client.ts';
 import type { HostCheck } from './host.ts';
-import { toProblem } from './problem.ts';
-import { type RateLimit, tooManyRequests } from './rate-limit.ts';
+import { type RateLimit, refuse } from './rate-limit.ts';
 import type { RequestCounts } from './request-counts.ts';
 import { orderPath, type RouteOf } from './request-url.ts';
 
@@ -48,11 +47,9 @@ export const createMiddleware = ({
   const clientOf = createClientOf(options.trustedProxies);
   const logsRequests = log.isLevelEnabled('debug');
 
-  const checkLimit = ({ consume: take, perMinute }: RateLimit, request: Request, addressOf: AddressOf) => {
-    const waitMs = take(clientOf(request, addressOf));
-    if (waitMs === 0) return undefined;
-    const seconds = Math.ceil(waitMs / 1000);
-    return toProblem(request, tooManyRequests(perMinute, seconds), { 'retry-after': String(seconds) });
+  const checkLimit = (limit: RateLimit, request: Request, addressOf: AddressOf) => {
+    const waitMs = limit.consume(clientOf(request, addressOf));
+    return waitMs === 0 ? undefined : refuse(request, limit, waitMs);
   };
 
   const answerSafely = (request: Request, route: string, addressOf: AddressOf): Answer => {

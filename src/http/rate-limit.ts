@@ -1,4 +1,6 @@
+import { requestClient } from './client.ts';
 import { problemResponse, retryHeaders } from './contract.ts';
+import { toProblem } from './problem.ts';
 
 const minuteMs = 60_000;
 /** Beyond it, the client that was seen first is forgotten, and starts with a full allowance. */
@@ -22,28 +24,32 @@ export const createRateLimit = (perMinute: number, now = () => performance.now()
     sweepAt = time + minuteMs;
   };
 
-  const waitMsOf = (full: number, time: number) => {
-    const wait = full + intervalMs - time - minuteMs;
+  const waitMsOf = (full: number, time: number, takenMs: number) => {
+    const wait = full + takenMs - time - minuteMs;
     return wait > roundingMs ? wait : 0;
   };
 
   return {
     perMinute,
     /** As `consume`, without consuming one. */
-    wait: (client: string) => waitMsOf(fullAt.get(client) ?? 0, now()),
-    /** Takes one request off the client's allowance, and returns 0; or how long the client has to wait for one, in ms. */
-    consume(client: string): number {
+    wait: (client: string) => waitMsOf(fullAt.get(client) ?? 0, now(), intervalMs),
+    /**
+     * Takes requests off the client's allowance, and returns 0; or how long the client has to wait for them, in ms. More than the
+     * whole allowance counts as all of it.
+     */
+    consume(client: string, count = 1): number {
       const time = now();
       if (time >= sweepAt) sweep(time);
       const before = fullAt.get(client);
       const full = before === undefined || before < time ? time : before;
-      const wait = waitMsOf(full, time);
+      const takenMs = Math.min(count, perMinute) * intervalMs;
+      const wait = waitMsOf(full, time, takenMs);
       if (wait > 0) return wait;
       if (before === undefined && fullAt.size >= maxClients) {
         const [oldest] = fullAt.keys();
         if (oldest !== undefined) fullAt.delete(oldest);
       }
-      fullAt.set(client, full + intervalMs);
+      fullAt.set(client, full + takenMs);
       return 0;
     },
     clients: () => fullAt.size,
@@ -51,6 +57,23 @@ export const createRateLimit = (perMinute: number, now = () => performance.now()
 };
 
 export type RateLimit = ReturnType<typeof createRateLimit>;
+
+/** Of one that has already been charged as one request: charges it as `requests`. Returns a problem when the client has too few left. */
+export type Charge = (request: Request, requests: number) => Response | undefined;
+
+export const createCharge =
+  (rateLimit: RateLimit | undefined): Charge =>
+  (request, requests) => {
+    if (!rateLimit || requests <= 1) return undefined;
+    const waitMs = rateLimit.consume(requestClient(request), requests - 1);
+    return waitMs === 0 ? undefined : refuse(request, rateLimit, waitMs);
+  };
+
+/** The answer to a client that has to wait. */
+export const refuse = (request: Request, { perMinute }: RateLimit, waitMs: number): Response => {
+  const seconds = Math.ceil(waitMs / 1000);
+  return toProblem(request, tooManyRequests(perMinute, seconds), { 'retry-after': String(seconds) });
+};
 
 /** `seconds` to wait. */
 export const tooManyRequests = (perMinute: number, seconds: number) => ({

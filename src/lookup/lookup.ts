@@ -5,7 +5,8 @@ import type { Store } from '../postgres/store.ts';
 import type { OrderCache } from './cache.ts';
 import type { MemoryCache } from './memory-cache.ts';
 import { createNegativeCache } from './negative-cache.ts';
-import { createOrderQuery } from './order-query.ts';
+import { createOrderQuery, Unavailable } from './order-query.ts';
+import type { RedisCache } from './redis-cache.ts';
 
 export type Tier = 'memory' | 'redis' | 'postgres';
 
@@ -18,6 +19,11 @@ export type Answer = { document: EncodedOrder | undefined; steps: readonly Step[
 export type Lookup = {
   /** Answers without a promise from memory. Rejects with `Unavailable`. */
   find(uid: OrderUid): Answer | Promise<Answer>;
+  /**
+   * As `find` for each of these uids, which must differ, with one read of Redis and one query of PostgreSQL for all that need them.
+   * `Unavailable` stands for an answer that is not known.
+   */
+  findAll(uids: readonly OrderUid[]): Promise<(Answer | Unavailable)[]>;
   /** How long the last hit in this tier took, in ms; undefined before the first. */
   lastHitMs(tier: Tier): number | undefined;
 };
@@ -28,12 +34,12 @@ export type Outcome = Tier | 'none';
 /** Lookups by outcome, since the start. */
 export type LookupCounts = Record<Outcome | 'unavailable', number>;
 
-type Redis = OrderCache & { isBypassed(): boolean };
+type Redis = OrderCache & Pick<RedisCache, 'getAll' | 'isBypassed'>;
 
 type Options = {
   memory: MemoryCache;
   redis: Redis | undefined;
-  store: Pick<Store, 'find'>;
+  store: Pick<Store, 'find' | 'findAll'>;
   /** Called for each query of PostgreSQL that was answered in time, or failed. */
   onSuccess?: (() => void) | undefined;
   onFailure?: ((error: unknown) => void) | undefined;
@@ -41,6 +47,9 @@ type Options = {
 
 /** `isStale`: the order was stored while the load was in flight, so the load may have missed it. */
 type Load = { answer?: Promise<Answer>; isStale: boolean };
+
+/** One uid of a load of many. `settle` is of its load's answer. */
+type Part = { uid: OrderUid; steps: Step[]; load: Load; settle: PromiseWithResolvers<Answer> };
 
 /**
  * Finds orders in memory, then in Redis, then in PostgreSQL, and fills the tiers above. Lookups of one uid share the load that is
@@ -131,15 +140,76 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     return load.answer;
   };
 
+  const end = ({ uid, load, steps, settle }: Part, document: EncodedOrder | undefined) => {
+    if (loads.get(uid) === load) loads.delete(uid);
+    settle.resolve(count({ document, steps }));
+  };
+
+  /** Ends the parts that Redis has, and returns the others. */
+  const readAllFromRedis = async (parts: readonly Part[]): Promise<readonly Part[]> => {
+    if (!redis || !parts.map(({ steps }) => readsRedis(steps)).every(Boolean)) return parts;
+    const startedAt = performance.now();
+    const documents = await redis.getAll(parts.map(({ uid }) => uid));
+    return parts.filter((part, index) => {
+      const document = documents?.[index];
+      addStep(part.steps, 'redis', startedAt, document !== undefined);
+      if (!document) return true;
+      memory.put(part.uid, document);
+      end(part, document);
+      return false;
+    });
+  };
+
+  /** Ends each part as soon as its answer is known, as other lookups may have joined it. */
+  const loadAllBelowMemory = async (parts: readonly Part[]) => {
+    let left = parts;
+    try {
+      left = await readAllFromRedis(parts);
+      if (left.length === 0) return;
+      const startedAt = performance.now();
+      const found = await query.findAll(left.map(({ uid }) => uid));
+      for (const part of left) {
+        const json = found.get(part.uid);
+        addStep(part.steps, 'postgres', startedAt, json !== undefined);
+        end(part, cache(part.uid, json, part.load));
+      }
+    } catch (error) {
+      for (const { uid, load, settle } of left) {
+        if (loads.get(uid) === load) loads.delete(uid);
+        counts.unavailable++;
+        settle.reject(error);
+      }
+    }
+  };
+
+  /** In memory, known to be absent, or of a load that is in flight; otherwise undefined. */
+  const findAtHand = (uid: OrderUid, steps: Step[]): Answer | Promise<Answer> | undefined => {
+    const startedAt = performance.now();
+    const document = memory.get(uid);
+    addStep(steps, 'memory', startedAt, document !== undefined);
+    if (document || absent.has(uid)) return count({ document, steps });
+    return loads.get(uid)?.answer?.then(count, countUnavailable);
+  };
+
   return {
     find(uid: OrderUid): Answer | Promise<Answer> {
-      const startedAt = performance.now();
-      const document = memory.get(uid);
       const steps: Step[] = [];
-      addStep(steps, 'memory', startedAt, document !== undefined);
-      if (document || absent.has(uid)) return count({ document, steps });
-
-      return loads.get(uid)?.answer?.then(count, countUnavailable) ?? beginLoad(uid, steps);
+      return findAtHand(uid, steps) ?? beginLoad(uid, steps);
+    },
+    async findAll(uids: readonly OrderUid[]): Promise<(Answer | Unavailable)[]> {
+      const parts: Part[] = [];
+      const answers = uids.map((uid) => {
+        const steps: Step[] = [];
+        const known = findAtHand(uid, steps);
+        if (known) return known;
+        const settle = Promise.withResolvers<Answer>();
+        const load: Load = { isStale: false, answer: settle.promise };
+        loads.set(uid, load);
+        parts.push({ uid, steps, load, settle });
+        return settle.promise;
+      });
+      if (parts.length > 0) void loadAllBelowMemory(parts);
+      return Promise.all(answers.map(toValue));
     },
     lastHitMs: (tier: Tier) => lastHits[tier],
     /** Removes the uids from the negative cache; lookups from now on join no load that may have missed these orders. */
@@ -158,4 +228,14 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     /** Of lookups, in plain numbers, by outcome. */
     durations: () => durations,
   } satisfies Lookup & Record<string, unknown>;
+};
+
+/** The answer, or why it is not known. */
+const toValue = async (answer: Answer | Promise<Answer>): Promise<Answer | Unavailable> => {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Unavailable) return error;
+    throw error;
+  }
 };

@@ -12,44 +12,47 @@ export class Unavailable extends Error {
 }
 
 type Options = {
-  store: Pick<Store, 'find'>;
+  store: Pick<Store, 'find' | 'findAll'>;
   /** Called after each query that was answered in time. */
   onSuccess?: (() => void) | undefined;
   /** Called for each query that failed or timed out. */
   onFailure?: ((error: unknown) => void) | undefined;
 };
 
-/** Queries one order at a time, with a timeout and a limit on queries in flight. */
+/** Queries orders, with a timeout and a limit on queries in flight. */
 export const createOrderQuery = ({ store, onSuccess, onFailure }: Options) => {
   const deadline = createDeadline(timeoutMs);
   let inFlight = 0;
+
+  /** A query that timed out is not cancelled, and counts as in flight until it ends. */
+  const run = <Found>(query: () => Promise<Found>): Promise<Found> =>
+    new Promise((resolve, reject) => {
+      if (inFlight >= maxInFlight) throw new Unavailable('too many queries in flight');
+      const fail = (cause: unknown) => {
+        onFailure?.(cause);
+        reject(new Unavailable('PostgreSQL does not answer', { cause }));
+      };
+      const wait = deadline.begin(fail);
+      inFlight++;
+      query().then(
+        (found) => {
+          inFlight--;
+          if (!deadline.end(wait)) return;
+          onSuccess?.();
+          resolve(found);
+        },
+        (error) => {
+          inFlight--;
+          if (deadline.end(wait)) fail(error);
+        },
+      );
+    });
+
   return {
-    /**
-     * The order's JSON, or undefined when no order has this uid. Rejects with `Unavailable`. A query that timed out is not
-     * cancelled, and counts as in flight until it ends.
-     */
-    find: (uid: OrderUid): Promise<string | undefined> =>
-      new Promise((resolve, reject) => {
-        if (inFlight >= maxInFlight) throw new Unavailable('too many queries in flight');
-        const fail = (cause: unknown) => {
-          onFailure?.(cause);
-          reject(new Unavailable('PostgreSQL does not answer', { cause }));
-        };
-        const wait = deadline.begin(fail);
-        inFlight++;
-        store.find(uid).then(
-          (json) => {
-            inFlight--;
-            if (!deadline.end(wait)) return;
-            onSuccess?.();
-            resolve(json);
-          },
-          (error) => {
-            inFlight--;
-            if (deadline.end(wait)) fail(error);
-          },
-        );
-      }),
+    /** The order's JSON, or undefined when no order has this uid. Rejects with `Unavailable`. */
+    find: (uid: OrderUid): Promise<string | undefined> => run(() => store.find(uid)),
+    /** Of these uids, those that an order has, with its JSON, in one query. Rejects with `Unavailable`. */
+    findAll: (uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> => run(() => store.findAll(uids)),
     inFlight: () => inFlight,
   };
 };

@@ -90,17 +90,19 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
     }
   };
 
+  const toDocument = (uid: OrderUid, json: Buffer | null) => {
+    const isHit = json !== null && isDocumentOf(uid, json);
+    counts[isHit ? 'hits' : 'misses']++;
+    // A copy: ioredis returns a view of the whole chunk that was received, and a view keeps all of it in memory.
+    return isHit ? encodeOrder(new Uint8Array(json)) : undefined;
+  };
+
   const cache = {
     get(uid: OrderUid) {
       if (!isConnected()) return undefined;
       return reads.call(
         () => redis.hgetBuffer(documentsKey, uid),
-        (json) => {
-          const isHit = json !== null && isDocumentOf(uid, json);
-          counts[isHit ? 'hits' : 'misses']++;
-          // A copy: ioredis returns a view of the whole chunk that was received, and a view keeps all of it in memory.
-          return isHit ? encodeOrder(new Uint8Array(json)) : undefined;
-        },
+        (json) => toDocument(uid, json),
       );
     },
     async put(uid: OrderUid, { body }: EncodedOrder) {
@@ -113,6 +115,14 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
 
   return {
     ...cache,
+    /** As `get` for each of these uids, in their order and one round trip; undefined while it is down. Never rejects. */
+    async getAll(uids: readonly OrderUid[]): Promise<(EncodedOrder | undefined)[] | undefined> {
+      if (!isConnected()) return undefined;
+      return reads.call(
+        () => redis.hmgetBuffer(documentsKey, ...uids),
+        (values) => values.map((json, index) => toDocument(uids[index] as OrderUid, json)),
+      );
+    },
     /** Calls back each time it connects: the data may be gone. */
     onConnected(callback: () => void) {
       onConnected = callback;

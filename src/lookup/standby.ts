@@ -8,7 +8,7 @@ import { createCircuitBreaker } from './circuit-breaker.ts';
 /** The primary has to answer within the rest of the lookup's time. */
 const timeoutMs = 500;
 
-type Reads = Pick<Store, 'find' | 'ping'>;
+type Reads = Pick<Store, 'find' | 'findAll' | 'ping'>;
 type Options = { primary: Reads; standby: Reads; log: Log };
 
 /**
@@ -35,6 +35,20 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
         },
       );
       return found ?? primary.find(uid);
+    },
+    /** As the store's. Rejects with the primary's error. */
+    async findAll(uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> {
+      const found = await breaker.call(
+        () => standby.findAll(uids),
+        (documents) => {
+          counts.found += documents.size;
+          counts.absent += uids.length - documents.size;
+          return documents;
+        },
+      );
+      const missing = uids.filter((uid) => !found?.has(uid));
+      if (missing.length === 0) return found ?? new Map();
+      return new Map([...(found ?? []), ...(await primary.findAll(missing))]);
     },
     /** Why the standby is down; undefined while it is up. */
     reason: state.reason,

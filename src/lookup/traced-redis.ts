@@ -1,9 +1,9 @@
 import type { Tracing } from '../observability/tracing/tracing.ts';
 import type { RedisCache } from './redis-cache.ts';
 
-/** A span for each read and each insert of an order, as a child of the caller's span. */
+/** A span for each read and each insert of orders, as a child of the caller's span. */
 export const traceRedis = (tracing: Tracing, redis: RedisCache): RedisCache => {
-  const command = <T>(operation: 'HGET' | 'EVALSHA', send: () => T) =>
+  const command = <T>(operation: 'HGET' | 'HMGET' | 'EVALSHA', send: () => T) =>
     tracing.span(
       {
         name: operation,
@@ -15,6 +15,7 @@ export const traceRedis = (tracing: Tracing, redis: RedisCache): RedisCache => {
   return {
     ...redis,
     get: (uid) => command('HGET', () => redis.get(uid)),
+    getAll: (uids) => command('HMGET', () => redis.getAll(uids)),
     put: (uid, document) => command('EVALSHA', () => redis.put(uid, document)),
   };
 };

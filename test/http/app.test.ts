@@ -231,6 +231,7 @@ describe('any route', () => {
           query: secret,
         });
       },
+      findAll: () => Promise.reject(new TypeError(`cannot read ${secret}`)),
       lastHitMs: () => undefined,
     } as Lookup;
     const { get, logged } = openApp({

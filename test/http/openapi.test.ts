@@ -7,7 +7,7 @@ import { createRateLimit } from '../../src/http/rate-limit.ts';
 import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import type { Lookup } from '../../src/lookup/lookup.ts';
 import { exampleOrder } from '../../src/order/example.ts';
-import { openApp, path, ready, unavailable } from '../support/open-app.ts';
+import { openApp, order, path, ready, unavailable } from '../support/open-app.ts';
 import { toOrder } from '../support/order-parser.ts';
 
 type Documented = { headers?: object; content?: Record<string, { example: object }> };
@@ -36,7 +36,11 @@ const answers = async () => {
   const get = ask();
   const etag = (await get(path)).headers.get('etag') ?? '';
   const broken = {
-    lookup: { find: () => Promise.reject(new Error('a bug')), lastHitMs: () => undefined } as Lookup,
+    lookup: {
+      find: () => Promise.reject(new Error('a bug')),
+      findAll: () => Promise.reject(new Error('a bug')),
+      lastHitMs: () => undefined,
+    } as Lookup,
     health: () => Promise.reject(new Error('a bug')),
   };
   const rateLimit = createRateLimit(6000, () => 0);
@@ -54,6 +58,12 @@ const answers = async () => {
     ['GET /order/{uid}', await ask(broken)(path)],
     ['GET /order/{uid}', await ask({ lookup: unavailable })(path)],
     ['GET /order/{uid}', await ask({ checkHost })(path, misdirected)],
+    ['GET /orders', await get(`/orders?uid=${order.order_uid}&uid=no-such-order`)],
+    ['GET /orders', await get('/orders')],
+    ['GET /orders', await ask({ rateLimit })(`/orders?uid=${order.order_uid}`)],
+    ['GET /orders', await ask(broken)(`/orders?uid=${order.order_uid}`)],
+    ['GET /orders', await ask({ lookup: unavailable })(`/orders?uid=${order.order_uid}`)],
+    ['GET /orders', await ask({ checkHost })(`/orders?uid=${order.order_uid}`, misdirected)],
     ['GET /healthz', await get('/healthz')],
     ['GET /healthz', await get('/healthz', malformed)],
     ['GET /readyz', await get('/readyz')],

@@ -6,7 +6,7 @@ import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import type { EncodedOrder } from '../../src/order/encoded-order.ts';
 import { silent } from '../support/database.ts';
-import { documentOf, uidOf } from '../support/lookup-orders.ts';
+import { documentOf, storeOf, uidOf } from '../support/lookup-orders.ts';
 import { unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
@@ -39,12 +39,10 @@ const openPair = async (limit: number): Promise<Opened> => {
         return inserting;
       },
     },
-    store: {
-      find: async (uid) => {
-        const document = stored.get(uid);
-        return document && new TextDecoder().decode(document.body);
-      },
-    },
+    store: storeOf(async (uid) => {
+      const document = stored.get(uid);
+      return document && new TextDecoder().decode(document.body);
+    }),
   });
   const find = async (uid: string) => {
     lookup.onStored([uid]);

@@ -7,7 +7,7 @@ import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
-import { documentOf, jsonOf, uidOf } from '../support/lookup-orders.ts';
+import { documentOf, jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 /** A store whose queries the test answers. */
@@ -21,7 +21,7 @@ const heldStore = () => {
   return { store: { find }, asked };
 };
 const lookupOn = (store: { find(uid: string): Promise<string | undefined> }, limit = 1000) =>
-  createLookup({ memory: createMemoryCache(limit), redis: undefined, store });
+  createLookup({ memory: createMemoryCache(limit), redis: undefined, store: storeOf(store.find) });
 const textOf = (document: { body: Uint8Array } | undefined) =>
   document && new TextDecoder().decode(document.body);
 
@@ -188,9 +188,10 @@ test('an answer names each tier that hit, missed or was bypassed', async () => {
         get: async () => (has ? document : undefined),
         put() {},
         size: () => 0,
+        getAll: async () => undefined,
         isBypassed: () => isBypassed,
       },
-      store: { find: async () => jsonOf(uidOf(1)) },
+      store: storeOf(async () => jsonOf(uidOf(1))),
     });
   const tiersOf = async (lookup: ReturnType<typeof open>) =>
     (await lookup.find(uidOf(1))).steps.map(

@@ -4,7 +4,7 @@ import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache, type RedisCache } from '../../src/lookup/redis-cache.ts';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
-import { jsonOf, uidOf } from '../support/lookup-orders.ts';
+import { jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { openCache, putOrders, startCacheServer } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
@@ -22,7 +22,7 @@ if (hasRedisServer)
       createLookup({
         memory: createMemoryCache(limit),
         redis: cache,
-        store: { find: async (uid) => jsonOf(uid) },
+        store: storeOf(async (uid) => jsonOf(uid)),
       });
     let next = 0;
 

@@ -3,11 +3,13 @@ import type { Feed } from '../../src/http/feed.ts';
 import type { Health } from '../../src/http/health.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import type { MiddlewareOptions } from '../../src/http/middleware.ts';
+import { createCharge } from '../../src/http/rate-limit.ts';
 import { createRequestCounts } from '../../src/http/request-counts.ts';
 import { createEventsRoute } from '../../src/http/routes/events.ts';
 import { createHealthzRoute } from '../../src/http/routes/healthz.ts';
 import { createMetricsRoute } from '../../src/http/routes/metrics.ts';
 import { createOrderRoute } from '../../src/http/routes/order.ts';
+import { createOrdersRoute } from '../../src/http/routes/orders.ts';
 import { createReadyzRoute } from '../../src/http/routes/readyz.ts';
 import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
@@ -17,6 +19,7 @@ import type { Log } from '../../src/observability/log.ts';
 import { createPage } from '../../src/page/handler.tsx';
 import { buildOrder } from './build-order.ts';
 import { silent } from './database.ts';
+import { storeOf } from './lookup-orders.ts';
 
 export const order = buildOrder({ order_uid: 'b563feb7b2b84b6test' });
 /** Its path. */
@@ -48,7 +51,8 @@ export const openApp = ({ lookup: own, feed, basePath = '', ...parts }: Parts = 
   const log: Log = Object.assign(Object.create(silent), {
     error: (...line: unknown[]) => logged.push(line),
   });
-  const lookup = own ?? createLookup({ memory: createMemoryCache(100), redis: undefined, store: { find } });
+  const lookup =
+    own ?? createLookup({ memory: createMemoryCache(100), redis: undefined, store: storeOf(find) });
   const {
     health = async () => ready,
     readMetrics = async () => 'orders_lookups_total 1\n',
@@ -58,6 +62,7 @@ export const openApp = ({ lookup: own, feed, basePath = '', ...parts }: Parts = 
   const app = createApp({
     routes: [
       createOrderRoute(lookup),
+      createOrdersRoute({ lookup, charge: createCharge(options.rateLimit) }),
       createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
       ...(feed ? [createEventsRoute(feed)] : []),
       createSwaggerRoute({ basePath }),
@@ -81,5 +86,6 @@ export const unavailable: Lookup = {
   find: async () => {
     throw new Unavailable('select document from orders failed', { cause: new Error('password=secret') });
   },
+  findAll: async (uids) => uids.map(() => new Unavailable('select document from orders failed')),
   lastHitMs: () => undefined,
 };

@@ -3,7 +3,9 @@ import { createApp } from '../../src/http/app.ts';
 import { underBasePath } from '../../src/http/base-path.ts';
 import { createFeed } from '../../src/http/feed.ts';
 import { createHostCheck } from '../../src/http/host.ts';
+import { createCharge } from '../../src/http/rate-limit.ts';
 import { createOrderRoute } from '../../src/http/routes/order.ts';
+import { createOrdersRoute } from '../../src/http/routes/orders.ts';
 import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';
 import type { Answer, Lookup } from '../../src/lookup/lookup.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
@@ -38,6 +40,17 @@ export const createWorld = (orders: readonly Order[]) => {
       ] as const;
       return { document, steps };
     },
+    findAll: (uids) =>
+      Promise.all(
+        uids.map(async (uid) => {
+          try {
+            return await lookup.find(uid);
+          } catch (error) {
+            if (error instanceof Unavailable) return error;
+            throw error;
+          }
+        }),
+      ),
     lastHitMs: (tier) => (tier === 'postgres' && asked.size > 0 ? 4 : undefined),
   };
   return Object.assign(world, { lookup });
@@ -67,6 +80,7 @@ export const serve = (
     routes: [
       createPage({ lookup, liveFeed }),
       createOrderRoute(lookup),
+      createOrdersRoute({ lookup, charge: createCharge(undefined) }),
       new Elysia().get('/events', () => events?.(open) ?? open()),
       ...(docs ? [createSwaggerRoute({ basePath })] : []),
     ],

@@ -50,14 +50,14 @@ const decode = (text: string): string | undefined => {
   }
 };
 
-const uidRule = '10 to 50 characters, none of them NUL, percent-encoded in UTF-8';
+export const uidRule = '10 to 50 characters, none of them NUL, percent-encoded in UTF-8';
 const malformed = {
   status: 400,
   title: 'Malformed order number',
   detail: `An order number has ${uidRule}.`,
 };
 const unknown = { status: 404, title: 'No such order', detail: 'No order has this number.' };
-const unavailable = {
+export const unavailable = {
   status: 503,
   title: 'Temporarily unavailable',
   detail: 'The database does not answer. Please try again shortly.',
