@@ -11,6 +11,8 @@ import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
 import { securitySchemes } from './console/contract.ts';
 import { createConsole } from './console/handler.tsx';
+import { letterSettings } from './console/letters/settings.ts';
+import { createLettersThread } from './console/letters/thread.ts';
 import { createLocalOperator, type Operator } from './console/operators.ts';
 import { createConsoleRoutes } from './console/routes.ts';
 import { startProducer } from './embedded/producer.ts';
@@ -46,6 +48,7 @@ import { errorText } from './observability/error-text.ts';
 import { createLog, type Log } from './observability/log.ts';
 import { createServiceState } from './observability/service-state.ts';
 import { openTracing, type Tracing, tracedBy } from './observability/tracing/tracing.ts';
+import type { OrderUid } from './order/order.ts';
 import { createPage } from './page/handler.tsx';
 import { isFinalMigrationError, migrateDatabase } from './postgres/migrate.ts';
 import { openDatabase } from './postgres/pool.ts';
@@ -174,14 +177,22 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     ...(metricsPort === null ? [metricsRoute] : []),
   ];
   const hasConsole = operators.length > 0;
-  const createConsoleRoute = () =>
-    createConsole({
+  const createConsoleRoute = () => {
+    const letters = createLettersThread(letterSettings(config, services.brokers));
+    open.defer(letters.close);
+    return createConsole({
       operators,
-      routes: createConsoleRoutes({ health, host: hostname() }),
+      routes: createConsoleRoutes({
+        health,
+        host: hostname(),
+        letters,
+        isStored: async (uid) => (await postgres.store.find(uid as OrderUid)) !== undefined,
+      }),
       publicUrl: config.publicUrl,
       trustedProxies,
       log,
     });
+  };
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const createLookupApp = () =>
     createApp({

@@ -1,7 +1,13 @@
+import { createLettersApi } from './letters/api.ts';
+import { createLetterPages } from './letters/pages.tsx';
 import { createOverview } from './overview.tsx';
 import type { ConsoleRoute } from './route.ts';
 
-export type ConsoleParts = Parameters<typeof createOverview>[0];
+export type ConsoleParts = Parameters<typeof createOverview>[0] & Parameters<typeof createLetterPages>[0];
 
 /** All pages and the API of the console. */
-export const createConsoleRoutes = (parts: ConsoleParts): ConsoleRoute[] => [...createOverview(parts)];
+export const createConsoleRoutes = (parts: ConsoleParts): ConsoleRoute[] => [
+  ...createOverview(parts),
+  ...createLetterPages(parts),
+  ...createLettersApi(parts.letters),
+];

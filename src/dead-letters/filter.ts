@@ -1,7 +1,7 @@
 import { define } from '../cli/arguments.ts';
 import { time } from '../cli/time.ts';
 import { oneOf } from '../config/values.ts';
-import { type Letter, reasonText } from './letter.ts';
+import { addressOf, type Letter, reasonText } from './letter.ts';
 
 /** Options that select letters, the same for all commands. */
 export const filterOptions = {
@@ -35,11 +35,20 @@ export type Filter = {
   since?: number | undefined;
   until?: number | undefined;
   uid?: string | undefined;
+  /** These letters, by their addresses. */
+  letters?: ReadonlySet<string> | undefined;
 };
 
-type FilteredFields = Pick<Letter, 'stage' | 'error' | 'reason' | 'time' | 'key' | 'value'>;
+type FilteredFields = Pick<
+  Letter,
+  'partition' | 'offset' | 'stage' | 'error' | 'reason' | 'time' | 'key' | 'value'
+>;
 
-export const matches = (letter: FilteredFields, { stage, reason, since, until, uid }: Filter): boolean =>
+export const matches = (
+  letter: FilteredFields,
+  { stage, reason, since, until, uid, letters }: Filter,
+): boolean =>
+  (letters === undefined || letters.has(addressOf(letter))) &&
   (stage === undefined || letter.stage === stage) &&
   (reason === undefined || reasonText(letter).toLowerCase().includes(reason.toLowerCase())) &&
   (since === undefined || letter.time >= since) &&

@@ -31,12 +31,17 @@ export const readFix = (text: string): Fix => {
   } catch (error) {
     throw new Error(`--fix is not JSON: ${(error as Error).message}`);
   }
+  return toFix(patch, '--fix');
+};
+
+/** A patch that is parsed already. Throws an Error of one line, which begins with `name`, if it is not one. */
+export const toFix = (patch: unknown, name: string): Fix => {
   if (!Array.isArray(patch) || patch.length === 0)
-    throw new Error('--fix is not a JSON Patch (RFC 6902): a list of one operation or more');
+    throw new Error(`${name} is not a JSON Patch (RFC 6902): a list of one operation or more`);
   const wrong = patch.findIndex((operation) => !isOperation(operation));
   if (wrong >= 0)
     throw new Error(
-      `--fix has an invalid operation in place ${wrong + 1}: ${JSON.stringify(patch[wrong])}; ` +
+      `${name} has an invalid operation in place ${wrong + 1}: ${JSON.stringify(patch[wrong])}; ` +
         'add, replace and test need "path" and "value", remove "path", move and copy "from" and "path"; paths begin with "/", and none names a prototype',
     );
   return patch;

@@ -71,6 +71,12 @@ const redrivesOf = (headers: IHeaders) => {
 export const addressOf = ({ partition, offset }: Pick<Letter, 'partition' | 'offset'>) =>
   `${partition}/${offset}`;
 
+/** The place of a letter, from its address; undefined if the text is none. */
+export const parseAddress = (text: string): { partition: number; offset: bigint } | undefined => {
+  const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(text) ?? [];
+  return offset === undefined ? undefined : { partition: Number(partition), offset: BigInt(offset) };
+};
+
 /** `ValidationError: order_uid is missing` */
 export const reasonText = ({ error, reason }: Pick<Letter, 'error' | 'reason'>): string =>
   [error, reason].filter((part) => part !== undefined).join(': ');

@@ -2,6 +2,7 @@ import { define, type Given, optionLines, readArguments, type Table } from '../c
 import { integer, kafkaName } from '../config/values.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
+import { parseAddress } from './letter.ts';
 
 const limit = (description: string) => define({ value: 'N', ...integer(1), description });
 const json = (what: string) => `${what} as JSON, one object per line`;
@@ -73,12 +74,12 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
     const read = readArguments(args, tables.show, 1);
     if (read === 'help') return { help: helps.show };
     const [address = ''] = read.rest;
-    const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(address) ?? [];
-    if (partition === undefined || offset === undefined)
+    const place = parseAddress(address);
+    if (!place)
       throw new Error(
         `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; allowed: one letter as PARTITION/OFFSET, as list prints it, such as 3/17`,
       );
-    return { name, given: read.given, partition: Number(partition), offset: BigInt(offset) };
+    return { name, given: read.given, ...place };
   }
   throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, redrive, discard`);
 };

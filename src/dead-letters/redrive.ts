@@ -23,6 +23,8 @@ type Options = {
   /** The source topic to accept instead of `topic`. */
   from: string | undefined;
   fix: Fix | undefined;
+  /** The value to send instead of each letter's own. */
+  replacement?: Buffer | undefined;
   /** Also send values that are not valid orders. */
   unchecked: boolean;
   /** Maximum number of letters to send. */
@@ -40,7 +42,7 @@ type Options = {
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
-  { parser, topic, from, fix, unchecked, limit, send, report }: Options,
+  { parser, topic, from, fix, replacement, unchecked, limit, send, report }: Options,
 ): Promise<void> => {
   const prepare = (letter: Letter): Ready | Skipped => {
     if (letter.from && letter.from.topic !== (from ?? topic))
@@ -51,16 +53,17 @@ export const redrive = async (
     if (letter.error === unreadableBatch)
       return { letter, reason: 'it holds no message: its batch could not be decoded' };
     const { key, value } = letter;
-    const patched = fix ? applyFix(value, fix) : { fixed: value };
+    const patched = fix ? applyFix(value, fix) : { fixed: replacement ?? value };
+    const isChanged = fix !== undefined || replacement !== undefined;
     if ('reason' in patched) return { letter, reason: patched.reason };
     const parsed = parser.parse(patched.fixed);
     if ('order' in parsed) {
-      // A fix may have changed the uid, which is the key.
-      const orderKey = fix ? Buffer.from(parsed.order.order_uid) : key;
+      // The change may be of the uid, which is the key.
+      const orderKey = isChanged ? Buffer.from(parsed.order.order_uid) : key;
       return { letter, key: orderKey, value: patched.fixed };
     }
     if (unchecked) return { letter, key, value: patched.fixed };
-    return { letter, reason: `it is ${fix ? 'still ' : ''}not a valid order: ${parsed.reason}` };
+    return { letter, reason: `it is ${isChanged ? 'still ' : ''}not a valid order: ${parsed.reason}` };
   };
 
   /** A letter with unexpected content must not stop the redrive of the others. */

@@ -10,6 +10,9 @@ export const isFinal = (error: unknown): boolean => {
   return error.cause instanceof Error ? isFinal(error.cause) : !error.retriable;
 };
 
+/** The `code` of the error of an operation that had no success in its time. */
+export const kafkaUnavailable = 'KAFKA_UNAVAILABLE';
+
 /** Runs an operation on Kafka, and runs it again after errors that may pass. */
 export type RetryKafka = <T>(operation: () => Promise<T>) => Promise<T>;
 
@@ -28,6 +31,8 @@ export const retryKafkaFor =
     try {
       return await raceAbort(signal, retry(operation, { signal, isFinal, failed }));
     } catch (error) {
-      throw error === signal.reason ? new Error(`Kafka at ${brokers} does not answer${reason}`) : error;
+      if (error !== signal.reason) throw error;
+      const text = `Kafka at ${brokers} does not answer${reason}`;
+      throw Object.assign(new Error(text), { code: kafkaUnavailable });
     }
   };

@@ -236,7 +236,16 @@ describe('no text of a message, an error or a command line blocks the event loop
       '--reason',
       (text) =>
         matches(
-          { stage: 'parse', error: 'E', reason: text, time: 0, key: null, value: null },
+          {
+            partition: 0,
+            offset: '0',
+            stage: 'parse',
+            error: 'E',
+            reason: text,
+            time: 0,
+            key: null,
+            value: null,
+          },
           { reason: `${text.slice(0, 200)}!` },
         ),
     ],

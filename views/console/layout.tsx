@@ -9,7 +9,7 @@ export type ConsoleAssets = { style: string; script: string; icon: string };
 type LayoutProps = PropsWithChildren<{ view: ConsoleView; assets: ConsoleAssets; title: string }>;
 
 /** The pages in the menu, by their addresses. */
-const pages = { '': 'overview' } as const;
+const pages = { '': 'overview', 'dead-letters': 'letters' } as const;
 
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, defaultTimeout: 30_000 });
 
@@ -38,38 +38,40 @@ export const ConsoleLayout = ({ view, assets, title, children }: LayoutProps) =>
           <a class="skip" href="#content" safe>
             {words.skip}
           </a>
-          <header class="top">
-            <p class="name">
-              <a href={operator === undefined ? '../' : './'}>
-                <Mark />
-                <span safe>{words.console}</span>
-              </a>
-            </p>
-            <nav aria-label={view.text.settings}>
-              <a href="../" safe>
-                {words.toPage}
-              </a>
-              <Languages view={view} href={href} />
-              <Themes view={view} href={href} />
-            </nav>
-          </header>
-          {operator === undefined ? null : (
-            <div class="menu">
-              <nav aria-label={words.menu}>
-                {Object.entries(pages).map(([page, word]) => (
-                  <a href={`./${page}`} aria-current={page === current ? 'page' : undefined} safe>
-                    {words[word]}
-                  </a>
-                ))}
+          <header>
+            <div class="top">
+              <p class="name">
+                <a href={operator === undefined ? '../' : './'}>
+                  <Mark />
+                  <span safe>{words.console}</span>
+                </a>
+              </p>
+              <nav aria-label={view.text.settings}>
+                <a href="../" safe>
+                  {words.toPage}
+                </a>
+                <Languages view={view} href={href} />
+                <Themes view={view} href={href} />
               </nav>
-              <form method="post" action="logout">
-                <span safe>{fill(words.operator, { name: operator })}</span>
-                <button type="submit" class="quiet" safe>
-                  {words.logOut}
-                </button>
-              </form>
             </div>
-          )}
+            {operator === undefined ? null : (
+              <div class="menu">
+                <nav aria-label={words.menu}>
+                  {Object.entries(pages).map(([page, word]) => (
+                    <a href={`./${page}`} aria-current={page === current ? 'page' : undefined} safe>
+                      {words[word]}
+                    </a>
+                  ))}
+                </nav>
+                <form method="post" action="logout">
+                  <span safe>{fill(words.operator, { name: operator })}</span>
+                  <button type="submit" class="quiet" safe>
+                    {words.logOut}
+                  </button>
+                </form>
+              </div>
+            )}
+          </header>
           <main id="content" tabindex="-1">
             <h1 safe>{title}</h1>
             {children as 'safe'}

@@ -27,6 +27,7 @@ export const Login = ({ view, assets, error, next }: LoginProps) => {
       )}
       <form method="post" action="login" class="login">
         <input type="hidden" name="next" value={literal(next)} />
+        <input type="text" name="username" value={words.console} autocomplete="username" readonly hidden />
         <label for="token" safe>
           {words.token}
         </label>

@@ -1,0 +1,197 @@
+/** The console in a browser: each flow with and without JavaScript, hostile letters, accessibility, and what a first visit weighs. */
+import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { colourRules, violations } from '../support/axe.ts';
+import { buildOrder } from '../support/build-order.ts';
+import { atEveryWidth, launch, test, withAndWithoutScript } from '../support/chromium.ts';
+import { eventually } from '../support/eventually.ts';
+import { until } from '../support/kafka-and-postgres.ts';
+import { openLetterConsole } from '../support/letter-console.ts';
+import { anna } from '../support/open-console.ts';
+
+setDefaultTimeout(60_000);
+
+const hostile = `<img src=x onerror=alert(1)>"'&lt;\u202eabc\u2066${'W'.repeat(150)}`;
+const order = buildOrder({ order_uid: 'a-letter-uid' });
+const wrong = { ...order, locale: 'de' };
+
+type Console = Awaited<ReturnType<typeof openLetterConsole>>;
+let browser: Browser;
+let desk: Console;
+let server: ReturnType<typeof Bun.serve>;
+
+const send = async (...messages: { key: string; value: string; headers?: Record<string, string> }[]) => {
+  await desk.pipeline.send(messages);
+  await desk.pipeline.drained();
+};
+
+beforeAll(async () => {
+  if (!Bun.which('chromium')) return;
+  desk = await openLetterConsole();
+  desk.pipeline.join();
+  server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: (request, own) => desk.app.fetch(request, () => own.requestIP(request)?.address),
+  });
+  browser = await launch();
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop(true);
+  await desk?.[Symbol.asyncDispose]();
+});
+
+/** A visit that fails when anything is logged on the console, such as a violation of the content security policy. */
+const visit = async (options: BrowserContextOptions, act: (page: Page) => Promise<void>) => {
+  const context = await browser.newContext({
+    locale: 'en-GB',
+    viewport: { width: 1024, height: 800 },
+    baseURL: `http://127.0.0.1:${server.port}`,
+    ...options,
+  });
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const said: string[] = [];
+  page.on('console', (message) => {
+    if (!/status of 40[01]/.test(message.text())) said.push(message.text());
+  });
+  page.on('pageerror', (error) => said.push(`${error}`));
+  page.on('dialog', (dialog) => dialog.accept());
+  try {
+    await act(page);
+    expect(said).toEqual([]);
+  } finally {
+    await context.close();
+  }
+};
+
+const logIn = async (page: Page, path = '/console/') => {
+  await page.goto(path);
+  await page.fill('#token', anna.token);
+  await page.keyboard.press('Enter');
+  await page.locator('.menu').waitFor();
+};
+
+for (const { javaScriptEnabled, how } of withAndWithoutScript) {
+  test(`a login leads to the page that was asked for, and a logout ends it, ${how}`, () =>
+    visit({ javaScriptEnabled }, async (page) => {
+      await page.goto('/console/dead-letters?stage=parse');
+      await page.fill('#token', 'not-the-right-token');
+      await page.keyboard.press('Enter');
+      await page.locator('.error').waitFor();
+      await page.fill('#token', anna.token);
+      await page.keyboard.press('Enter');
+      await page.waitForURL('**/console/dead-letters?stage=parse');
+      expect(await page.textContent('.menu form')).toContain('anna');
+      await page.click('[hreflang=ru]');
+      await eventually(() => page.getAttribute('html', 'lang'), 'ru');
+      expect(page.url()).toContain('stage=parse');
+      await page.click('.menu form button');
+      await page.waitForURL('**/console/login');
+      await page.goto('/console/');
+      expect(await page.locator('#token').count()).toBe(1);
+    }));
+
+  test(`a letter is found, edited, sent and stored, ${how}`, () =>
+    visit({ javaScriptEnabled }, async (page) => {
+      const uid = `edited-${how.replaceAll(' ', '-')}`;
+      await send({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) });
+      await logIn(page, '/console/dead-letters');
+      await page.fill('[name=uid]', uid);
+      await page.keyboard.press('Enter');
+      await page.locator('tbody tr').waitFor();
+      expect(await page.locator('tbody tr').count()).toBe(1);
+      await page.click('tbody th a');
+      expect(await page.locator('.faulty').textContent()).toContain('is not one of en, ru');
+      const value = await page.inputValue('[name=value]');
+      expect(await page.textContent('#check')).toContain('not a valid order');
+      await page.fill('[name=value]', value.replace('"de"', '"en"'));
+      if (!javaScriptEnabled) await page.click('[value=check]');
+      await eventually(async () => (await page.textContent('#check'))?.trim(), 'This is a valid order.');
+      await page.click('[value=edited]');
+      await page.locator('.outcome').waitFor();
+      expect(await page.textContent('.outcome')).toContain('1 sent again');
+      expect(await page.locator('.stopping').isVisible()).toBe(false);
+      await until(() => desk.pipeline.store.find(uid as never));
+    }));
+
+  test(`all that match are tried, and selected ones are discarded and taken back, ${how}`, () =>
+    visit({ javaScriptEnabled }, async (page) => {
+      const uids = [1, 2, 3].map((n) => `many-${n}-${how.replaceAll(' ', '-')}`);
+      await send(...uids.map((uid) => ({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) })));
+      await logIn(page, '/console/dead-letters');
+      await page.check('[name=scope][value=all]');
+      await page.fill('[name=fix]', '[{"op":"replace","path":"/locale","value":"en"}]');
+      await page.click('[value=try]');
+      await page.locator('.outcome').waitFor();
+      expect(await page.textContent('.outcome')).toContain('Nothing has been sent');
+      await page.goto('/console/dead-letters');
+      await page.click('[value=discard]');
+      expect(await page.textContent('.error')).toContain('No letter is selected');
+      for (const uid of uids.slice(0, 2))
+        await page.locator('tbody tr', { hasText: uid }).locator('input').check();
+      await page.click('[value=discard]');
+      await page.locator('.outcome').waitFor();
+      await page.goto('/console/dead-letters?state=discarded');
+      expect(await page.locator('tbody tr').count()).toBe(2);
+      await page.check('[name=scope][value=all]');
+      await page.click('[value=restore]');
+      await page.locator('.outcome').waitFor();
+      await page.goto('/console/dead-letters?state=discarded');
+      expect(await page.locator('tbody tr').count()).toBe(0);
+    }));
+}
+
+const pages = ['/console/', '/console/dead-letters?state=all'];
+
+test('a hostile letter is text in every view, fits at every width, and axe finds nothing', () =>
+  visit({}, async (page) => {
+    const value = JSON.stringify({
+      ...wrong,
+      order_uid: hostile,
+      locale: hostile,
+      delivery: { name: hostile },
+    });
+    await send(
+      { key: hostile, value, headers: { [hostile]: hostile } },
+      { key: 'k', value: `${hostile}\u0000\u001b[31m` },
+      { key: 'k', value: '' },
+      { key: 'k', value: '['.repeat(20_000) },
+    );
+    await logIn(page);
+    await page.goto('/console/dead-letters?state=all');
+    const links = await page
+      .locator('tbody th a')
+      .evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
+    for (const path of [...pages, ...links, '/console/login', '/console/dead-letters?since=x']) {
+      await page.goto(path);
+      expect(await page.locator('main img').count()).toBe(0);
+      await atEveryWidth(page, async () => {
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect([path, wider <= 0]).toEqual([path, true]);
+      });
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        const options = colorScheme === 'dark' ? colourRules : {};
+        const found = await violations((script) => page.evaluate(script), options);
+        expect([path, colorScheme, found]).toEqual([path, colorScheme, []]);
+      }
+    }
+    const shown = await page.goto(links.at(-1) ?? '');
+    expect(shown?.status()).toBe(200);
+  }));
+
+test('a first visit takes less than 120 kB', () =>
+  visit({}, async (page) => {
+    const session = await page.context().newCDPSession(page);
+    await session.send('Network.enable');
+    let bytes = 0;
+    session.on('Network.loadingFinished', ({ encodedDataLength }) => {
+      bytes += encodedDataLength;
+    });
+    await logIn(page);
+    await page.waitForLoadState('load');
+    expect(bytes).toBeGreaterThan(10_000);
+    expect(bytes).toBeLessThan(120_000);
+  }));

@@ -1,0 +1,308 @@
+import { Html } from '@elysiajs/html';
+import type { Count, Page } from '../../src/dead-letters/browse.ts';
+import { fill } from '../format.ts';
+import { Exact } from '../parts.tsx';
+import { literal } from '../view.ts';
+import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { type ConsoleView, pageLink } from './view.ts';
+
+/** The filter as it was typed. */
+export type LetterFilter = Record<'stage' | 'reason' | 'since' | 'until' | 'uid' | 'state', string>;
+
+type LettersProps = {
+  view: ConsoleView;
+  assets: ConsoleAssets;
+  filter: LetterFilter;
+  /** Undefined: there is an error instead. */
+  page: Page | undefined;
+  error: string | undefined;
+  /** The page is not the first. */
+  isLater: boolean;
+};
+
+type Names = Record<string, string>;
+
+export const Letters = ({ view, assets, filter, page, error, isLater }: LettersProps) => {
+  const { words, format } = view;
+  return (
+    <ConsoleLayout view={view} assets={assets} title={words.letters}>
+      <p class="hint" safe>
+        {words.lettersHint}
+      </p>
+      <FilterForm view={view} filter={filter} />
+      {error === undefined ? null : (
+        <p class="error" role="alert" safe>
+          {error}
+        </p>
+      )}
+      {page === undefined ? null : page.counts.total === 0 ? (
+        <div class="empty">
+          <p class="lead" safe>
+            {words.noLetters}
+          </p>
+          <p class="hint" safe>
+            {words.noTopicAdvice}
+          </p>
+        </div>
+      ) : (
+        <>
+          <h2 class="total" safe>
+            {format.count(words.lettersFound, page.counts.total)}
+          </h2>
+          <Counts view={view} filter={filter} page={page} />
+          <ChangeForm view={view} filter={filter} page={page} />
+          <nav class="pages" aria-label={words.nextPage}>
+            {isLater ? (
+              <a href={literal(pageLink('dead-letters', filter))} safe>
+                {words.firstPage}
+              </a>
+            ) : null}
+            {page.next === null ? null : (
+              <a href={literal(pageLink('dead-letters', { ...filter, cursor: page.next }))} rel="next" safe>
+                {words.nextPage}
+              </a>
+            )}
+          </nav>
+        </>
+      )}
+    </ConsoleLayout>
+  );
+};
+
+const stages = ['parse', 'validate', 'store'] as const;
+const states = ['open', 'redriven', 'discarded', 'all'] as const;
+
+const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: LetterFilter }) => (
+  <search>
+    <form method="get" action="dead-letters" class="filter">
+      <label>
+        <span safe>{words.stage}</span>
+        <select name="stage">
+          <option value="" safe>
+            {words.any}
+          </option>
+          {stages.map((stage) => (
+            <option value={stage} selected={filter.stage === stage} safe>
+              {words.stages[stage]}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span safe>{words.reasonHas}</span>
+        <input name="reason" value={literal(filter.reason)} maxlength="200" />
+      </label>
+      <label>
+        <span safe>{words.orderNumber}</span>
+        <input name="uid" class="code" value={literal(filter.uid)} maxlength="200" autocomplete="off" />
+      </label>
+      <label>
+        <span safe>{words.sentSince}</span>
+        <input name="since" value={literal(filter.since)} placeholder={words.timeExample} />
+      </label>
+      <label>
+        <span safe>{words.sentBefore}</span>
+        <input name="until" value={literal(filter.until)} placeholder={words.timeExample} />
+      </label>
+      <label>
+        <span safe>{words.whatBecame}</span>
+        <select name="state">
+          {states.map((state) => (
+            <option value={state} selected={filter.state === state} safe>
+              {words.states[state]}
+            </option>
+          ))}
+        </select>
+      </label>
+      <button type="submit" safe>
+        {words.show}
+      </button>
+    </form>
+  </search>
+);
+
+type CountsProps = { view: ConsoleView; filter: LetterFilter; page: Page };
+
+const ages: Record<string, { since?: string; until?: string }> = {
+  hour: { since: '1h', until: '' },
+  day: { since: '24h', until: '1h' },
+  week: { since: '7d', until: '24h' },
+  older: { since: '', until: '7d' },
+};
+
+const Counts = ({ view, filter, page: { counts } }: CountsProps) => {
+  const { words } = view;
+  return (
+    <div class="counts">
+      <CountList
+        view={view}
+        title={words.byStage}
+        counts={counts.stages}
+        href={(stage) => pageLink('dead-letters', { ...filter, stage })}
+      />
+      <CountList
+        view={view}
+        title={words.byField}
+        counts={counts.fields}
+        href={(field) => pageLink('dead-letters', { ...filter, reason: field.split('.*').at(-1) ?? field })}
+      />
+      <CountList
+        view={view}
+        title={words.byAge}
+        counts={counts.ages}
+        names={words.ages}
+        href={(age) => pageLink('dead-letters', { ...filter, ...ages[age] })}
+      />
+    </div>
+  );
+};
+
+type CountListProps = {
+  view: ConsoleView;
+  title: string;
+  counts: readonly Count[];
+  names?: Names;
+  href: (name: string) => string;
+};
+
+const shownCounts = 6;
+
+const CountList = ({ view: { format }, title, counts, names = {}, href }: CountListProps) =>
+  counts.length === 0 ? null : (
+    <section>
+      <h3 safe>{title}</h3>
+      <ul>
+        {counts.slice(0, shownCounts).map(({ name, count }) => (
+          <li>
+            <a href={literal(href(name))}>
+              <bdi safe>{names[name] ?? name}</bdi>
+            </a>{' '}
+            <span class="count" safe>
+              {format.number(count)}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+
+const ChangeForm = ({ view, filter, page }: CountsProps) => {
+  const { words, format } = view;
+  return (
+    <form method="post" action="dead-letters" class="letters" enctype="multipart/form-data">
+      {Object.entries(filter).map(([name, value]) => (
+        <input type="hidden" name={name} value={literal(value)} />
+      ))}
+      <section class="scroll" tabindex="0" aria-label={words.letters}>
+        <table class="list">
+          <thead>
+            <tr>
+              <td></td>
+              <th scope="col" safe>
+                {words.letter}
+              </th>
+              <th scope="col" safe>
+                {words.sent}
+              </th>
+              <th scope="col" class="wide" safe>
+                {words.stage}
+              </th>
+              <th scope="col" class="wide" safe>
+                {words.key}
+              </th>
+              <th scope="col" safe>
+                {words.reason}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {page.letters.map((row) => (
+              <tr>
+                <td>
+                  <input
+                    type="checkbox"
+                    name="letter"
+                    value={row.letter}
+                    aria-label={fill(words.select, { letter: row.letter })}
+                  />
+                </td>
+                <th scope="row">
+                  <a class="code" href={literal(pageLink('letter', { id: row.letter }))} safe>
+                    {row.letter}
+                  </a>
+                </th>
+                <td>
+                  {row.time === null ? '—' : <Exact view={view} instant={row.time} written={row.time} />}
+                </td>
+                <td class="wide" safe>
+                  {row.stage || '—'}
+                </td>
+                <td class="wide">
+                  <bdi class="code" safe>
+                    {row.key ?? '—'}
+                  </bdi>
+                </td>
+                <td class="reason">
+                  {row.state === 'open' ? null : (
+                    <span class="badge" safe>
+                      {words.states[row.state]}
+                    </span>
+                  )}
+                  <bdi safe>{row.reason || '—'}</bdi>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      <section class="card change" aria-labelledby="change">
+        <h2 id="change" safe>
+          {words.change}
+        </h2>
+        <fieldset>
+          <legend class="visually-hidden" safe>
+            {words.scope}
+          </legend>
+          <label>
+            <input type="radio" name="scope" value="selected" checked />
+            <span safe>{words.selected}</span>
+          </label>
+          <label>
+            <input type="radio" name="scope" value="all" />
+            <span safe>{fill(words.allMatching, { count: format.number(page.counts.total) })}</span>
+          </label>
+        </fieldset>
+        <label class="patch">
+          <span safe>{words.patch}</span>
+          <textarea name="fix" class="code" rows="2" spellcheck="false" placeholder={words.patchExample} />
+        </label>
+        <div class="buttons">
+          {filter.state === 'discarded' ? (
+            <button type="submit" name="do" value="restore" safe>
+              {words.restore}
+            </button>
+          ) : (
+            <>
+              <button type="submit" name="do" value="try" class="secondary" safe>
+                {words.tryOut}
+              </button>
+              <button type="submit" name="do" value="redrive" data-ask={words.askRedrive} safe>
+                {words.redrive}
+              </button>
+              <button
+                type="submit"
+                name="do"
+                value="discard"
+                class="secondary"
+                data-ask={words.askDiscard}
+                safe
+              >
+                {words.discard}
+              </button>
+            </>
+          )}
+        </div>
+      </section>
+    </form>
+  );
+};
