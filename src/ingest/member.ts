@@ -1,6 +1,7 @@
 import { type Kafka, type PartitionAssigner, PartitionAssigners } from 'kafkajs';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import { waitAtMost } from '../async/timeouts.ts';
+import { onFetchResult } from '../kafka/fetch-result.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';
@@ -18,6 +19,9 @@ const heartbeatIntervalMs = 1_000;
 const rebalanceTimeoutMs = 8_000;
 /** How long until new partitions, and new leaders of partitions, are noticed. */
 const metadataMaxAgeMs = 3_000;
+/** What a fetch may bring, of one partition and of all of a broker. */
+const maxBytesPerPartition = 524_288;
+const maxBytes = 2_097_152;
 /** After this time without a fetch or a heartbeat a member is replaced. */
 export const stallTimeoutMs = 60_000;
 /** How often the stored offsets of idle partitions are compared with the database, as they may be changed from outside. */
@@ -27,7 +31,7 @@ export type MemberOptions = {
   kafka: Kafka;
   group: Group;
   positions: Positions;
-  health: Pick<PartitionHealth, 'assigned'>;
+  health: Pick<PartitionHealth, 'assigned' | 'fetched'>;
   /** Reads the stored offsets of the group's partitions. */
   readOffsets: () => Promise<Map<number, StoredOffset>>;
   /** Persists a batch. Rejects when the signal is aborted, or with a fence. */
@@ -67,8 +71,8 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     rebalanceTimeout: rebalanceTimeoutMs,
     metadataMaxAge: metadataMaxAgeMs,
     maxWaitTimeInMs: 500,
-    maxBytesPerPartition: 524_288,
-    maxBytes: 2_097_152,
+    maxBytesPerPartition,
+    maxBytes,
     allowAutoTopicCreation: false,
     // A member that has crashed is replaced by `consumer.ts`, and nowhere else.
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10, restartOnFailure: async () => false },
@@ -77,10 +81,21 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   // The member may end while it connects, before anything waits for this promise.
   ended.promise.catch(() => {});
 
+  let isReached = false;
+  /**
+   * Kafka counts as available after a fetch or a commit: a join succeeds also where nothing can be read. Once for each join, as
+   * Kafka may reject dead letters all the while.
+   */
+  const markReached = () => {
+    if (isReached) return;
+    isReached = true;
+    kafkaState.markUp();
+  };
   const track = async (commit: Promise<void>) => {
     try {
       await commit;
       commits.succeeded();
+      markReached();
     } catch (error) {
       commits.failed(error);
       throw error;
@@ -124,6 +139,11 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
 
   member.on('consumer.fetch', markActive);
   member.on('consumer.heartbeat', markActive);
+  onFetchResult(member, ({ bytes, partitions }) => {
+    markReached();
+    const isFull = bytes > maxBytes - maxBytesPerPartition;
+    for (const result of partitions) health.fetched(result.partition, result, isFull);
+  });
   member.on('consumer.end_batch_process', ({ payload }) => {
     if (payload.batchSize > 0) return;
     // `fetchedOffset`, where the fetch began, is added by our patch of kafkajs.
@@ -139,7 +159,8 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     const partitions = payload.memberAssignment[topic] ?? [];
     health.assigned(partitions);
     progress.assigned(partitions, payload.isLeader ? partitionsOfAll : undefined);
-    kafkaState.markUp();
+    isReached = false;
+    if (partitions.length === 0) markReached();
     log.info({ partitions }, 'joined the group');
     begin(joined, partitions).catch((error) => {
       if (!joined.signal.aborted) ended.reject(error);

@@ -12,10 +12,15 @@ type Readings = {
   /** Partitions that wait for PostgreSQL. */
   paused: () => number;
   commitsFailingSeconds: () => number;
+  /** For how long each partition cannot be read, in s, without those that can. */
+  partitionsFailingSeconds: () => ReadonlyMap<number, number>;
 };
 
 /** The metrics of one consumer. */
-export const createConsumerMetrics = (registry: Registry, { paused, commitsFailingSeconds }: Readings) => {
+export const createConsumerMetrics = (
+  registry: Registry,
+  { paused, commitsFailingSeconds, partitionsFailingSeconds }: Readings,
+) => {
   const registers = [registry];
   const stored = new Counter({ name: 'orders_stored_total', help: 'New orders stored', registers });
   const duplicates = new Counter({
@@ -107,6 +112,18 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
     },
   });
 
+  new Gauge({
+    name: 'orders_consumer_partition_failing_seconds',
+    help: 'How long a partition could not be read: no leader, an error of its broker, or no messages though there are more; 0 while it can',
+    labelNames: ['partition'],
+    registers,
+    collect() {
+      this.reset();
+      const failing = partitionsFailingSeconds();
+      for (const partition of offsets.keys()) this.set({ partition }, failing.get(partition) ?? 0);
+    },
+  });
+
   const partitions = new Gauge({
     name: 'orders_consumer_partitions',
     help: 'Partitions assigned to a consumer',
@@ -119,7 +136,8 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
   });
   const progressed = new Gauge({
     name: 'orders_consumer_progress_timestamp_seconds',
-    help: 'Unix time of the last offset commit, or of joining the group if that was later',
+    help: 'Unix time of the last offset commit of a partition, or of its assignment to this consumer if that was later',
+    labelNames: ['partition'],
     registers,
   });
 
@@ -155,6 +173,11 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
       /** `all`: the partitions of all members, if this one leads the group. */
       assigned(assigned: readonly number[], all?: readonly number[]) {
         assignedToAll = all && new Set(all);
+        // A join is no progress: a partition that this member had before keeps its time.
+        for (const partition of offsets.keys())
+          if (!assigned.includes(partition)) progressed.remove({ partition });
+        for (const partition of assigned)
+          if (!offsets.has(partition)) progressed.setToCurrentTime({ partition });
         offsets.clear();
         lag.reset();
         for (const partition of assigned) {
@@ -164,7 +187,6 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
         }
         partitions.set(assigned.length);
         joins.inc();
-        progressed.setToCurrentTime();
       },
       started(partition: number, start: StartOffset, end: bigint) {
         update(partition, { end, committed: start.start });
@@ -185,7 +207,7 @@ export const createConsumerMetrics = (registry: Registry, { paused, commitsFaili
       },
       committed(partition: number, committed: bigint) {
         update(partition, { committed });
-        progressed.setToCurrentTime();
+        progressed.setToCurrentTime({ partition });
       },
     },
   };

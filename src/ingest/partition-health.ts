@@ -1,7 +1,10 @@
+import type { PartitionResult } from '../kafka/fetch-result.ts';
 import { reasonOf } from '../observability/error-reason.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 
+/** How long a partition may bring nothing, or its leader may be looked for, before that counts as a failure. */
+const patienceMs = 5_000;
 /** How many partitions a reason names. */
 const maxNamed = 10;
 
@@ -15,10 +18,15 @@ export const noLeader = Object.assign(new Error('the partition has no leader'), 
   type: 'LEADER_NOT_AVAILABLE',
 });
 
+/** Kafka answers so if the size of a batch is damaged on its disk. */
+const noMessages = new Error('Kafka returns no messages, though there are more');
+
 /** Follows which partitions of this member cannot be read, and why. The others are read meanwhile. */
 export const createPartitionHealth = (topic: string, log: Log, changed: () => void) => {
   const failures = new Map<number, Failure>();
   let own: ReadonlySet<number> = new Set();
+  /** The times of the first and the last of several fetches in a row that brought nothing though there was something. */
+  const fruitless = new Map<number, { since: number; last: number }>();
 
   const secondsOf = ({ since }: Failure) => (Date.now() - since) / 1000;
 
@@ -31,34 +39,57 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
     changed();
   };
 
+  const failed = (step: Step, partition: number, error: unknown) => {
+    if (!own.has(partition)) return;
+    const reason = reasonOf(error);
+    const known = failures.get(partition);
+    const failure = known ?? { step, reason, since: Date.now(), logged: new Set<string>() };
+    const isNew = known?.reason !== reason;
+    Object.assign(failure, { step, reason });
+    failures.set(partition, failure);
+    if (!failure.logged.has(reason))
+      log.warn(
+        { topic, partition, reason, error: errorText(error) },
+        'a partition cannot be read; trying again until it can',
+      );
+    failure.logged.add(reason);
+    if (isNew) changed();
+  };
+
+  const works = (step: Step, partition: number) => {
+    const failure = failures.get(partition);
+    if (failure && steps.indexOf(failure.step) <= steps.indexOf(step)) end(partition, failure);
+  };
+
   return {
     /** After a rebalance. The partitions of other members are theirs to follow. */
     assigned(partitions: readonly number[]) {
       own = new Set(partitions);
+      fruitless.clear();
       const left = [...failures.keys()].filter((partition) => !own.has(partition));
       for (const partition of left) failures.delete(partition);
       if (left.length > 0) changed();
     },
-    failed(step: Step, partition: number, error: unknown) {
-      if (!own.has(partition)) return;
-      const reason = reasonOf(error);
-      const known = failures.get(partition);
-      const failure = known ?? { step, reason, since: Date.now(), logged: new Set<string>() };
-      const isNew = known?.reason !== reason;
-      Object.assign(failure, { step, reason });
-      failures.set(partition, failure);
-      if (!failure.logged.has(reason))
-        log.warn(
-          { topic, partition, reason, error: errorText(error) },
-          'a partition cannot be read; trying again until it can',
-        );
-      failure.logged.add(reason);
-      if (isNew) changed();
-    },
+    failed,
     /** Ends a failure of this step, or of one before. */
-    works(step: Step, partition: number) {
-      const failure = failures.get(partition);
-      if (failure && steps.indexOf(failure.step) <= steps.indexOf(step)) end(partition, failure);
+    works,
+    /** `isFull`: Kafka may have had no room for messages of every partition. */
+    fetched(partition: number, result: PartitionResult, isFull: boolean) {
+      const { error, isRecovered, messages, fetchedOffset, readableEnd } = result;
+      const isEmpty = messages === 0 && BigInt(fetchedOffset) < BigInt(readableEnd);
+      if (error === null && isEmpty && isFull) return;
+      if (error === null && !isEmpty) {
+        fruitless.delete(partition);
+        works('fetch', partition);
+        return;
+      }
+      const now = Date.now();
+      const known = fruitless.get(partition);
+      // Fetching may have waited for PostgreSQL meanwhile.
+      const since = known && now - known.last < patienceMs ? known.since : now;
+      fruitless.set(partition, { since, last: now });
+      const isAtOnce = error !== null && !isRecovered;
+      if (isAtOnce || now - since >= patienceMs) failed('fetch', partition, error ?? noMessages);
     },
     /** Which partitions cannot be read and why, in one line; undefined while all can. */
     reason(): string | undefined {

@@ -198,6 +198,8 @@ export const createPipeline = ({
     pausedPartitions: () => (postgres.reason() ? processing : 0),
     /** For how long no offset could be committed, in s; 0 while they can. */
     commitsFailingSeconds: commits.failingSeconds,
+    /** For how long each partition cannot be read, in s, without those that can. */
+    partitionsFailingSeconds: health.failingSeconds,
     /** Stores and commits what is in flight, as far as a few seconds allow. */
     async stop() {
       polling.stop();

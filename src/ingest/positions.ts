@@ -108,13 +108,18 @@ export const createPositions = ({
         return { groups, committed: await kafkaOffsets.committed([...pending]) };
       };
       while (pending.size > 0) {
-        const { groups, committed } = await retry(readKafka, { signal, failed: kafkaState.markDown });
+        let hasFailed = false;
+        const failed = (error: unknown) => {
+          hasFailed = true;
+          kafkaState.markDown(error);
+        };
+        const { groups, committed } = await retry(readKafka, { signal, failed });
         const asked = groups.map((group) => group.filter((partition) => pending.has(partition)));
         const led = new Set(asked.flat());
         for (const partition of pending)
           if (!led.has(partition)) health.failed('leader', partition, noLeader);
-        // No fetch will do it, and Kafka has answered.
-        if (led.size === 0) kafkaState.markUp();
+        // Without a partition that can be fetched, no fetch will do it.
+        if (hasFailed || led.size === 0) kafkaState.markUp();
         await Promise.all(
           asked.map(async (group) => {
             const { known, failed } = await kafkaOffsets.ends(group);

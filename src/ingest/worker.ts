@@ -50,6 +50,7 @@ const start = async (settings: ConsumerSettings) => {
   const metrics = createConsumerMetrics(registry, {
     paused: () => pipeline.pausedPartitions(),
     commitsFailingSeconds: () => pipeline.commitsFailingSeconds(),
+    partitionsFailingSeconds: () => pipeline.partitionsFailingSeconds(),
   });
 
   const sendState = () => {

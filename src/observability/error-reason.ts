@@ -21,6 +21,9 @@ const byCode: [RegExp, string][] = [
   [/^ENOTFOUND$|^EAI_/, 'host name not found'],
   [/^EHOSTUNREACH$|^ENETUNREACH$/, 'host unreachable'],
   [/^LEADER_NOT_AVAILABLE$/, 'no leader'],
+  [/^NOT_LEADER_|_LEADER_EPOCH$/, 'its leader has moved'],
+  [/^CORRUPT_MESSAGE$/, "damaged on the broker's disk"],
+  [/^KAFKA_STORAGE_ERROR$/, "the broker's disk has failed"],
   [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
   // 57014: PostgreSQL has cancelled the query, as a statement_timeout does.
   [/TIMED?_?OUT|Timeout|^57014$/, 'no answer in time'],
@@ -31,6 +34,7 @@ const byCode: [RegExp, string][] = [
 const byMessage: [RegExp, string][] = [
   [/before secure TLS/, 'TLS handshake failed'],
   [/sentinels are unreachable/, 'no Sentinel knows its primary'],
+  [/^Kafka returns no messages/, 'Kafka returns no messages, though there are more'],
   [/timeout|timed out|no answer within/i, 'no answer in time'],
   [/closed/i, 'connection closed'],
 ];

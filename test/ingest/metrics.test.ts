@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test';
+import { expect, setSystemTime, test } from 'bun:test';
 import { Registry } from 'prom-client';
 import { createConsumerMetrics } from '../../src/ingest/metrics.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -9,6 +9,7 @@ const open = () => {
   const metrics = createConsumerMetrics(registry, {
     paused: () => paused,
     commitsFailingSeconds: () => 12,
+    partitionsFailingSeconds: () => new Map([[1, 7.5]]),
   });
   return {
     ...metrics,
@@ -128,4 +129,37 @@ test('the number of paused partitions is read when metrics are collected', async
   expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 3']);
   pause(0);
   expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 0']);
+});
+
+test('a partition that cannot be read is shown with its time, and the others with 0', async () => {
+  const { progress, read } = open();
+  progress.assigned([0, 1]);
+  expect(await read('orders_consumer_partition_failing_seconds{')).toEqual([
+    'orders_consumer_partition_failing_seconds{partition="0"} 0',
+    'orders_consumer_partition_failing_seconds{partition="1"} 7.5',
+  ]);
+  progress.assigned([0]);
+  expect(await read('orders_consumer_partition_failing_seconds{')).toEqual([
+    'orders_consumer_partition_failing_seconds{partition="0"} 0',
+  ]);
+});
+
+test('the progress of a partition is renewed by a commit of it, and not by a join', async () => {
+  const { progress, read } = open();
+  const at = (second: number) => setSystemTime(second * 1000);
+  try {
+    at(100);
+    progress.assigned([0, 1, 2]);
+    at(200);
+    progress.committed(1, 5n);
+    at(300);
+    progress.assigned([0, 1, 3]);
+    expect(await read('orders_consumer_progress_timestamp_seconds{')).toEqual([
+      'orders_consumer_progress_timestamp_seconds{partition="0"} 100',
+      'orders_consumer_progress_timestamp_seconds{partition="1"} 200',
+      'orders_consumer_progress_timestamp_seconds{partition="3"} 300',
+    ]);
+  } finally {
+    setSystemTime();
+  }
 });

@@ -106,3 +106,94 @@ test('a partition that loses its leader while it is read is reported once, and a
   expect(ofPartition.map(({ level }) => level)).toEqual(['warn', 'info']);
   expect(member.joins()).toBe(1);
 });
+
+test.each([
+  ['CORRUPT_MESSAGE', "damaged on the broker's disk (CORRUPT_MESSAGE)"],
+  ['KAFKA_STORAGE_ERROR', "the broker's disk has failed (KAFKA_STORAGE_ERROR)"],
+  ['TOPIC_AUTHORIZATION_FAILED', 'permission denied (TOPIC_AUTHORIZATION_FAILED)'],
+  ['UNKNOWN_SERVER_ERROR', 'unexpected error (UNKNOWN)'],
+])(
+  'while one partition answers %s the others are read as fast as before, and then it is, with nothing skipped',
+  async (error, reason) => {
+    await using world = await openPartitions();
+    const member = world.join();
+    await until(() => member.state().kafka === undefined);
+    const refusals: number[] = [];
+    const repair = world.faults.intercept(({ api, topic, partition }) => {
+      if (api !== 'Fetch' || topic !== world.topic || partition !== 1) return undefined;
+      refusals.push(Date.now());
+      return { error };
+    });
+    await world.sendTo(1);
+    const [begun, sends] = [Date.now(), 40];
+    for (let n = 0; n < sends; n++) {
+      await world.sendTo(n % 2 === 0 ? 0 : 2, 1);
+      await until(() => world.isStored(0, 2), 5_000);
+    }
+    // Each would have to wait for a second if an error of a neighbour delayed it.
+    expect(Date.now() - begun).toBeLessThan(sends * 500);
+    await until(() => refusals.length >= 5);
+    // Kafka may be asked twice within one answer.
+    const spacing = ((refusals.at(-1) ?? 0) - (refusals[0] ?? 0)) / refusals.length;
+    expect(spacing).toBeGreaterThan(300);
+    expect(member.state()).toMatchObject({
+      kafka: undefined,
+      kafkaDegraded: `partition 1 cannot be read: ${reason}`,
+    });
+    expect(await world.isStored(1)).toBe(false);
+
+    repair();
+    await until(() => world.isStored(1), 8_000);
+    await until(() => member.state().kafkaDegraded === undefined);
+    expect([member.joins(), member.fences]).toEqual([1, []]);
+    const ofPartition = world.lines.filter(({ partition }) => partition === 1);
+    expect(ofPartition.map(({ level, msg }) => [level, msg])).toEqual([
+      ['warn', 'a partition cannot be read; trying again until it can'],
+      ['info', 'the partition can be read again'],
+    ]);
+    await world.drained();
+  },
+);
+
+test('a partition that brings no messages though it has more is reported after some seconds, and never skipped', async () => {
+  await using world = await openPartitions();
+  const member = world.join();
+  await until(() => member.state().kafka === undefined);
+  const repair = world.faults.hideRecords(world.topic, 2);
+  await world.sendTo(2);
+  const isReported = () =>
+    member.state().kafkaDegraded ===
+    'partition 2 cannot be read: Kafka returns no messages, though there are more';
+  await until(async () => {
+    // Under a stream of other partitions.
+    await world.sendTo(0, 1);
+    return isReported();
+  });
+  await until(() => world.isStored(0));
+  expect(await world.isStored(2)).toBe(false);
+  expect(member.failingSeconds().get(2)).toBeGreaterThan(0);
+  repair();
+  await until(() => world.isStored(2), 8_000);
+  expect(member.state().kafkaDegraded).toBeUndefined();
+  expect(member.failingSeconds()).toEqual(new Map());
+  expect([member.joins(), member.fences]).toEqual([1, []]);
+});
+
+test('a consumer that can read none of its partitions says so, and does not join again and again', async () => {
+  await using world = await openPartitions();
+  world.faults.error('Fetch', 'CORRUPT_MESSAGE', { topic: world.topic, times: Number.POSITIVE_INFINITY });
+  const member = world.join();
+  await until(() => member.state().kafkaDegraded?.startsWith('partitions 0, 1, 2 cannot be read: damaged'));
+  const told = world.lines.length;
+  // Several more answers of each.
+  await until(() => (member.failingSeconds().get(0) ?? 0) > 4);
+  expect(world.lines.slice(told)).toEqual([]);
+  expect(member.joins()).toBe(1);
+});
+
+test('a member without a partition waits for nothing', async () => {
+  await using world = await openPartitions();
+  const members = Array.from({ length: partitions + 1 }, () => world.join());
+  await until(() => members.filter((member) => member.assigned().length === 1).length === partitions, 30_000);
+  await until(() => members.every((member) => member.state().kafka === undefined));
+});

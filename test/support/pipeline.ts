@@ -162,6 +162,7 @@ export const openPipeline = async ({
         /** What the member knows of the end and the committed offset of each partition. */
         polled,
         state: member.state,
+        failingSeconds: member.partitionsFailingSeconds,
         reason: () => member.state().kafka,
         stop: member.stop,
       };

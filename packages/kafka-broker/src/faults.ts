@@ -10,6 +10,8 @@ export type Fault = {
   drop?: 'before' | 'after';
   /** Nothing is done, and the error of this name is answered wherever the answer can hold one. */
   error?: string;
+  /** A fetch answers no records, though there are some. */
+  isEmpty?: boolean;
 };
 /** `topic` and `partition` are set when it is about one partition; the hook is called for the whole request first. */
 export type Subject = { api: string; clientId: string; topic?: string; partition?: number };
@@ -75,6 +77,13 @@ export const createFaults = () => {
         if (subject.api === 'Metadata') return { error: 'LEADER_NOT_AVAILABLE' };
         return leaderApis.has(subject.api) ? { error: 'NOT_LEADER_OR_FOLLOWER' } : undefined;
       }),
+    /** Fetches of the partition bring nothing, as with a Kafka where the size of a batch is damaged. Returns the function that ends it. */
+    hideRecords: (topic: string, partition: number) =>
+      intercept((subject) =>
+        subject.api === 'Fetch' && subject.topic === topic && subject.partition === partition
+          ? { isEmpty: true }
+          : undefined,
+      ),
     /** While on, half of each write succeeds, then ENOSPC. */
     fillDisk: (on: boolean) => {
       diskFull = on;

@@ -110,9 +110,11 @@ const fetch = (topics: Topics): Api => ({
       const waiting: Waiting[] = [];
       const found = await mapTopics(wanted, async ({ topic, partition, offset, most }) => {
         const outcome = await attempt(
-          () => {
+          ({ isEmpty }) => {
             const log = topics.partition(topic, partition);
-            const bytes = log.fetch(offset, Math.min(most, maxBytes - size), size === 0);
+            const bytes = isEmpty
+              ? noRecords
+              : log.fetch(offset, Math.min(most, maxBytes - size), size === 0);
             waiting.push({ log, room: most - bytes.length });
             return { bytes, end: log.nextOffset, start: log.logStart };
           },

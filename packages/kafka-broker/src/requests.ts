@@ -13,7 +13,7 @@ export type Call = Client & {
   answer: Writer;
   /** Does the work for one entry of the answer, `about` a partition or not; what it throws becomes that entry's error code. */
   attempt: <T>(
-    work: () => T | Promise<T>,
+    work: (fault: Fault) => T | Promise<T>,
     about?: { topic: string; partition: number },
   ) => Promise<Outcome<T>>;
   /** Has this done in place of answering. */
@@ -107,7 +107,7 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
       const error = planned.error ?? fault.error ?? (isDone ? undefined : 'UNKNOWN_SERVER_ERROR');
       if (error) return { error: errorCode(error), text: 'as planned by a test', value: undefined };
       try {
-        return { error: 0, text: null, value: await work() };
+        return { error: 0, text: null, value: await work(fault) };
       } catch (error) {
         return { error: toErrorCode(api.name, error), text: (error as Error).message, value: undefined };
       }
