@@ -194,12 +194,13 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     });
   };
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
+  const charge = createCharge(rateLimit);
   const createLookupApp = () =>
     createApp({
       routes: [
         createOrderRoute(lookup),
-        createOrdersRoute({ lookup, charge: createCharge(rateLimit) }),
-        createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+        createOrdersRoute({ lookup, charge }),
+        createPage({ lookup, liveFeed: feed !== undefined, trustedProxies, charge }),
         ...(feed ? [createEventsRoute(feed)] : []),
         ...(hasConsole ? [createConsoleRoute()] : []),
         createSwaggerRoute({

@@ -6,10 +6,13 @@ export type Language = keyof typeof texts;
 export const isLanguage = (value: unknown): value is Language =>
   typeof value === 'string' && Object.hasOwn(texts, value);
 
-/** The preferred language of an `Accept-Language` header; Russian when it has neither. */
+/** The preferred language of an `Accept-Language` header; Russian when it has neither, unless Russian is the one that it excludes. */
 export const preferredLanguage = (header: string | null): Language => {
   const asked = weightedList(header).map(({ value, weight }) => ({ language: value.split('-')[0], weight }));
   const usable = asked.filter(({ language, weight }) => isLanguage(language) && weight > 0);
   const first = usable.sort((a, b) => b.weight - a.weight)[0]?.language;
-  return isLanguage(first) ? first : 'ru';
+  if (isLanguage(first)) return first;
+  const isExcluded = (wanted: Language) =>
+    asked.some(({ language, weight }) => language === wanted && weight === 0);
+  return isExcluded('ru') && !isExcluded('en') ? 'en' : 'ru';
 };

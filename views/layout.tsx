@@ -2,11 +2,12 @@ import { Html, type PropsWithChildren } from '@elysiajs/html';
 import { datesIn } from './format.ts';
 import type { Language } from './language.ts';
 import { texts } from './text.ts';
-import { linkTo, type View } from './view.ts';
+import { literal, type View } from './view.ts';
 
 export type AssetPaths = { style: string; script: string; icon: string };
 
-type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; uid: string }>;
+/** `address`: of the page, without preferences. */
+type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; address: string }>;
 
 /** No styles of htmx's own, and no extensions. */
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: '', defaultTimeout: 15_000 });
@@ -30,7 +31,7 @@ const scriptWords = ({ text, language }: View) => ({
 });
 
 /** The document around the content. */
-export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
+export const Layout = ({ view, assets, title, address, children }: LayoutProps) => {
   const { text, language, theme } = view;
   return (
     <>
@@ -63,8 +64,8 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
               <a href="swagger" safe>
                 {text.apiDocs}
               </a>
-              <Languages view={view} href={(name, value) => setting(name, value, uid)} />
-              <Themes view={view} href={(name, value) => setting(name, value, uid)} />
+              <Languages view={view} href={(name, value) => setting(name, value, address)} />
+              <Themes view={view} href={(name, value) => setting(name, value, address)} />
             </nav>
           </header>
           <main>{children as 'safe'}</main>
@@ -74,8 +75,8 @@ export const Layout = ({ view, assets, title, uid, children }: LayoutProps) => {
   );
 };
 
-const setting = (name: string, value: string, uid: string) =>
-  uid === '' ? `./?${name}=${value}` : `${linkTo(uid)}&${name}=${value}`;
+const setting = (name: string, value: string, address: string) =>
+  literal(`${address}${address.includes('?') ? '&' : '?'}${name}=${value}`);
 
 /** `href`: of a link that changes a preference. */
 type SettingProps = { view: View; href: (name: string, value: string) => string };

@@ -1,12 +1,13 @@
 import { Html } from '@elysiajs/html';
 import type { Order } from '../src/order/order.ts';
+import { CopyButton, CopyIcon } from './copy.tsx';
 import { fill } from './format.ts';
 import { OrderItems } from './items.tsx';
 import { Difference, Exact, Implausible, Technical } from './parts.tsx';
 import { plausibleTime } from './plausible.ts';
 import { OrderSource } from './source.tsx';
 import { findDifferences } from './sums.ts';
-import { literal, type Source, type View } from './view.ts';
+import { linkTo, type Source, type View } from './view.ts';
 
 /** A whole order: status and totals, delivery, payment, items, and the technical fields folded. */
 export const OrderCard = ({ view, order, source }: { view: View; order: Order; source: Source }) => {
@@ -22,12 +23,7 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
               {order.order_uid}
             </bdi>
           </h2>
-          <button type="button" class="quiet icon needs-script" data-copy={literal(order.order_uid)}>
-            <CopyIcon />
-            <span class="visually-hidden" safe>
-              {text.copyNumber}
-            </span>
-          </button>
+          <CopyIcon words={text.copyNumber} copy={order.order_uid} />
         </div>
         <p class="sum">
           <strong safe>{format.money(payment.amount, payment.currency)}</strong>
@@ -50,13 +46,8 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
       <OrderItems view={view} order={order} differences={differences} />
       <footer class="order-foot">
         <Technical view={view} order={order} />
-        <button
-          type="button"
-          class="quiet needs-script"
-          data-copy-from={`order/${encodeURIComponent(order.order_uid)}`}
-        >
-          <span safe>{text.copyJson}</span>
-        </button>
+        <CopyButton words={text.copyLink} link={linkTo(order.order_uid)} />
+        <CopyButton words={text.copyJson} from={`order/${encodeURIComponent(order.order_uid)}`} />
         <a class="quiet" href={`order/${encodeURIComponent(order.order_uid)}`} safe>
           {text.openJson}
         </a>
@@ -98,11 +89,13 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
           <a href={`tel:${delivery.phone}`} safe>
             {delivery.phone}
           </a>
+          <CopyIcon words={text.copyPhone} copy={delivery.phone} />
         </p>
         <p>
           <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
             <bdi safe>{delivery.email}</bdi>
           </a>
+          <CopyIcon words={text.copyEmail} copy={delivery.email} />
         </p>
       </address>
       <p class="note">
@@ -112,6 +105,7 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
           <bdi class="code" safe>
             {order.track_number}
           </bdi>
+          <CopyIcon words={text.copyTrack} copy={order.track_number} />
         </span>
       </p>
     </section>
@@ -171,10 +165,4 @@ const Amount = ({ label, amount, total, children }: AmountProps) => (
       {children as 'safe'}
     </dd>
   </div>
-);
-
-const CopyIcon = () => (
-  <svg viewBox="0 0 16 16" aria-hidden="true">
-    <path d="M5.5 5.5v-3h8v8h-3m-8-5h8v8h-8z" />
-  </svg>
 );

@@ -2,7 +2,7 @@ import { Html } from '@elysiajs/html';
 import { type AssetPaths, Layout } from './layout.tsx';
 import { Live } from './live.tsx';
 import { Message, Result, titleOf } from './result.tsx';
-import { type Finding, literal, type View } from './view.ts';
+import { type Finding, linkToFinding, literal, type View } from './view.ts';
 
 /** `liveWorker`: the script of the live list's worker; undefined without a live list. */
 type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveWorker: string | undefined };
@@ -10,9 +10,10 @@ type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveWorker:
 /** The whole page: the field, the result of the lookup, and the live list. */
 export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {
   const { text } = view;
-  const hasMessage = finding.state !== 'empty' && finding.state !== 'found';
+  const hasMessage = !['empty', 'found', 'several'].includes(finding.state);
+  const isWrong = ['notFound', 'malformed', 'shortened', 'tooMany'].includes(finding.state);
   return (
-    <Layout view={view} assets={assets} title={titleOf(view, finding)} uid={finding.given}>
+    <Layout view={view} assets={assets} title={titleOf(view, finding)} address={linkToFinding(finding)}>
       <search>
         <form
           id="lookup"
@@ -33,8 +34,8 @@ export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {
               class="code"
               value={literal(finding.given)}
               placeholder={text.number}
-              autofocus={finding.state !== 'found'}
-              aria-invalid={hasMessage && finding.state !== 'unavailable' ? 'true' : undefined}
+              autofocus={finding.state !== 'found' && finding.state !== 'several'}
+              aria-invalid={isWrong ? 'true' : undefined}
               aria-describedby={hasMessage ? 'message' : undefined}
               autocapitalize="off"
               autocorrect="off"

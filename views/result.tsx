@@ -1,6 +1,7 @@
 import { Html } from '@elysiajs/html';
 import { fill } from './format.ts';
 import { OrderCard } from './order.tsx';
+import { SeveralOrders, severalTitle } from './several.tsx';
 import { type Finding, linkTo, literal, type View } from './view.ts';
 
 /** What is below the field: the order, a message, or the hint of a first visit. */
@@ -12,6 +13,7 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
         <p class="hint" safe>
           {text.hint}
         </p>
+        <Several view={view} />
       </div>
     );
   }
@@ -27,25 +29,50 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
       </article>
     );
   }
-  return <Message view={view} state={finding.state} given={finding.given} />;
+  if (finding.state === 'several') return <SeveralOrders view={view} rows={finding.rows} />;
+  const values = finding.state === 'tooMany' ? { n: view.format.number(finding.count) } : {};
+  return <Message view={view} state={finding.state} given={finding.given} values={values} />;
 };
+
+/** A form for several numbers. The field takes them too, but not line by line, and Enter would not submit a larger one. */
+const Several = ({ view: { text } }: { view: View }) => (
+  <details class="several">
+    <summary safe>{text.several}</summary>
+    <form action="./" method="get" autocomplete="off">
+      <label class="hint" for="uids" safe>
+        {text.severalHint}
+      </label>
+      <textarea id="uids" name="uid" class="code" rows="6" autocapitalize="off" spellcheck="false"></textarea>
+      <button type="submit" safe>
+        {text.find}
+      </button>
+    </form>
+  </details>
+);
 
 const advice = {
   notFound: 'notFoundAdvice',
   malformed: 'malformedAdvice',
+  shortened: 'shortenedAdvice',
+  tooMany: 'tooManyAdvice',
   unavailable: 'unavailableAdvice',
   failed: 'failedAdvice',
   offline: 'offlineAdvice',
 } as const;
 
-type MessageProps = { view: View; state: keyof typeof advice; given?: string };
+type MessageProps = {
+  view: View;
+  state: keyof typeof advice;
+  given?: string;
+  values?: Record<string, string>;
+};
 
 /** What happened, what to do, and a button to try again where that may help. */
-export const Message = ({ view: { text }, state, given = '' }: MessageProps) => (
-  <div data-state={state} data-say={`${text[state]} ${text[advice[state]]}`} class="message">
+export const Message = ({ view: { text }, state, given = '', values = {} }: MessageProps) => (
+  <div data-state={state} data-say={`${text[state]} ${fill(text[advice[state]], values)}`} class="message">
     <h2 safe>{text[state]}</h2>
     <p id="message" safe>
-      {text[advice[state]]}
+      {fill(text[advice[state]], values)}
     </p>
     {state === 'unavailable' || state === 'failed' || state === 'offline' ? (
       <a class="button" href={linkTo(given)} data-retry safe>
@@ -56,8 +83,10 @@ export const Message = ({ view: { text }, state, given = '' }: MessageProps) => 
 );
 
 /** The document's title. */
-export const titleOf = ({ text }: View, finding: Finding) => {
+export const titleOf = (view: View, finding: Finding) => {
+  const { text } = view;
   if (finding.state === 'empty') return text.title;
+  if (finding.state === 'several') return `${severalTitle(view, finding.rows)} · ${text.title}`;
   const about = finding.state === 'found' ? finding.order.order_uid : text[finding.state].replace(/\.$/, '');
   return `${about} · ${text.title}`;
 };

@@ -20,15 +20,31 @@ export type View = {
 /** The tier that an order came from. `others`: how long the last hit in each other tier took, in ms. */
 export type Source = { tier: Tier; tookMs: number; others: Partial<Record<Tier, number>> };
 
+/** One of several numbers that were looked up; `given` is the number. */
+export type Row =
+  | { state: 'found'; given: string; order: Order; source: Source }
+  | { state: 'notFound' | 'malformed' | 'unavailable'; given: string };
+
 /** The result of a lookup. `given` is the text for the field. */
 export type Finding =
   | { state: 'empty'; given: '' }
   | { state: 'found'; given: string; order: Order; source: Source }
-  | { state: 'notFound' | 'malformed'; given: string }
+  | { state: 'several'; given: string; rows: readonly Row[] }
+  | { state: 'notFound' | 'malformed' | 'shortened'; given: string }
+  /** `count`: how many numbers were given. */
+  | { state: 'tooMany'; given: ''; count: number }
   | { state: 'unavailable'; given: string; retryAfterSeconds: number };
 
 /** The page with an order on it; this link can be shared. Relative, as all links of the page, which may be below a base path. */
 export const linkTo = (uid: string) => (uid === '' ? './' : `./?uid=${encodeURIComponent(uid)}`);
+
+/** The page with these orders on it, in this order. */
+export const linkToAll = (uids: readonly string[]) =>
+  `./?${uids.map((uid) => `uid=${encodeURIComponent(uid)}`).join('&')}`;
+
+/** The address of what was found. */
+export const linkToFinding = (finding: Finding) =>
+  finding.state === 'several' ? linkToAll(finding.rows.map(({ given }) => given)) : linkTo(finding.given);
 
 /** A text as the value of an attribute. JSX escapes its quotes, but not `&`, so `&lt;` would become `<`. */
 export const literal = (text: string) => text.replaceAll('&', '&amp;');

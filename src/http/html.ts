@@ -7,7 +7,7 @@ export const pageHeaders = {
   'content-type': 'text/html; charset=utf-8',
   // An order is personal data; and Back must not show a part as if it were the page.
   'cache-control': 'private, no-store',
-  vary: 'accept-encoding, accept-language, cookie, hx-request-type',
+  vary: 'accept-encoding, accept-language, cookie, hx-request-type, page-language',
 };
 
 /** A page, compressed if the client supports it. */

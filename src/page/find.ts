@@ -1,13 +1,23 @@
-import type { Finding, Source } from '../../views/view.ts';
+import type { Finding, Row, Source } from '../../views/view.ts';
 import type { Answer, Lookup, Tier } from '../lookup/lookup.ts';
 import { Unavailable } from '../lookup/order-query.ts';
 import { isOrderUid, type Order } from '../order/order.ts';
+import { areSeveral, isShortened, otherCases, splitNumbers, trimUid, uidOfLink } from './pasted.ts';
 
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 
+/** Numbers that are looked up at once. */
+export const maxNumbers = 100;
+/** In UTF-16 units. No number is longer, with any spaces and quotes around it; to render all of a longer text would take 12 ms. */
+const maxLength = 500;
+/** A hundred links to orders are not longer. */
+const maxTextLength = 30_000;
+
+type Found = { order: Order; source: Source };
+
 /**
- * Looks up what a person typed or pasted: first unchanged, as an order's uid may begin with a quote, then without the spaces and
- * quotes around it.
+ * Looks up what a person typed or pasted, as the `uid` parameters of the address: one number or several. A text is first taken
+ * unchanged, as an order's number may begin with a quote, be a link, or hold a comma.
  */
 export const createFind = (lookup: Lookup) => {
   const sourceOf = ({ steps }: Answer, tier: Tier): Source => ({
@@ -18,42 +28,95 @@ export const createFind = (lookup: Lookup) => {
     ),
   });
 
-  return async (given: string): Promise<Finding> => {
-    if (given.length > maxLength) return { state: 'malformed', given };
+  const read = (answer: Answer): Found | undefined => {
+    const tier = answer.steps.find((step) => step.hit)?.tier;
+    if (!answer.document || !tier) return undefined;
+    const order = JSON.parse(new TextDecoder().decode(answer.document.body)) as Order;
+    return { order, source: sourceOf(answer, tier) };
+  };
+
+  /** What is found under each of these texts: an order, nothing, or that it is not known. */
+  const lookUp = async (texts: readonly string[]): Promise<Map<string, Found | Unavailable | undefined>> => {
+    const uids = [...new Set(texts)].filter(isOrderUid);
+    if (uids.length === 0) return new Map();
+    const [first = ''] = uids;
+    // One by itself is not counted as a batch in traces, and costs the smaller query.
+    const answers = uids.length === 1 ? [await findOne(first)] : await lookup.findAll(uids);
+    return new Map(
+      uids.map((uid, index) => {
+        const answer = answers[index] as Answer | Unavailable;
+        return [uid, answer instanceof Unavailable ? answer : read(answer)];
+      }),
+    );
+  };
+
+  const findOne = async (uid: string) => {
+    try {
+      return await lookup.find(uid);
+    } catch (error) {
+      if (error instanceof Unavailable) return error;
+      throw error;
+    }
+  };
+
+  /** Of numbers that differ by letter case only, the one that exists; undefined when both do. */
+  const onlyOne = (uids: readonly string[], found: Map<string, Found | Unavailable | undefined>) => {
+    const existing = uids.map((uid) => found.get(uid)).filter((one) => one !== undefined);
+    return existing.length === 1 ? existing[0] : undefined;
+  };
+
+  const findSeveral = async (numbers: readonly string[]): Promise<Finding> => {
+    if (numbers.length > maxNumbers) return { state: 'tooMany', given: '', count: numbers.length };
+    const exact = await lookUp(numbers);
+    const misspelt = numbers.filter((number) => isOrderUid(number) && exact.get(number) === undefined);
+    const others = await lookUp(misspelt.flatMap(otherCases));
+    const rows = numbers.map((given): Row => {
+      if (!isOrderUid(given)) return { state: 'malformed', given };
+      const found = exact.get(given) ?? onlyOne(otherCases(given), others);
+      if (found === undefined) return { state: 'notFound', given };
+      if (found instanceof Unavailable) return { state: 'unavailable', given };
+      return { state: 'found', given: found.order.order_uid, ...found };
+    });
+    return { state: 'several', given: numbers.join(' '), rows };
+  };
+
+  const findText = async (given: string): Promise<Finding> => {
     const trimmed = trimUid(given);
     if (trimmed === '') return { state: 'empty', given: '' };
-    const candidates = new Set([given, trimmed].filter(isOrderUid));
-    if (candidates.size === 0) return { state: 'malformed', given: trimmed };
-    let unavailable: Unavailable | undefined;
-    for (const uid of candidates) {
-      try {
-        const answer = await lookup.find(uid);
-        const tier = answer.steps.find((step) => step.hit)?.tier;
-        if (!answer.document || !tier) continue;
-        const order = JSON.parse(new TextDecoder().decode(answer.document.body)) as Order;
-        return { state: 'found', given: uid, order, source: sourceOf(answer, tier) };
-      } catch (error) {
-        if (!(error instanceof Unavailable)) throw error;
-        unavailable = error;
-      }
+    const toFinding = (found: Found | Unavailable): Finding =>
+      found instanceof Unavailable
+        ? { state: 'unavailable', given: trimmed, retryAfterSeconds: found.retryAfterSeconds }
+        : { state: 'found', given: found.order.order_uid, ...found };
+
+    for (const text of new Set([given, trimmed])) {
+      const found = (await lookUp([text])).get(text);
+      if (found) return toFinding(found);
     }
-    if (unavailable) return { state: 'unavailable', given, retryAfterSeconds: unavailable.retryAfterSeconds };
-    return { state: 'notFound', given: trimmed };
+    const numbers = splitNumbers(given);
+    if (areSeveral(numbers)) return findSeveral(numbers);
+
+    // A link to an order; the one word of a sentence that is as long as a number; another letter case.
+    const inside = uidOfLink(trimmed) ?? numbers.find(isOrderUid) ?? trimmed;
+    const others = await lookUp([...(inside === trimmed ? [] : [inside]), ...otherCases(inside)]);
+    const found = others.get(inside) ?? onlyOne(otherCases(inside), others);
+    if (found) return toFinding(found);
+    const shown = cutUid(uidOfLink(trimmed) ?? trimmed);
+    if (isShortened(trimmed)) return { state: 'shortened', given: shown };
+    return { state: isOrderUid(shown) ? 'notFound' : 'malformed', given: shown };
+  };
+
+  return (given: readonly string[]): Promise<Finding> => {
+    const texts = given.map((text) => text.slice(0, maxTextLength).toWellFormed());
+    const [only = ''] = texts;
+    if (texts.length <= 1) return findText(only);
+    const numbers = [...new Set(texts.map(trimUid).filter((text) => text !== ''))];
+    return numbers.length === 1 ? findText(numbers[0] as string) : findSeveral(numbers.map(cutUid));
   };
 };
 
-/** In UTF-16 units. No order number is longer, with any spaces and quotes around it. */
-const maxLength = 500;
+/** How many numbers the texts may hold, as the rate limit counts them. */
+export const countNumbers = (given: readonly string[]) =>
+  Math.min(maxNumbers, given.flatMap(splitNumbers).filter(isOrderUid).length);
 
-/** The text, or just enough of it to be too long: to render all of a long one would take 12 ms. */
+/** The text, or just enough of it to be too long. */
 export const cutUid = (text: string) => text.slice(0, maxLength + 1).toWellFormed();
-
-/** A character that is often copied with a number: a space, a quote, an invisible one. */
-const around = /^[\s\p{Cf}"'`«»“”„‘’‚‹›]$/u;
-
-/** The text without such characters at both ends. */
-export const trimUid = (text: string) => {
-  const characters = [...text];
-  const isInside = (character: string) => !around.test(character);
-  return characters.slice(characters.findIndex(isInside), characters.findLastIndex(isInside) + 1).join('');
-};

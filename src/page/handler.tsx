@@ -14,25 +14,37 @@ import orderStyle from '../../views/assets/order.css' with { type: 'text' };
 import pageScript from '../../views/assets/page.js' with { type: 'text' };
 import { createFormat } from '../../views/format.ts';
 import { Fragment, Page } from '../../views/page.tsx';
+import { toCsv, toTable } from '../../views/table.ts';
 import { texts } from '../../views/text.ts';
-import { linkTo, type View } from '../../views/view.ts';
+import { linkTo, linkToAll, linkToFinding, type View } from '../../views/view.ts';
 import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
+import type { Charge } from '../http/rate-limit.ts';
 import { queryOf } from '../http/request-url.ts';
+import { noStoreHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
-import { createFind, cutUid } from './find.ts';
+import { countNumbers, createFind, cutUid } from './find.ts';
 import { readPreferences, redirectTo, savePreferences } from './preferences.ts';
 
-const statuses = { empty: 200, found: 200, notFound: 404, malformed: 400, unavailable: 503 } as const;
+const statuses = {
+  empty: 200,
+  found: 200,
+  several: 200,
+  notFound: 404,
+  shortened: 404,
+  malformed: 400,
+  tooMany: 400,
+  unavailable: 503,
+} as const;
 
-type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number };
+type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number; charge?: Charge };
 
 /**
  * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. The app handles what
  * `lookup` throws, except `Unavailable`.
  */
-export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) => {
+export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () => undefined }: Options) => {
   const assets = createAssets(liveFeed);
   const paths = { style: assets.style.link, script: assets.script.link, icon: assets.icon.link };
   const formats = { ru: createFormat('ru'), en: createFormat('en') };
@@ -50,11 +62,15 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
     const redirect = savePreferences(url, isSecure(request, trustedProxies));
     if (redirect) return redirect;
 
-    const asked = url.searchParams.get('uid');
-    const given = cutUid(asked ?? '');
+    const given = url.searchParams.getAll('uid');
+    const refused = charge(request, countNumbers(given));
+    if (refused) return refused;
     const finding = await find(given);
+    const address = linkToFinding(finding);
     const isPart = request.headers.get('hx-request-type') === 'partial';
-    if (!isPart && asked !== null && given !== finding.given) return redirectTo(linkTo(finding.given));
+    const isElsewhere =
+      given.length > 0 && address !== linkToAll(given.map(cutUid)) && finding.state !== 'tooMany';
+    if (!isPart && isElsewhere) return redirectTo(address);
 
     const view = viewFor(request);
     const headers: Record<string, string> = {
@@ -70,11 +86,23 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0 }: Options) =>
         status,
         headers,
       );
-    headers[isAt(request, finding.given) ? 'hx-replace-url' : 'hx-push-url'] = linkTo(finding.given);
+    headers[isAt(request, address) ? 'hx-replace-url' : 'hx-push-url'] = address;
     return respondHtml(request, <Fragment view={view} finding={finding} />, status, headers);
   };
 
-  const app = new Elysia({ name: 'page' }).get('/', answer).head('/', answer);
+  /** The list of several orders as a file. */
+  const answerCsv = async ({ request }: { request: Request }) => {
+    const given = new URLSearchParams(queryOf(request.url)).getAll('uid');
+    const refused = charge(request, countNumbers(given));
+    if (refused) return refused;
+    const finding = await find(given);
+    const view = viewFor(request);
+    const rows = finding.state === 'several' ? finding.rows : finding.state === 'found' ? [finding] : [];
+    const csv = toCsv(toTable(view, rows), view.language === 'ru' ? ';' : ',');
+    return new Response(csv, { headers: csvHeaders });
+  };
+
+  const app = new Elysia({ name: 'page' }).get('/', answer).head('/', answer).get('/orders.csv', answerCsv);
   for (const { path, respond } of Object.values(assets)) app.get(path, ({ request }) => respond(request));
   return app;
 };
@@ -93,8 +121,15 @@ const createAssets = (liveFeed: boolean) => {
   };
 };
 
-/** Whether the browser is at this order's address already: a repeated lookup adds nothing to its history. */
-const isAt = (request: Request, uid: string) => {
-  const address = URL.parse(request.headers.get('hx-current-url') ?? '');
-  return address !== null && (address.searchParams.get('uid') ?? '') === uid;
+const csvHeaders = {
+  ...noStoreHeaders,
+  'content-type': 'text/csv; charset=utf-8',
+  'content-disposition': 'attachment; filename="orders.csv"',
+};
+
+/** Whether the browser is at this address already: a repeated lookup adds nothing to its history. */
+const isAt = (request: Request, address: string) => {
+  const current = URL.parse(request.headers.get('hx-current-url') ?? '');
+  const given = current?.searchParams.getAll('uid') ?? [];
+  return current !== null && address === (given.length === 0 ? linkTo('') : linkToAll(given));
 };

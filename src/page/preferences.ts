@@ -7,10 +7,13 @@ export type Preferences = { language: Language; theme: Theme | undefined; zone: 
 
 const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
 
-/** The visitor's, from cookies; the language otherwise from the browser. */
+/**
+ * The visitor's, from cookies; the language otherwise from the browser. A part of a page is in the page's own language, as another tab
+ * may have chosen another one.
+ */
 export const readPreferences = (request: Request): Preferences => {
   const cookies = new Bun.CookieMap(request.headers.get('cookie') ?? '');
-  const language = cookies.get('lang');
+  const language = request.headers.get('page-language') ?? cookies.get('lang');
   const theme = cookies.get('theme');
   const zone = cookies.get('zone');
   return {

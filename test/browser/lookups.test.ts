@@ -102,6 +102,28 @@ test('the slash key goes to the field, also on a Cyrillic layout; Escape clears 
     expect(await focused()).toBe('uid');
   }));
 
+test('a slash in a field that waits for a number is not part of it', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    await page.focus('#uid');
+    await page.keyboard.type(`/${first.order_uid}`);
+    expect(await page.inputValue('#uid')).toBe(first.order_uid);
+    await page.keyboard.press('Enter');
+    await page.locator('#order').waitFor();
+    for (const key of '//') await page.keyboard.press(key);
+    await page.keyboard.type(second.order_uid);
+    expect(await page.inputValue('#uid')).toBe(second.order_uid);
+  }));
+
+test('a link that is pasted shows its order, at the address of the order', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    await page.fill('#uid', `https://orders.example.org/lookup/order/${first.order_uid}`);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(linkTo(first.order_uid));
+    expect(await page.inputValue('#uid')).toBe(first.order_uid);
+  }));
+
 test('a repeated lookup of the same order adds nothing to the history', () =>
   visit({ orders }, async ({ page, site }) => {
     await page.goto(linkTo(first.order_uid));

@@ -130,13 +130,20 @@ test('without JavaScript times are in UTC, with the letters UTC', () =>
     expect(await text(page, '.placed [data-local]')).toBe('26 Nov 2021, 06:22 UTC');
   }));
 
-test('the number and the JSON can be copied, and the JSON opened', () =>
+test('the number, phone, e-mail, track number, link and JSON can be copied, and the JSON opened', () =>
   visit({ orders }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));
     const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
     await page.click('[data-copy]');
     await eventually(clipboard, plain.order_uid);
     expect(await page.locator('#status').textContent()).toBe('Copied');
+    const { phone, email } = plain.delivery;
+    for (const text of [phone, email, plain.track_number]) {
+      await page.click(`[data-copy="${text}"]`);
+      await eventually(clipboard, text);
+    }
+    await page.click('[data-copy-link]');
+    await eventually(clipboard, page.url());
     await page.click('[data-copy-from]');
     await eventually(async () => (await clipboard()).startsWith('{'), true);
     expect(JSON.parse(await clipboard())).toEqual(plain);

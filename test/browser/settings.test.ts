@@ -60,6 +60,39 @@ for (const javaScriptEnabled of [true, false]) {
     }));
 }
 
+test('a part of a page is in the page’s own language, whatever another tab has chosen since', () =>
+  visit({ orders }, async ({ page, context }) => {
+    await page.goto('/');
+    const other = await context.newPage();
+    await other.goto('/');
+    await other.click('[hreflang=ru]');
+    await eventually(() => language(other), 'ru');
+    const heading = () => page.locator('.delivery h3').textContent();
+    await page.fill('#uid', order.order_uid);
+    await page.keyboard.press('Enter');
+    await eventually(heading, 'Delivery');
+    await page.fill('#uid', 'no-such-order');
+    await page.keyboard.press('Enter');
+    await page.locator('.message').waitFor();
+    await page.goBack();
+    await eventually(heading, 'Delivery');
+    expect(await language(page)).toBe('en');
+  }));
+
+test('to switch the language adds nothing to the history', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    await page.goto(linkTo(order.order_uid));
+    const length = await page.evaluate(() => history.length);
+    for (const next of ['ru', 'en']) {
+      await page.click(`[hreflang=${next}]`);
+      await eventually(() => language(page), next);
+    }
+    expect(await page.evaluate(() => history.length)).toBe(length);
+    await page.goBack();
+    expect(new URL(page.url()).search).toBe('');
+  }));
+
 test('nothing is animated when the visitor prefers reduced motion', () =>
   visit({ orders, reducedMotion: 'reduce' }, async ({ page, site }) => {
     await page.goto('/');

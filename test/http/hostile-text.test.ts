@@ -164,7 +164,7 @@ describe('no text of a request blocks the event loop', () => {
 
   const fromTarget: [string, (text: string) => unknown][] = [
     ['the order number in a path', (text) => isOrderUid(text)],
-    ['the text around an order number', (text) => find(text)],
+    ['the text around an order number', (text) => find([text])],
     ['an address', (text) => [parseAddress(text), isLoopback(text)]],
     ['a route', (text) => routeOf(`http://localhost/${text}`)],
     ['a time zone', (text) => createFormat('ru').time(new Date(0), undefined) + text],

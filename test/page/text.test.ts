@@ -34,7 +34,8 @@ test('a plural has a form for each category of its language that numbers can hav
 test('every string is used', async () => {
   const root = `${import.meta.dir}/../../views`;
   let code = '';
-  for await (const path of new Glob('*.tsx').scan(root)) code += await Bun.file(`${root}/${path}`).text();
+  for await (const path of new Glob('{*.tsx,table.ts}').scan(root))
+    code += await Bun.file(`${root}/${path}`).text();
   const unused = Object.keys(texts.en).filter(
     (key) => !new RegExp(`text\\.${key}\\b|'${key}'|^ {2}${key}:`, 'm').test(code),
   );

@@ -55,7 +55,7 @@ const unsuccessful = /^Failed to load resource: the server responded with a stat
  */
 export const openChromium = () => {
   let browser: Browser;
-  setDefaultTimeout(30_000);
+  setDefaultTimeout(60_000);
   if (executablePath) {
     beforeAll(async () => {
       browser = await launch();

@@ -59,11 +59,12 @@ export const openApp = ({ lookup: own, feed, basePath = '', ...parts }: Parts = 
     trustedProxies = 0,
     ...options
   } = parts;
+  const charge = createCharge(options.rateLimit);
   const app = createApp({
     routes: [
       createOrderRoute(lookup),
-      createOrdersRoute({ lookup, charge: createCharge(options.rateLimit) }),
-      createPage({ lookup, liveFeed: feed !== undefined, trustedProxies }),
+      createOrdersRoute({ lookup, charge }),
+      createPage({ lookup, liveFeed: feed !== undefined, trustedProxies, charge }),
       ...(feed ? [createEventsRoute(feed)] : []),
       createSwaggerRoute({ basePath }),
       createHealthzRoute(),

@@ -47,6 +47,8 @@ const short = (uid) => {
     : `${characters.slice(0, 4).join('')}…${characters.slice(-5).join('')}`;
 };
 const linkTo = (uid) => `./?uid=${encodeURIComponent(uid)}`;
+/** The numbers in an address, as the field has them. */
+const uidsOf = ({ search }) => new URLSearchParams(search).getAll('uid').join(' ');
 
 const readRecent = () => {
   try {
@@ -92,7 +94,7 @@ const shown = () => result.querySelector('[data-state]')?.dataset ?? {};
 
 const settle = ({ moveFocus }) => {
   const { state, uid, say = '' } = shown();
-  const wrong = state === 'notFound' || state === 'malformed';
+  const wrong = ['notFound', 'malformed', 'shortened', 'tooMany'].includes(state);
   status.textContent = say;
   writeTimes();
   if (wrong) field.setAttribute('aria-invalid', 'true');
@@ -104,7 +106,8 @@ const settle = ({ moveFocus }) => {
     writeRecent([uid, ...readRecent().filter((other) => other !== uid)].slice(0, 6));
   }
   if (!moveFocus) return;
-  if (state === 'found') return byId('order').focus();
+  const heading = byId('order');
+  if (heading) return heading.focus();
   field.focus();
   if (wrong) field.select();
 };
@@ -119,6 +122,11 @@ addEventListener('online', () => {
 });
 
 // Lookups
+
+// Another tab may have chosen another language, and all of this page is in its own.
+document.addEventListener('htmx:config:request', ({ detail }) => {
+  detail.ctx.request.headers['Page-Language'] = root.lang;
+});
 
 let loading;
 const onLookup = (name, act) =>
@@ -153,10 +161,18 @@ onLookup('htmx:error', fail);
 
 document.addEventListener('htmx:before:history:restore', () => {
   htmx.trigger(form, 'htmx:abort');
-  field.value = new URLSearchParams(location.search).get('uid') ?? '';
+  field.value = uidsOf(location);
 });
 
 // The field
+
+// A field of one line removes the ends of lines, and would make one number of many.
+field.addEventListener('paste', (event) => {
+  const pasted = event.clipboardData.getData('text');
+  if (!/\S[\r\n\t]+\S/.test(pasted)) return;
+  event.preventDefault();
+  document.execCommand('insertText', false, pasted.trim().replaceAll(/[\r\n\t]+/g, ' '));
+});
 
 field.addEventListener('input', ({ inputType }) => {
   field.removeAttribute('aria-invalid');
@@ -174,10 +190,15 @@ const closeExact = (when) => {
 
 const isTyping = ({ target }) => target.matches?.('input, textarea, select, [contenteditable]');
 
+/** Whether the field is ready for a number: empty, or all of it selected. Then a slash is the key that leads here, and not typed. */
+const isUntouched = ({ target }) =>
+  target === field && field.selectionEnd - field.selectionStart === field.value.length;
+
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   // By the key's position too: in a Cyrillic layout it types a full stop.
-  if ((event.key === '/' || (event.code === 'Slash' && !event.shiftKey)) && !isTyping(event)) {
+  const isSlash = event.key === '/' || (event.code === 'Slash' && !event.shiftKey);
+  if (isSlash && (!isTyping(event) || isUntouched(event))) {
     event.preventDefault();
     field.focus();
     field.select();
@@ -214,8 +235,9 @@ const fetchPretty = async (url) => {
 };
 
 const copy = async (button) => {
-  const { copy: text, copyFrom } = button.dataset;
-  const outcome = await copyText(text === undefined ? fetchPretty(copyFrom) : Promise.resolve(text)).then(
+  const { copy: text, copyFrom, copyLink } = button.dataset;
+  const copied = copyFrom ? fetchPretty(copyFrom) : Promise.resolve(text ?? new URL(copyLink, location).href);
+  const outcome = await copyText(copied).then(
     () => words.copied,
     () => words.copyFailed,
   );
@@ -232,20 +254,22 @@ const changeSetting = (event, link) => {
     remember('theme', link.dataset.to);
     document.querySelector(`[data-setting="theme"]:not([data-to="${link.dataset.to}"])`).focus();
   } else {
+    event.preventDefault();
     const address = new URL(location.href);
     address.searchParams.set(link.dataset.setting, link.hreflang);
-    link.href = address.pathname + address.search;
+    // The page in another language is no other place: Back leads to the order before.
+    location.replace(address);
   }
 };
 
 document.addEventListener('click', (event) => {
-  const copying = event.target.closest('[data-copy], [data-copy-from]');
+  const copying = event.target.closest('[data-copy], [data-copy-from], [data-copy-link]');
   if (copying) return copy(copying);
   const link = event.target.closest('a[href^="./?"]');
   if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   if (link.dataset.setting) return changeSetting(event, link);
   event.preventDefault();
-  field.value = new URL(link.href).searchParams.get('uid') ?? '';
+  field.value = uidsOf(new URL(link.href));
   form.requestSubmit();
 });
 

@@ -1,0 +1,82 @@
+import { expect } from 'bun:test';
+import { violations } from '../support/axe.ts';
+import { buildOrder } from '../support/build-order.ts';
+import { atEveryWidth, linkTo, openChromium, test } from '../support/chromium.ts';
+import { eventually } from '../support/eventually.ts';
+
+const visit = openChromium();
+
+const orders = Array.from({ length: 3 }, (_, index) => buildOrder({ order_uid: `several-order-${index}` }));
+const [first, second, third] = orders.map(({ order_uid }) => order_uid) as [string, string, string];
+const address = `/?uid=${second}&uid=no-such-order&uid=${first}`;
+
+test('a column that is pasted into the field is a list of orders, each one opens, and Back leads to the list', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    await page.evaluate(
+      (text) => navigator.clipboard.writeText(text),
+      `${second}\r\nno-such-order\t\r\n${first}\r\n`,
+    );
+    await page.focus('#uid');
+    await page.keyboard.press('Control+V');
+    expect(await page.inputValue('#uid')).toBe(`${second} no-such-order ${first}`);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(address);
+    const numbers = () => page.locator('.rows bdi').allTextContents();
+    expect(await numbers()).toEqual([second, 'no-such-order', first]);
+    expect(await page.locator('#status').textContent()).toBe('Found 2 of 3');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('order');
+    await page.click(`.rows a:has-text("${first}")`);
+    await page.waitForURL(linkTo(first));
+    await eventually(() => page.inputValue('#uid'), first);
+    await page.goBack();
+    await eventually(numbers, [second, 'no-such-order', first]);
+    expect(await page.inputValue('#uid')).toBe(`${second} no-such-order ${first}`);
+    await page.click('.rows a:has-text("no-such-order")');
+    await page.locator('.message').waitFor();
+    expect(await page.locator('#recent a').count()).toBe(1);
+  }));
+
+test('several numbers need no JavaScript', () =>
+  visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
+    await page.goto('/');
+    await page.click('.several summary');
+    await page.fill('#uids', `${second}\nno-such-order\n${first}`);
+    await page.click('.several button');
+    await page.waitForURL(address);
+    expect(await page.locator('.rows bdi').allTextContents()).toEqual([second, 'no-such-order', first]);
+    const download = page.waitForEvent('download');
+    await page.click('.row-foot a[download]');
+    const file = await (await download).path();
+    expect(
+      (await Bun.file(file).text())
+        .split('\r\n')
+        .slice(1, -1)
+        .map((line) => line.split(',')[0]),
+    ).toEqual([second, 'no-such-order', first]);
+  }));
+
+test('the list can be copied as a table, and its link', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.goto(address);
+    const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+    await page.click('.row-foot [data-copy]');
+    await eventually(
+      async () => (await clipboard()).split('\n').map((line) => line.split('\t')[0]),
+      ['order number', second, 'no-such-order', first],
+    );
+    await page.click('.row-foot [data-copy-link]');
+    await eventually(clipboard, site.origin + address);
+  }));
+
+test('the list fits, and axe finds nothing, at every width', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(`${address}&uid=${third}&uid=${'w'.repeat(50)}&uid=short`);
+    await atEveryWidth(page, async () => {
+      expect(await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth)).toBe(0);
+      expect(await violations((script) => page.evaluate(script))).toEqual([]);
+    });
+    await page.goto('/');
+    await page.click('.several summary');
+    expect(await violations((script) => page.evaluate(script))).toEqual([]);
+  }));

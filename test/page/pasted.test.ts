@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'bun:test';
+import { createPage } from '../../src/page/handler.tsx';
+import { splitNumbers, uidOfLink } from '../../src/page/pasted.ts';
+import { buildOrder } from '../support/build-order.ts';
+import { createWorld } from '../support/site.ts';
+
+const plain = buildOrder({ order_uid: 'b563feb7b2b84b6test' });
+const second = buildOrder({ order_uid: 'second-order-1' });
+const upper = buildOrder({ order_uid: 'UPPER-CASE-1' });
+const mixed = buildOrder({ order_uid: 'Mixed-Case-1' });
+const twins = ['twin-order-1', 'TWIN-ORDER-1'].map((order_uid) => buildOrder({ order_uid }));
+const commas = buildOrder({ order_uid: 'second-order-1, b563feb7b2b84b6test' });
+const link = buildOrder({ order_uid: 'http://a/order/second-order-1' });
+
+const open = () => {
+  const world = createWorld([plain, second, upper, mixed, ...twins, commas, link]);
+  const app = createPage({ lookup: world.lookup, liveFeed: false });
+  const headers = { 'hx-request-type': 'partial', 'accept-language': 'en' };
+  /** The state of what is shown, and its address. */
+  const paste = async (...texts: string[]) => {
+    const query = new URLSearchParams(texts.map((text) => ['uid', text]));
+    const response = await app.handle(new Request(`http://localhost/?${query}`, { headers }));
+    const html = await response.text();
+    const address = decodeURIComponent(response.headers.get('hx-push-url') ?? '').slice('./?uid='.length);
+    return [html.match(/data-state="(\w+)"/)?.[1], address.split('&uid=').join(' ')];
+  };
+  return { ...world, app, paste };
+};
+
+test.each([
+  'http://localhost:8081/?uid=b563feb7b2b84b6test',
+  'https://orders.example.org/lookup/?lang=ru&uid=b563feb7b2b84b6test&theme=dark',
+  'https://orders.example.org/lookup/order/b563feb7b2b84b6test',
+  'localhost:8081/order/b563feb7b2b84b6test/',
+  ' «http://localhost/?uid=%20b563feb7b2b84b6test»\u200b',
+  './?uid=b563feb7b2b84b6test#order',
+])('a link is taken as its number: %s', async (text) => {
+  expect(await open().paste(text)).toEqual(['found', plain.order_uid]);
+});
+
+test('a link to an order that does not exist shows the number in it', async () => {
+  expect(await open().paste('http://localhost:8081/order/no-such-order')).toEqual([
+    'notFound',
+    'no-such-order',
+  ]);
+});
+
+test.each(['http://localhost/', 'http://localhost/?uid=', '/order/', 'uid=abc', 'http://x/?uid=%zz'])(
+  'no number is in %s',
+  (text) => {
+    expect(uidOfLink(text) ?? '').toBe('');
+  },
+);
+
+test('an order whose number looks like a link or a list is found unchanged', async () => {
+  const { paste } = open();
+  expect(await paste(link.order_uid)).toEqual(['found', link.order_uid]);
+  expect(await paste(commas.order_uid)).toEqual(['found', commas.order_uid]);
+});
+
+test('a number in another letter case is found if one order alone has it', async () => {
+  const { paste } = open();
+  expect(await paste('B563FEB7B2B84B6TEST')).toEqual(['found', plain.order_uid]);
+  expect(await paste('upper-case-1')).toEqual(['found', upper.order_uid]);
+  expect(await paste('Twin-Order-1')).toEqual(['notFound', 'Twin-Order-1']);
+  expect(await paste('TWIN-ORDER-1')).toEqual(['found', 'TWIN-ORDER-1']);
+  expect(await paste(mixed.order_uid)).toEqual(['found', mixed.order_uid]);
+});
+
+test.each(['b563…6test', 'b563...6test', '8e3d…3afd4', '“b563…6test”'])(
+  'a number that the page has shortened is recognised: %s',
+  async (text) => {
+    const { paste } = open();
+    expect((await paste(text))[0]).toBe('shortened');
+    expect((await paste('no…', 'b563feb7b2b84b6test'))[0]).toBe('several');
+  },
+);
+
+test('the number in a sentence is found', async () => {
+  expect(await open().paste('заказ № b563feb7b2b84b6test,')).toEqual(['found', plain.order_uid]);
+});
+
+describe('several numbers', () => {
+  const both = 'b563feb7b2b84b6test second-order-1';
+  test.each([
+    'b563feb7b2b84b6test\nsecond-order-1',
+    'b563feb7b2b84b6test\r\n\r\nsecond-order-1\r\n',
+    '"b563feb7b2b84b6test","second-order-1"',
+    'b563feb7b2b84b6test\tsecond-order-1;b563feb7b2b84b6test',
+    'http://localhost/?uid=b563feb7b2b84b6test http://localhost/order/second-order-1',
+  ])('are found as a list with an address of its own: %j', async (text) => {
+    expect(await open().paste(text)).toEqual(['several', both]);
+  });
+
+  test('are in the order given, each one once, with those that are not found and those that are none', async () => {
+    const { app } = open();
+    const texts = ['no-such-order', 'UPPER-CASE-1', 'short', 'SECOND-ORDER-1', 'UPPER-CASE-1'];
+    const query = new URLSearchParams(texts.map((text) => ['uid', text]));
+    const headers = { 'accept-language': 'en', 'hx-request-type': 'partial' };
+    const response = await app.handle(new Request(`http://localhost/?${query}`, { headers }));
+    expect(response.status).toBe(200);
+    const html = await response.text();
+    expect(html).toStartWith('<title>Found 2 of 4');
+    const links = [...html.matchAll(/<li><a href="([^"]+)"/g)].map(([, href]) => href);
+    expect(links).toEqual([
+      './?uid=no-such-order',
+      './?uid=UPPER-CASE-1',
+      './?uid=short',
+      './?uid=second-order-1',
+    ]);
+    expect(html).toContain('not found');
+    expect(html).toContain('not an order number');
+  });
+
+  test('are redirected to their address, once', async () => {
+    const { app } = open();
+    const get = (path: string) => app.handle(new Request(`http://localhost${path}`));
+    const response = await get(`/?uid=${encodeURIComponent('b563feb7b2b84b6test\r\nSECOND-ORDER-1')}`);
+    expect(response.status).toBe(303);
+    const location = response.headers.get('location') ?? '';
+    expect(location).toBe('./?uid=b563feb7b2b84b6test&uid=second-order-1');
+    expect((await get(location.slice(1))).status).toBe(200);
+  });
+
+  test('beyond a hundred are refused, with how many there were', async () => {
+    const { app, paste } = open();
+    const many = Array.from({ length: 101 }, (_, index) => `many-orders-${index}`);
+    expect((await paste(many.slice(1).join('\n')))[0]).toBe('several');
+    expect((await paste(many.join('\n')))[0]).toBe('tooMany');
+    const query = new URLSearchParams(many.map((text) => ['uid', text]));
+    const response = await app.handle(new Request(`http://localhost/?${query}`));
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain('101');
+  });
+
+  test('while the database does not answer, those in memory are shown, and the others are not called missing', async () => {
+    const down = createWorld([plain]);
+    await down.lookup.find(plain.order_uid);
+    down.down = true;
+    const app = createPage({ lookup: down.lookup, liveFeed: false });
+    const headers = { 'accept-language': 'en' };
+    const response = await app.handle(
+      new Request(`http://localhost/?uid=${plain.order_uid}&uid=no-such-order`, { headers }),
+    );
+    const html = await response.text();
+    expect(html).toContain('Found 1 of 2');
+    expect(html).toContain('temporarily unavailable');
+    expect(html).toContain('data-retry');
+    expect(html).not.toContain('not found');
+  });
+
+  test('are a file for spreadsheets, in which no text is a formula, and no personal data', async () => {
+    const formula = buildOrder({ order_uid: '=HYPERLINK("http://x","y")', track_number: 'WBILMTESTTRACK' });
+    const app = createPage({ lookup: createWorld([formula, plain]).lookup, liveFeed: false });
+    const query = new URLSearchParams(
+      [formula.order_uid, plain.order_uid, 'no-such-order'].map((uid) => ['uid', uid]),
+    );
+    const get = async (language: string) =>
+      app.handle(
+        new Request(`http://localhost/orders.csv?${query}`, { headers: { 'accept-language': language } }),
+      );
+    const response = await get('en');
+    expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8');
+    expect(response.headers.get('content-disposition')).toContain('attachment');
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    expect([...bytes.slice(0, 3)]).toEqual([0xef, 0xbb, 0xbf]);
+    const lines = new TextDecoder().decode(bytes).split('\r\n');
+    expect(lines[0]).toBe('order number,result,placed,track,items,total,currency,status');
+    expect(lines[1]).toStartWith(`"'=HYPERLINK(""http://x"",""y"")",found,`);
+    expect(lines[3]).toBe('no-such-order,not found,,,,,,');
+    expect(lines).toHaveLength(5);
+    for (const text of Object.values(plain.delivery)) expect(lines.join()).not.toContain(text);
+    expect(await (await get('ru')).text()).toContain('не найден;;');
+  });
+});
+
+test('a long text without a number is split in linear time', () => {
+  const startedAt = performance.now();
+  splitNumbers('/order/'.repeat(4_000));
+  splitNumbers('http://?uid'.repeat(3_000));
+  expect(performance.now() - startedAt).toBeLessThan(200);
+});
