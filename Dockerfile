@@ -19,7 +19,7 @@ COPY --from=packages /app/node_modules node_modules
 COPY package.json tsconfig.json producer.ts LICENSE ./
 COPY migrations migrations
 COPY views views
-COPY scripts/migrate.ts scripts/dead-letters.ts scripts/replay.ts scripts/
+COPY scripts/migrate.ts scripts/dead-letters.ts scripts/replay.ts scripts/orders.ts scripts/
 COPY src src
 # The base image's user bun. As a number, so that Kubernetes can verify runAsNonRoot.
 USER 1000:1000

@@ -16,6 +16,8 @@ export type Outcome = {
   stored: Order[];
   /** How many messages held an order that was stored already. */
   duplicates: number;
+  /** How many messages held an order that was erased, so that it was not stored. */
+  erased: number;
   /** The dead letters that this batch sent. */
   letters: DeadLetter[];
   /** How many messages had a dead letter from an earlier attempt, so that none was sent. */
@@ -26,7 +28,7 @@ export type Outcome = {
 
 /**
  * Persists batches, in the phases parse, deduplicate, insert, compare, dead-letter. Each message ends as an order that is
- * stored, by this batch or before, as a dead letter that Kafka has acknowledged, or as a skipped tombstone; then the partition's stored offset moves to
+ * stored, by this batch or before, or was erased, as a dead letter that Kafka has acknowledged, or as a skipped tombstone; then the partition's stored offset moves to
  * the end of the range. The first version of an order wins, in the order of the messages. A service that is down is waited for,
  * without end; it never causes a dead letter.
  */
@@ -55,10 +57,18 @@ export const createIngest =
 export type Ingest = ReturnType<typeof createIngest>;
 
 const outcomeOf = (entries: readonly Entry[]): Outcome => {
-  const outcome: Outcome = { stored: [], duplicates: 0, letters: [], lettersBefore: 0, tombstones: 0 };
+  const outcome: Outcome = {
+    stored: [],
+    duplicates: 0,
+    erased: 0,
+    letters: [],
+    lettersBefore: 0,
+    tombstones: 0,
+  };
   for (const { state, order, letter } of entries) {
     if (state === 'inserted' && order) outcome.stored.push(order);
     if (state === 'duplicate') outcome.duplicates++;
+    if (state === 'erased') outcome.erased++;
     if (state === 'rejected' && letter) outcome.letters.push(letter);
     if (state === 'rejected-before') outcome.lettersBefore++;
     if (state === 'skipped') outcome.tombstones++;

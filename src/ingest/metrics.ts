@@ -28,6 +28,11 @@ export const createConsumerMetrics = (
     help: 'Messages whose order was already stored',
     registers,
   });
+  const erased = new Counter({
+    name: 'orders_erased_messages_total',
+    help: 'Messages whose order was erased, so that it was not stored again',
+    registers,
+  });
   const letters = new Counter({
     name: 'orders_dead_letters_total',
     help: 'Messages sent to the dead-letter topic',
@@ -158,6 +163,7 @@ export const createConsumerMetrics = (
       if (messages.length === 0) return;
       stored.inc(outcome.stored.length);
       duplicates.inc(outcome.duplicates);
+      erased.inc(outcome.erased);
       for (const { stage, message } of outcome.letters) {
         letters.inc({ stage });
         if (message.unreadable) unreadable.inc();

@@ -15,7 +15,7 @@ export type Services = {
   /** Unset: tombstones are dead letters. */
   tombstones?: Tombstones;
   parser: OrderParser;
-  store: Pick<Store, 'saveBatch' | 'findAll'>;
+  store: Pick<Store, 'saveBatch' | 'findAll' | 'findErased'>;
   offsets: Pick<Offsets, 'move' | 'read' | 'findDeadLettered'>;
   deadLetters: DeadLetters;
   postgres: ServiceState;
@@ -63,8 +63,8 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
 
   /**
    * Compares the orders that were not inserted with those that are stored: the same order is a duplicate, another one under its
-   * order_uid is rejected. An entry stays pending when its first was rejected, or when no order is stored: that may have been
-   * deleted since, or a trigger drops it. An order that was missing twice is rejected.
+   * order_uid is rejected. Of those that are not stored, some were erased. The others stay pending: they may have been deleted
+   * since, or a trigger drops them, or their first was rejected. An order that was missing twice is rejected.
    */
   const compare = async (entries: readonly OrderEntry[]): Promise<void> => {
     const rest: OrderEntry[] = [];
@@ -76,9 +76,13 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
     }
     if (rest.length === 0) return;
     const documents = await query(() => store.findAll(rest.map(({ order }) => order.order_uid)));
+    const absent = rest.map(({ order }) => order.order_uid).filter((uid) => !documents.has(uid));
+    const erased = absent.length > 0 ? await query(() => store.findErased(absent)) : new Set<string>();
     for (const entry of rest) {
       const document = documents.get(entry.order.order_uid);
-      if (document !== undefined && isDocumentOf(parser, entry.order, document)) entry.state = 'duplicate';
+      if (erased.has(entry.order.order_uid)) entry.state = 'erased';
+      else if (document !== undefined && isDocumentOf(parser, entry.order, document))
+        entry.state = 'duplicate';
       else if (document !== undefined) reject(entry, 'OrderConflict', conflict);
       else if (entry.wasMissing) reject(entry, 'OrderMissing', missing);
       else entry.wasMissing = entry.first === entry;

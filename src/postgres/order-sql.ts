@@ -1,4 +1,5 @@
 import type { Order } from '../order/order.ts';
+import { isNotErased } from './erased-sql.ts';
 
 /**
  * The tables of an order as SQL: what is written to them, and how its JSON is read back. The values of many orders are sent as one
@@ -81,7 +82,7 @@ const [groupId, topic, partition, from, to, claim, nextClaim, needed] = Array.fr
 );
 
 /**
- * Fenced, it locks the partition's row first, and inserts nothing unless the range begins at the stored offset and the claim is the
+ * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range begins at the stored offset and the claim is the
  * same. It returns no rows then; otherwise a row for each order that was inserted, or one row without an order.
  */
 const saveStatementOf = (isFenced: boolean) => `
@@ -96,7 +97,7 @@ const saveStatementOf = (isFenced: boolean) => `
       : ''
   }sent as materialized (
     select * from unnest(${parameters(sentColumns)}) with ordinality as sent (${names(sentColumns)}, place)
-    ${isFenced ? 'where exists (select from fence)' : ''}
+    where ${isFenced ? 'exists (select from fence) and ' : ''}${isNotErased('order_uid')}
   ), inserted as (
     insert into orders (${orderNames})
     select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}

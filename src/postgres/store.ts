@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import type { Order, OrderUid } from '../order/order.ts';
+import { isNotErased } from './erased-sql.ts';
 import { type FencedRange, rangeParameters } from './offsets.ts';
 import { document, saveFencedStatement, saveStatement, toColumns } from './order-sql.ts';
 
@@ -22,7 +23,7 @@ export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 /** Every query for orders. All functions reject with the driver's error. */
 export const createStore = (sql: Sql) => ({
   /**
-   * Inserts the orders that are not stored yet, all or none, in one round trip. Returns the order_uids that it inserted.
+   * Inserts the orders that are neither stored nor erased, all or none, in one round trip. Returns the order_uids that it inserted.
    * The order_uids must differ. For orders that do not come from a topic.
    */
   async save(orders: readonly Order[]): Promise<Set<OrderUid>> {
@@ -69,6 +70,17 @@ export const createStore = (sql: Sql) => ({
       { prepare: true },
     );
     return new Map(rows.map((row) => [row.order_uid, row.document]));
+  },
+
+  /** Those of the order_uids whose orders were erased. */
+  async findErased(uids: readonly OrderUid[]): Promise<Set<OrderUid>> {
+    const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(
+      `select order_uid from unnest($1::text[]) as sent (order_uid)
+        where not ${isNotErased('order_uid')}`,
+      [uids as never],
+      { prepare: true },
+    );
+    return new Set(rows.map((row) => row.order_uid));
   },
 
   /** The order_uids of the last `count` orders inserted, newest first. */

@@ -112,6 +112,7 @@ test('it contains the other commands, with all that they import', async () => {
     ['scripts/dead-letters.ts'],
     ['run', 'dead-letters'],
     ['scripts/replay.ts'],
+    ['scripts/orders.ts'],
     ['producer.ts'],
   ]) {
     const { status, output } = await run({}, 'bun', ...command, '--help');

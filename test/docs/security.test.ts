@@ -5,13 +5,13 @@ import { uniqueName } from '../support/database.ts';
 import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
+import { runScript } from '../support/run-script.ts';
 import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(90_000);
 
 const document = await Bun.file(`${import.meta.dir}/../../SECURITY.md`).text();
-const [, grants = ''] = /```sql\n([^`]+)```/.exec(document) ?? [];
-const [, deletion = ''] = /`(delete from [^`]+)`/.exec(document) ?? [];
+const [grants = '', eraserGrants = ''] = [...document.matchAll(/```sql\n([^`]+)```/g)].map(([, sql]) => sql);
 const [, script = '', keys = ''] = /`redis-cli eval "([^"]+)" 2 ([^`]+) UID`/.exec(document) ?? [];
 
 const environmentOf = async (databaseUrl: string) => {
@@ -53,6 +53,27 @@ test('the rights that SECURITY.md grants are enough to run, and no table can be 
   }
 });
 
+test('the rights that SECURITY.md grants to erase orders are enough for it', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const orders = Array.from({ length: 2 }, createOrderMaker({ seed: 6 }));
+  await createStore(sql).save(orders);
+  const role = uniqueName('eraser');
+  await sql.unsafe(`create role ${role} login password 'pa55'`);
+  try {
+    await sql.unsafe(eraserGrants.replaceAll('to eraser', `to ${role}`));
+    const url = Object.assign(new URL(database.url), { username: role, password: 'pa55' }).href;
+    const email = orders[0]?.delivery.email as string;
+    const erase = (...args: string[]) =>
+      runScript('scripts/orders.ts', ['erase', ...args, '--yes'], { DATABASE_URL: url });
+    expect(await erase('--email', email)).toMatchObject({ code: 0, errors: '' });
+    expect(await erase(orders[1]?.order_uid as string)).toMatchObject({ code: 0, errors: '' });
+    expect(await createStore(sql).newest(9)).toEqual([]);
+  } finally {
+    await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
+  }
+});
+
 testWith(hasRedisServer, 'redis-server')(
   'an order is gone after the steps that SECURITY.md names',
   async () => {
@@ -76,7 +97,10 @@ testWith(hasRedisServer, 'redis-server')(
     await using first = startProgram(environment);
     expect(await statusesIn(first)).toEqual([200, 200, 200]);
     await until(async () => (await redis.admin.hlen('{orders}:documents')) === 3);
-    await database.sql.unsafe(deletion.replace('UID', uid));
+    expect(document).toContain('`bun run orders erase UID`');
+    expect(
+      await runScript('scripts/orders.ts', ['erase', uid, '--yes'], { DATABASE_URL: database.url }),
+    ).toMatchObject({ code: 0 });
     await redis.admin.eval(script, 2, ...keys.split(' '), uid);
     await first.stop('SIGTERM');
     await using second = startProgram(environment);

@@ -184,6 +184,7 @@ test('any order in a message is read from the store unchanged', async () => {
         stored: [order],
         duplicates: 1,
         letters: [],
+        erased: 0,
         lettersBefore: 0,
         tombstones: 0,
       });
@@ -266,6 +267,7 @@ test('an order that is deleted between insert and compare is stored after all', 
     stored: [order],
     duplicates: 0,
     letters: [],
+    erased: 0,
     lettersBefore: 0,
     tombstones: 0,
   });

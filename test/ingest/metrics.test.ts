@@ -39,6 +39,7 @@ test('a batch counts stored orders, duplicates, and dead letters by stage', asyn
     stored: [buildOrder()],
     duplicates: 2,
     letters: [letter('parse'), letter('parse'), letter('store')],
+    erased: 5,
     lettersBefore: 4,
     tombstones: 3,
   };
@@ -54,6 +55,7 @@ test('a batch counts stored orders, duplicates, and dead letters by stage', asyn
   expect(await read('orders_dead_letters_deduplicated_total')).toEqual([
     'orders_dead_letters_deduplicated_total 4',
   ]);
+  expect(await read('orders_erased_messages_total')).toEqual(['orders_erased_messages_total 5']);
   expect(await read('orders_tombstones_skipped_total')).toEqual(['orders_tombstones_skipped_total 3']);
   expect(await read('orders_batch_messages_sum')).toEqual(['orders_batch_messages_sum 6']);
   expect(await read('orders_batch_duration_seconds_bucket{le="0.05"}')).toEqual([

@@ -32,6 +32,7 @@ const openPhases = (
   const service = {
     saveBatch: unexpected('saveBatch'),
     findAll: unexpected('findAll'),
+    findErased: unexpected('findErased'),
     move: unexpected('move'),
     read: unexpected('read'),
     findDeadLettered: unexpected('findDeadLettered'),
@@ -133,7 +134,10 @@ test('compare asks PostgreSQL only for orders that this batch did not decide', a
 });
 
 test('an order that is neither inserted nor found is tried once more, and then rejected', async () => {
-  const { compare, entries, states } = openPhases([orderOf('a')], { findAll: async () => new Map() });
+  const { compare, entries, states } = openPhases([orderOf('a')], {
+    findAll: async () => new Map(),
+    findErased: async () => new Set(),
+  });
   deduplicate(entries);
   await compare(entries);
   expect(states()).toEqual(['pending']);

@@ -36,6 +36,8 @@ const ours = [
   'consumed_offsets',
   'dead_lettered_messages',
   'deliveries',
+  'erased_orders',
+  'erasure_key',
   'items',
   'migrations',
   'orders',
@@ -124,7 +126,7 @@ test('a database that is newer than the program is not changed', async () => {
   await migrate(sql, silent);
   await expect(migrate(sql, silent, 0)).rejects.toThrow('newer than this program');
   expect(await shapeOf(sql)).toBe(shape);
-  expect(await sql`select version from migrations order by 1`).toHaveLength(4);
+  expect(await sql`select version from migrations order by 1`).toHaveLength((await newestVersion()) + 1);
   expect((await command({ DATABASE_URL: url })).code).toBe(0);
   const down = await command({ DATABASE_URL: url }, '0', '--yes');
   expect(down.code).toBe(1);
@@ -137,9 +139,9 @@ test('room for configured values is made without rewriting a table, and taken ba
   const store = createStore(sql);
   const files = () => sql`
     select relname, pg_relation_filenode(oid) from pg_class where relname in ('orders', 'payments', 'items') order by 1`;
-  await migrate(sql, silent, 2);
   const order = buildOrder();
   await store.save([order]);
+  await migrate(sql, silent, 2);
   const before = await files();
   await migrate(sql, silent);
   expect(await files()).toEqual(before);
@@ -188,8 +190,9 @@ test('the command migrates to the given version', async () => {
   expect(await command({ DATABASE_URL: database.url }, '0', '--yes')).toMatchObject({ code: 0, errors: '' });
   expect(await tablesOf(database.sql)).toEqual(['migrations']);
   expect((await command({ DATABASE_URL: database.url }, '1')).code).toBe(0);
-  expect(await tablesOf(database.sql)).toEqual(ours.slice(2));
-  expect((await command({ DATABASE_URL: database.url }, '2')).code).toBe(0);
+  const later = ['consumed_offsets', 'dead_lettered_messages', 'erased_orders', 'erasure_key'];
+  expect(await tablesOf(database.sql)).toEqual(ours.filter((table) => !later.includes(table)));
+  expect((await command({ DATABASE_URL: database.url }, '4')).code).toBe(0);
   expect(await tablesOf(database.sql)).toEqual(ours);
 });
 

@@ -85,6 +85,7 @@ const programs: [pattern: RegExp, file: string, ...subcommands: string[]][] = [
     'redrive',
   ],
   [/\bbun run replay\b(.*)/, 'scripts/replay.ts'],
+  [/\bbun (?:run orders|scripts\/orders\.ts)\b(.*)/, 'scripts/orders.ts'],
   [/\bbun run migrate\b(.*)/, 'scripts/migrate.ts'],
   [/\bbun run services\b(.*)/, 'scripts/services.ts'],
   [/\bbun packages\/kafka-broker\/src\/cli\.ts\b(.*)/, 'packages/kafka-broker/src/cli.ts'],

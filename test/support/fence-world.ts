@@ -81,7 +81,11 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const process = createIngest({
       group,
       parser,
-      store: { saveBatch: held(store.saveBatch), findAll: held(store.findAll) },
+      store: {
+        saveBatch: held(store.saveBatch),
+        findAll: held(store.findAll),
+        findErased: held(store.findErased),
+      },
       offsets: {
         move: held(offsets.move),
         read: held(offsets.read),

@@ -1,0 +1,2 @@
+drop table erased_orders;
+drop table erasure_key;

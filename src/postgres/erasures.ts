@@ -1,0 +1,64 @@
+import type { Sql } from 'postgres';
+import type { OrderUid } from '../order/order.ts';
+import { digestOf } from './erased-sql.ts';
+
+/** What the orders of a person have in common. Letters of an email address match in either case. */
+export type Trait = 'phone' | 'email' | 'customer';
+
+const conditions = {
+  phone: 'order_uid in (select order_uid from deliveries where phone = $1)',
+  email: 'order_uid in (select order_uid from deliveries where lower(email) = lower($1))',
+  customer: 'customer_id = $1',
+} satisfies Record<Trait, string>;
+
+/** How long an erasure waits for batches that are being stored, and for long vacuums; new batches wait as long. */
+const lockTimeout = '10s';
+
+/** Whether an erasure has waited too long for others, and changed nothing. */
+export const isLockTimeout = (error: unknown): boolean =>
+  (error as { code?: unknown } | null)?.code === '55P03';
+
+/** Every query that erases orders. All functions reject with the driver's error. */
+export const createErasures = (sql: Sql) => ({
+  /** The order_uids of the stored orders with this trait, the oldest first. Scans the table. */
+  async findBy(trait: Trait, value: string): Promise<OrderUid[]> {
+    const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(
+      `select order_uid from orders where ${conditions[trait]} order by id`,
+      [value],
+    );
+    return rows.map((row) => row.order_uid);
+  },
+
+  /** Those of the order_uids whose orders are stored. */
+  async findStored(uids: readonly OrderUid[]): Promise<OrderUid[]> {
+    const rows = await sql<{ order_uid: OrderUid }[]>`
+      select order_uid from orders where order_uid = any(${uids as never}::text[]) order by id`;
+    return rows.map((row) => row.order_uid);
+  },
+
+  /**
+   * Deletes the orders and marks their order_uids, in one transaction; those that are not stored are marked, too. Returns how many
+   * were stored.
+   */
+  erase: (uids: readonly OrderUid[]): Promise<number> =>
+    sql.begin(async (tx) => {
+      await tx.unsafe(`set local lock_timeout = '${lockTimeout}'`);
+      // A batch updates this table. So all that began before are visible from here on, and the next ones see the marks: without the
+      // lock, one that began before the marks are committed would store an order again. It also puts the numbers in order.
+      await tx`lock table consumed_offsets in share row exclusive mode`;
+      const [row] = await tx.unsafe<{ count: number }[]>(
+        `with marked as (
+          insert into erased_orders (digest)
+          select ${digestOf('order_uid')} from (select distinct unnest($1::text[]) as order_uid) sent
+          on conflict (digest) do update set number = default
+        ), deleted as (
+          delete from orders where order_uid = any($1::text[]) returning order_uid
+        )
+        select count(*)::int as count from deleted`,
+        [uids as never],
+      );
+      return row?.count ?? 0;
+    }) as Promise<number>,
+});
+
+export type Erasures = ReturnType<typeof createErasures>;
