@@ -10,11 +10,8 @@ import { orderRules } from './config/order-rules.ts';
 import { type Config, readConfig } from './config/settings.ts';
 import { tracingSettings } from './config/tracing-settings.ts';
 import { securitySchemes } from './console/contract.ts';
-import { createConsole } from './console/handler.tsx';
-import { letterSettings } from './console/letters/settings.ts';
-import { createLettersThread } from './console/letters/thread.ts';
+import { openConsole } from './console/open.ts';
 import { createLocalOperator, type Operator } from './console/operators.ts';
-import { createConsoleRoutes } from './console/routes.ts';
 import { startProducer } from './embedded/producer.ts';
 import { checkServices, openServices, type Services } from './embedded/services.ts';
 import { welcome } from './embedded/welcome.ts';
@@ -48,7 +45,6 @@ import { errorText } from './observability/error-text.ts';
 import { createLog, type Log } from './observability/log.ts';
 import { createServiceState } from './observability/service-state.ts';
 import { openTracing, type Tracing, tracedBy } from './observability/tracing/tracing.ts';
-import type { OrderUid } from './order/order.ts';
 import { createPage } from './page/handler.tsx';
 import { isFinalMigrationError, migrateDatabase } from './postgres/migrate.ts';
 import { openDatabase } from './postgres/pool.ts';
@@ -176,23 +172,12 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     createReadyzRoute(health),
     ...(metricsPort === null ? [metricsRoute] : []),
   ];
-  const hasConsole = operators.length > 0;
-  const createConsoleRoute = () => {
-    const letters = createLettersThread(letterSettings(config, services.brokers));
-    open.defer(letters.close);
-    return createConsole({
-      operators,
-      routes: createConsoleRoutes({
-        health,
-        host: hostname(),
-        letters,
-        isStored: async (uid) => (await postgres.store.find(uid as OrderUid)) !== undefined,
-      }),
-      publicUrl: config.publicUrl,
-      trustedProxies,
-      log,
-    });
-  };
+  const { brokers, databaseUrl } = services;
+  const console =
+    hasHttp && operators.length > 0
+      ? openConsole({ operators, config, brokers, databaseUrl, health, host: hostname(), log })
+      : undefined;
+  open.defer(() => console?.close());
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
   const charge = createCharge(rateLimit);
   const createLookupApp = () =>
@@ -202,11 +187,11 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
         createOrdersRoute({ lookup, charge }),
         createPage({ lookup, liveFeed: feed !== undefined, trustedProxies, charge }),
         ...(feed ? [createEventsRoute(feed)] : []),
-        ...(hasConsole ? [createConsoleRoute()] : []),
+        ...(console ? [console.route] : []),
         createSwaggerRoute({
           basePath,
           rules: orderRules(config),
-          securitySchemes: hasConsole ? securitySchemes : undefined,
+          securitySchemes: console && securitySchemes,
         }),
         ...operations,
       ],
@@ -232,7 +217,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
   }
   shutdown.signal.addEventListener('abort', server.drain);
   if (hasHttp) open.defer(() => shutdown.drained);
-  return { url: server.url, feed };
+  return { url: server.url, feed, makeIndexes: console?.makeIndexes };
 };
 
 /** Rejects with an Error of one line when the process cannot start. */
@@ -249,7 +234,13 @@ const start = async (context: Context) => {
   const opened = openLookup(context, postgres);
   const consumers: ConsumerThread[] = [];
   const operators = operatorsOf(config, services);
-  const { url, feed } = serveHttp(context, { ...opened, postgres, services, operators, consumers });
+  const { url, feed, makeIndexes } = serveHttp(context, {
+    ...opened,
+    postgres,
+    services,
+    operators,
+    consumers,
+  });
   if (hasHttp && services.embedded.length > 0)
     void welcome({
       url: url + config.basePath,
@@ -263,6 +254,7 @@ const start = async (context: Context) => {
   const migrate = () => migrateDatabase(services.databaseUrl, log);
   await raceAbort(shutdown.signal, retry(migrate, { ...untilStopped, isFinal: isFinalMigrationError }));
   postgres.state.markUp();
+  void makeIndexes?.();
   if (hasHttp) log.info({ page: config.publicUrl ?? `${url}${config.basePath}/` }, 'ready');
 
   const { lookup, memory, redis, warmUp } = opened;

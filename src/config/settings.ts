@@ -1,4 +1,5 @@
 import { columnLengths, defaultRules } from '../order/rules.ts';
+import { searchFieldNames } from '../postgres/search.ts';
 import { parseDatabaseUrl, withPassword } from '../postgres/url.ts';
 import { extraAuthorities, pemFile } from './tls-files.ts';
 import {
@@ -16,6 +17,7 @@ import {
   path,
   redisUrl,
   share,
+  someOf,
   text,
   token,
   trackPattern,
@@ -89,6 +91,12 @@ export const settings = {
     secret: true,
     description:
       'operators who may use the console at /console, each with a token: anna:TOKEN,boris:TOKEN; unset: no console, but if Kafka or PostgreSQL is embedded and HOST is a loopback address, one for this machine, with a random token in the banner at the start',
+  }),
+  consoleSearch: define({
+    variable: 'CONSOLE_SEARCH',
+    ...optional(someOf(...searchFieldNames)),
+    description:
+      'fields that the console finds orders by, beside their numbers; each needs an index, which is made in the background, and dropped when it is no longer named; unset: all while PostgreSQL is embedded, otherwise track,customer',
   }),
   brokers: define({
     variable: 'KAFKA_BROKERS',

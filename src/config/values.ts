@@ -56,6 +56,16 @@ export const operators = {
   },
 };
 
+/** Some of several words, or none of them. */
+export const someOf = <const Value extends string>(...values: Value[]) => ({
+  allowed: `${values.join(', ')}, several of them separated by commas, or none`,
+  read: (text: string): Set<Value> | undefined => {
+    const list = text === 'none' ? [] : text.split(',').map((word) => word.trim());
+    const known = values.filter((value) => list.includes(value));
+    return known.length === new Set(list).size ? new Set(known) : undefined;
+  },
+});
+
 /** Names of a `Host` header, in lower case. */
 export const hostNames = {
   allowed: 'host names without ports, separated by commas; *.example.org: every name below it',

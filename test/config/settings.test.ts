@@ -261,6 +261,17 @@ test('a standby for lookups needs a primary, and orders are not stored on a stan
   expect(readConfig({ ...onStandby, SERVE: 'http' }).serve).toEqual(new Set(['http']));
 });
 
+test('the console is searched by the fields that are named, or by none', () => {
+  expect(readConfig({}).consoleSearch).toBeNull();
+  expect(readConfig({ CONSOLE_SEARCH: 'none' }).consoleSearch).toEqual(new Set());
+  expect(readConfig({ CONSOLE_SEARCH: 'phone, nm_id' }).consoleSearch).toEqual(
+    new Set(['phone', 'nm_id'] as const),
+  );
+  expect(errorOf({ CONSOLE_SEARCH: 'phone,name' })).toBe(
+    'CONSOLE_SEARCH holds "phone,name"; allowed: track, customer, phone, email, transaction, rid, nm_id, several of them separated by commas, or none',
+  );
+});
+
 test('operators are names with a token each', () => {
   const tokens = 'anna:anna-has-this-token, boris_2:0123456789abcdef=';
   expect(readConfig({ CONSOLE_TOKENS: tokens }).consoleTokens).toEqual([

@@ -304,7 +304,7 @@ else
       const [, link = ''] = /the console\s+(\S+)/.exec(program.output()) ?? [];
       const login = await fetch(link, { redirect: 'manual' });
       const [cookie = ''] = login.headers.get('set-cookie')?.split(';', 1) ?? [];
-      for (const path of ['/console/', '/console/dead-letters'])
+      for (const path of ['/console/', '/console/orders', '/console/dead-letters'])
         expect((await fetch(url + path, { headers: { cookie } })).status).toBe(200);
       expect((await fetch(`${url}/console/`)).status).toBe(401);
       const { status, errors, took } = await program.stop('SIGTERM');

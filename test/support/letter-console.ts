@@ -1,7 +1,9 @@
 /** The console on a topic, a group and a database of its own, with the thread that reads dead letters. */
 import { createLettersThread } from '../../src/console/letters/thread.ts';
 import { defaultRules } from '../../src/order/rules.ts';
-import { brokers } from './kafka-and-postgres.ts';
+import { createOrderSearch, searchFieldNames } from '../../src/postgres/search.ts';
+import { keepSearchIndexes, readyFields } from '../../src/postgres/search-indexes.ts';
+import { brokers, silent } from './kafka-and-postgres.ts';
 import { anna, openConsole } from './open-console.ts';
 import { openPipeline } from './pipeline.ts';
 
@@ -17,7 +19,10 @@ export const openLetterConsole = async (addresses?: string[]) => {
     maxBatchBytes: null,
   });
   const isStored = async (uid: string) => (await pipeline.store.find(uid as never)) !== undefined;
-  const desk = openConsole({ letters, isStored });
+  const { sql } = pipeline.database;
+  const search = createOrderSearch(sql);
+  await keepSearchIndexes(sql, new Set(searchFieldNames), silent, new AbortController().signal);
+  const desk = openConsole({ letters, isStored, search, readyFields: () => readyFields(sql) });
   const authorization = `Bearer ${anna.token}`;
   return {
     ...desk,

@@ -9,7 +9,7 @@ export type ConsoleAssets = { style: string; script: string; icon: string };
 type LayoutProps = PropsWithChildren<{ view: ConsoleView; assets: ConsoleAssets; title: string }>;
 
 /** The pages in the menu, by their addresses. */
-const pages = { '': 'overview', 'dead-letters': 'letters' } as const;
+const pages = { '': 'overview', orders: 'orders', 'dead-letters': 'letters' } as const;
 
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, defaultTimeout: 30_000 });
 

@@ -1,0 +1,54 @@
+import type { Order } from '../../order/order.ts';
+import { csvHead, toCsv } from './csv.ts';
+
+export const formats = ['csv', 'ndjson'] as const;
+export type ExportFormat = (typeof formats)[number];
+
+/** Small, as a page is converted in one go on the thread that answers lookups. */
+export const exportPage = 100;
+
+type Pages = (after: string | undefined) => Promise<{ documents: string[]; next: string | undefined }>;
+
+const toText = {
+  csv: (documents: readonly string[]) => documents.map((json) => toCsv(JSON.parse(json) as Order)).join(''),
+  ndjson: (documents: readonly string[]) => documents.map((json) => `${json}\n`).join(''),
+};
+
+/**
+ * Orders, read page by page as the client takes them. `onEnd` is called once, with how many were sent and whether
+ * those were all.
+ */
+export const streamOrders = (
+  read: Pages,
+  format: ExportFormat,
+  onEnd: (sent: number, isWhole: boolean) => void,
+): ReadableStream<Uint8Array> => {
+  const utf8 = new TextEncoder();
+  let after: string | undefined;
+  let sent = 0;
+  return new ReadableStream(
+    {
+      start(controller) {
+        if (format === 'csv') controller.enqueue(utf8.encode(csvHead));
+      },
+      async pull(controller) {
+        try {
+          const page = await read(after);
+          if (page.documents.length > 0) controller.enqueue(utf8.encode(toText[format](page.documents)));
+          sent += page.documents.length;
+          after = page.next;
+        } catch (error) {
+          onEnd(sent, false);
+          // The connection is cut, so that the client does not take a part for the whole.
+          controller.error(error);
+          return;
+        }
+        if (after !== undefined) return;
+        onEnd(sent, true);
+        controller.close();
+      },
+      cancel: () => onEnd(sent, false),
+    },
+    { highWaterMark: 1 },
+  );
+};

@@ -1,0 +1,163 @@
+import { Html } from '@elysiajs/html';
+import type { OrderList } from '../../src/console/orders/find.ts';
+import { fill } from '../format.ts';
+import { Exact } from '../parts.tsx';
+import { literal } from '../view.ts';
+import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { type ConsoleView, pageLink } from './view.ts';
+
+type OrdersProps = {
+  view: ConsoleView;
+  assets: ConsoleAssets;
+  /** What was typed. */
+  q: string;
+  /** Undefined: there is an error instead. */
+  list: OrderList | undefined;
+  error: string | undefined;
+  /** The page is not the first. */
+  isLater: boolean;
+};
+
+export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) => {
+  const { words } = view;
+  return (
+    <ConsoleLayout view={view} assets={assets} title={words.orders}>
+      <search>
+        <form method="get" action="orders" class="search">
+          <input
+            name="q"
+            class="code"
+            value={literal(q)}
+            aria-label={words.searchOrders}
+            aria-describedby="search-hint"
+            maxlength="200"
+            autofocus={list === undefined || list.orders.length === 0}
+            autocomplete="off"
+            autocapitalize="off"
+            spellcheck="false"
+          />
+          <button type="submit" safe>
+            {words.find}
+          </button>
+        </form>
+      </search>
+      <p class="hint" id="search-hint" safe>
+        {words.searchHint}
+      </p>
+      {error === undefined ? null : (
+        <p class="error" role="alert" safe>
+          {error}
+        </p>
+      )}
+      {list === undefined ? null : (
+        <>
+          <Heading view={view} list={list} q={q} />
+          {list.orders.length === 0 ? null : <Table view={view} list={list} />}
+          <nav class="pages" aria-label={words.nextPage}>
+            {isLater ? (
+              <a href={literal(pageLink('orders', { q }))} safe>
+                {words.firstPage}
+              </a>
+            ) : null}
+            {list.next === undefined ? null : (
+              <a href={literal(pageLink('orders', { q, cursor: list.next }))} rel="next" safe>
+                {words.nextPage}
+              </a>
+            )}
+          </nav>
+        </>
+      )}
+    </ConsoleLayout>
+  );
+};
+
+type ListProps = { view: ConsoleView; list: OrderList; q: string };
+
+/** What the text was taken for, what else it may be, and the export. */
+const Heading = ({ view: { words }, list, q }: ListProps) => {
+  const title =
+    list.kind === undefined
+      ? words.tooShort
+      : list.orders.length === 0
+        ? words.nothingFound
+        : words.takenFor[list.kind];
+  return (
+    <>
+      <div class="found">
+        <h2 safe>{title}</h2>
+        {list.orders.length === 0 ? null : (
+          <p class="export">
+            <span safe>{words.exportAs}</span>{' '}
+            <a href={literal(pageLink('api/orders/export', { format: 'csv', q }))} download="">
+              CSV
+            </a>{' '}
+            <a href={literal(pageLink('api/orders/export', { format: 'ndjson', q }))} download="">
+              NDJSON
+            </a>
+          </p>
+        )}
+      </div>
+      {list.unsearched.length === 0 || list.orders.length > 0 ? null : (
+        <p class="hint" safe>
+          {fill(words.unsearched, {
+            fields: list.unsearched.map((field) => words.fieldNames[field]).join(', '),
+          })}
+        </p>
+      )}
+    </>
+  );
+};
+
+const Table = ({ view, list }: Omit<ListProps, 'q'>) => {
+  const { words, format } = view;
+  return (
+    <section class="scroll" tabindex="0" aria-label={words.orders}>
+      <table class="list found-orders">
+        <thead>
+          <tr>
+            <th scope="col" safe>
+              {words.orderNumber}
+            </th>
+            <th scope="col" safe>
+              {words.placed}
+            </th>
+            <th scope="col" class="end" safe>
+              {words.total}
+            </th>
+            <th scope="col" class="end wide" safe>
+              {words.itemsShort}
+            </th>
+            <th scope="col" class="wide" safe>
+              {words.recipient}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {list.orders.map((order) => (
+            <tr>
+              <th scope="row">
+                <a href={literal(`../?uid=${encodeURIComponent(order.order_uid)}`)}>
+                  <bdi class="code" safe>
+                    {order.order_uid}
+                  </bdi>
+                </a>
+              </th>
+              <td>
+                <Exact view={view} instant={order.date_created} written={order.date_created} />
+              </td>
+              <td class="end" safe>
+                {format.money(order.amount, order.currency)}
+              </td>
+              <td class="end wide" safe>
+                {format.number(order.items)}
+              </td>
+              <td class="wide">
+                <bdi safe>{order.name}</bdi>, <bdi safe>{order.city}</bdi>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+};
