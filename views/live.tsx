@@ -35,7 +35,7 @@ export const Live = ({ view: { text }, worker }: { view: View; worker: string })
             <span class="code"></span>
             <span class="count"></span>
             <span class="money"></span>
-            <time></time>
+            <span class="age"></span>
           </a>
         </li>
       ))}

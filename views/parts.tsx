@@ -11,17 +11,19 @@ type ExactProps = { view: View; instant: string; written: string; relative?: boo
  */
 export const Exact = ({ view: { format, now, zone }, instant, written, relative = false }: ExactProps) => {
   const moment = new Date(instant);
+  // HTML allows three digits of a second's fraction.
+  const machine = moment.toISOString();
   return (
     <span class="when" tabindex="0">
       {relative ? (
         <>
-          <time datetime={instant} data-relative safe>
+          <time datetime={machine} data-relative safe>
             {format.relative(moment, now)}
           </time>
           {' · '}
         </>
       ) : null}
-      <time datetime={instant} data-local safe>
+      <time datetime={machine} data-local safe>
         {format.time(moment, zone)}
       </time>
       <span class="exact" safe>

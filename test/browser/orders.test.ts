@@ -124,6 +124,18 @@ test('a time is in the reader’s zone, with the exact one on hover and on focus
     expect(await clip()).toBe('none');
   }));
 
+test('every time is valid HTML, and has at most three digits of a second', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.goto(linkTo(plain.order_uid));
+    site.publish([plain]);
+    await page.locator('#live a:not([hidden])').first().waitFor();
+    const times = await page
+      .locator('time')
+      .evaluateAll((times) => times.map((time) => time.getAttribute('datetime')));
+    expect(times.length).toBeGreaterThan(1);
+    for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  }));
+
 test('without JavaScript times are in UTC, with the letters UTC', () =>
   visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));
@@ -159,12 +171,23 @@ test('copy buttons are not shown without JavaScript', () =>
     expect(await page.locator('.order-foot a').isVisible()).toBe(true);
   }));
 
-test('on paper there is the order only, dark on light', () =>
+test('on paper there is the order only, on one page, dark on light, whatever the theme', () =>
   visit({ orders, colorScheme: 'dark' }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));
     await page.emulateMedia({ media: 'print' });
     for (const selector of ['.top', '#lookup', '#live', '.source', '[data-copy]'])
       expect(await page.locator(selector).first().isVisible()).toBe(false);
     expect(await page.locator('.delivery').isVisible()).toBe(true);
-    expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe('light');
+    for (const theme of ['light', 'dark', undefined]) {
+      const look = await page.evaluate((theme) => {
+        if (theme) document.documentElement.dataset.theme = theme;
+        else delete document.documentElement.dataset.theme;
+        const { colorScheme, backgroundColor } = getComputedStyle(document.documentElement);
+        const ink = getComputedStyle(document.querySelector('.delivery') as Element).color;
+        return [colorScheme, backgroundColor, ink];
+      }, theme);
+      expect([theme, ...look]).toEqual([theme, 'light', 'rgb(255, 255, 255)', 'rgb(27, 26, 23)']);
+    }
+    const pdf = (await page.pdf({ format: 'A4' })).toString('latin1');
+    expect(pdf.match(/\/Type\s*\/Page\b/g)).toHaveLength(1);
   }));

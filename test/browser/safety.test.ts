@@ -145,7 +145,7 @@ test('everything can be reached by keyboard, the field first', () =>
     await page.keyboard.press('Enter');
     await page.locator('#order').waitFor();
     const reached: string[] = [];
-    for (let step = 0; step < 8; step++) {
+    for (let step = 0; step < 14; step++) {
       await page.keyboard.press('Tab');
       reached.push(await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 120) ?? ''));
     }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { AxeResults, RunOptions } from 'axe-core';
 
-/** Runs in a page, and defines `axe` there. */
-export const axe = readFileSync(Bun.resolveSync('axe-core/axe.min.js', import.meta.dir), 'utf8');
+const source = readFileSync(Bun.resolveSync('axe-core/axe.min.js', import.meta.dir), 'utf8');
+/** An expression that defines `axe` in a page. */
+const axe = `(() => {${source}\n})()`;
 
 /** What evaluates a script in a page, in whatever browser. */
 type Evaluate = <Value>(script: string) => Promise<Value>;

@@ -48,15 +48,14 @@ const draw = () => {
   rows.forEach((row, index) => {
     const order = orders[index];
     if (!order) return;
-    const [uid, count, sum, time] = row.children;
+    const [uid, count, sum, age] = row.children;
     row.hidden = false;
     row.href = linkTo(order.uid);
     row.title = order.uid;
     uid.textContent = short(order.uid);
     count.textContent = itemCount(order.items);
     sum.textContent = money(order.amount, order.currency);
-    time.dateTime = order.stored;
-    time.textContent = since(order.stored);
+    age.textContent = since(order.stored);
   });
   showState();
 };

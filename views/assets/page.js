@@ -154,12 +154,32 @@ onLookup('htmx:before:swap', (event) => {
   event.preventDefault();
   fail();
 });
-onLookup('htmx:after:swap', ({ detail }) =>
-  settle({ moveFocus: !('HX-History-Restore-Request' in detail.ctx.request.headers) }),
-);
+onLookup('htmx:after:swap', ({ detail }) => {
+  const isRestored = 'HX-History-Restore-Request' in detail.ctx.request.headers;
+  settle({ moveFocus: !isRestored });
+  if (!isRestored) return;
+  // What had the focus is gone with the order before.
+  if (document.activeElement === document.body) (byId('order') ?? field).focus({ preventScroll: true });
+  scrollTo({ top: history.state?.scroll ?? 0, behavior: 'instant' });
+});
 onLookup('htmx:error', fail);
 
+// Where the reader was, as an order that Back leads to arrives later than the browser scrolls.
+let scrolled;
+addEventListener(
+  'scroll',
+  () => {
+    clearTimeout(scrolled);
+    scrolled = setTimeout(
+      () => history.replaceState({ ...history.state, htmx: true, scroll: scrollY }, ''),
+      300,
+    );
+  },
+  { passive: true },
+);
+
 document.addEventListener('htmx:before:history:restore', () => {
+  clearTimeout(scrolled);
   htmx.trigger(form, 'htmx:abort');
   field.value = uidsOf(location);
 });

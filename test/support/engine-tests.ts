@@ -1,0 +1,182 @@
+/** What every browser engine has to do. Everything else is tested in Chromium. */
+import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
+import { violations } from './axe.ts';
+import { buildOrder } from './build-order.ts';
+import { eventually } from './eventually.ts';
+import { type Served, serve } from './site.ts';
+import type { testWith } from './test-with.ts';
+
+export type Tab = {
+  goto(url: string): Promise<void>;
+  /** The value of an expression, or what its promise resolves with. */
+  evaluate<Value>(expression: string): Promise<Value>;
+  /** Types into what has the focus; a line's end is Enter. */
+  type(text: string): Promise<void>;
+  back(): Promise<void>;
+  resize(width: number): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type Engine = { openTab(): Promise<Tab>; close(): Promise<void> };
+
+const item = buildOrder().items[0] as object;
+const long = buildOrder({
+  order_uid: 'long-order-0001',
+  date_created: '2021-11-26T06:22:19.123456Z',
+  items: Array.from({ length: 120 }, () => item),
+});
+const wrong = buildOrder({ order_uid: 'sums-do-not-add-up', payment: { amount: 1 } });
+const plain = buildOrder();
+const orders = [plain, long, wrong];
+
+export const text = (tab: Tab, selector: string) =>
+  tab.evaluate<string | null>(`document.querySelector(${JSON.stringify(selector)})?.textContent ?? null`);
+export const isShown = (tab: Tab, uid: string) => eventually(() => text(tab, '#order'), uid, 15_000);
+export const connected = (tab: Tab) =>
+  eventually(() => tab.evaluate(`document.querySelector('#live').dataset.state`), 'on', 15_000);
+
+/** Defines the tests, for one browser and one site. */
+export const defineEngineTests = <Opened extends Engine>(
+  test: ReturnType<typeof testWith>,
+  isThere: boolean,
+  open: () => Promise<Opened>,
+) => {
+  setDefaultTimeout(60_000);
+  const world = {} as { engine: Opened; site: Served };
+  if (isThere) {
+    beforeAll(async () => {
+      Object.assign(world, { engine: await open(), site: serve(orders) });
+    });
+    afterAll(async () => {
+      await world.engine?.close();
+      await world.site?.stop();
+    });
+  }
+
+  /** Acts in a tab at the page in English, and closes it. */
+  const inTab = async (act: (tab: Tab, site: Served) => Promise<void>) => {
+    const tab = await world.engine.openTab();
+    try {
+      await tab.goto(`${world.site.origin}/?lang=en`);
+      await act(tab, world.site);
+    } finally {
+      await tab.close();
+    }
+  };
+
+  test('an order is looked up by keyboard, announced, and axe finds nothing', () =>
+    inTab(async (tab) => {
+      await tab.type(`${plain.order_uid}\n`);
+      await isShown(tab, plain.order_uid);
+      expect(await text(tab, '#status')).toBe(`Order ${plain.order_uid} found.`);
+      expect(await tab.evaluate<string>('location.search')).toBe(`?uid=${plain.order_uid}`);
+      expect(await violations(tab.evaluate)).toEqual([]);
+    }));
+
+  test('the page fits and axe finds nothing where sums do not add up, also at 320 pixels', () =>
+    inTab(async (tab, site) => {
+      await tab.goto(`${site.origin}/?uid=${wrong.order_uid}`);
+      expect(await text(tab, '.sum .differs')).toBe('≠ does not add up');
+      for (const width of [1024, 320]) {
+        await tab.resize(width);
+        expect(await tab.evaluate<number>('document.body.scrollWidth - document.body.clientWidth')).toBe(0);
+        const lines = `[...document.querySelectorAll('.top :is(h1 span, nav > a)')].map((part) => part.getClientRects().length).filter((lines) => lines > 0)`;
+        expect(new Set(await tab.evaluate<number[]>(lines))).toEqual(new Set([1]));
+        expect(await violations(tab.evaluate)).toEqual([]);
+      }
+      await tab.resize(1024);
+    }));
+
+  test('a time has a dotted line, and its exact form is not copied with it', () =>
+    inTab(async (tab, site) => {
+      await tab.goto(`${site.origin}/?uid=${long.order_uid}`);
+      const style = (selector: string, name: string) =>
+        tab.evaluate<string>(
+          `getComputedStyle(document.querySelector('${selector}')).getPropertyValue('${name}')`,
+        );
+      expect(await style('.placed .when', 'text-decoration-line')).toBe('underline');
+      expect(await style('.placed .when', 'text-decoration-style')).toBe('dotted');
+      const selected = await tab.evaluate<string>(
+        `{
+        getSelection().selectAllChildren(document.querySelector('.placed'));
+        return getSelection().toString();
+      }`
+          .replace(/^\{/, '(() => {')
+          .replace(/\}$/, '})()'),
+      );
+      expect(selected).toContain('2021');
+      expect(selected).not.toContain('123456');
+    }));
+
+  test('Back leads to where the reader was on a long order, with the focus on it', () =>
+    inTab(async (tab, site) => {
+      await tab.goto(`${site.origin}/?uid=${long.order_uid}`);
+      await tab.evaluate(`scrollTo(0, 1500)`);
+      await eventually(() => tab.evaluate<number | undefined>('history.state?.scroll'), 1500);
+      await tab.evaluate(`document.querySelector('#uid').focus({ preventScroll: true })`);
+      await tab.evaluate(
+        `{ const field = document.querySelector('#uid'); field.value = '${plain.order_uid}'; field.form.requestSubmit(); }`.replace(
+          /^\{(.*)\}$/,
+          '(() => {$1})()',
+        ),
+      );
+      await isShown(tab, plain.order_uid);
+      await tab.back();
+      await isShown(tab, long.order_uid);
+      await eventually(() => tab.evaluate<number>('Math.round(scrollY)'), 1500);
+      expect(await tab.evaluate<string>('document.activeElement.id')).toBe('order');
+    }));
+
+  test('a column that is pasted is a list of orders', () =>
+    inTab(async (tab) => {
+      const pasted = JSON.stringify(`${wrong.order_uid}\r\nno-such-order\r\n${plain.order_uid}\r\n`);
+      await tab.evaluate(`(() => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData('text', ${pasted});
+        const event = new Event('paste', { bubbles: true, cancelable: true });
+        Object.defineProperty(event, 'clipboardData', { value: clipboardData });
+        document.querySelector('#uid').dispatchEvent(event);
+      })()`);
+      await tab.type('\n');
+      const numbers = () =>
+        tab.evaluate(`[...document.querySelectorAll('.rows bdi')].map((number) => number.textContent)`);
+      await eventually(numbers, [wrong.order_uid, 'no-such-order', plain.order_uid], 15_000);
+    }));
+
+  test('a part of the page is in the page’s own language, whatever another tab has chosen', () =>
+    inTab((tab) =>
+      inTab(async (other, site) => {
+        await other.goto(`${site.origin}/?lang=ru`);
+        await tab.type(`${plain.order_uid}\n`);
+        await isShown(tab, plain.order_uid);
+        expect(await text(tab, '.delivery h3')).toBe('Delivery');
+      }),
+    ));
+
+  test('seven tabs have one connection of the live list at most, and the last one looks an order up', async () => {
+    const { engine, site } = world;
+    const tabs: Tab[] = [];
+    try {
+      while (tabs.length < 7) {
+        const tab = await engine.openTab();
+        tabs.push(tab);
+        await tab.goto(`${site.origin}/?lang=en`);
+      }
+      const last = tabs[6] as Tab;
+      await connected(last);
+      expect(site.streams()).toBe(1);
+      await last.type(`${plain.order_uid}\n`);
+      await isShown(last, plain.order_uid);
+      site.publish([wrong]);
+      await eventually(
+        () => last.evaluate(`document.querySelector('#live a').title`),
+        wrong.order_uid,
+        15_000,
+      );
+    } finally {
+      for (const tab of tabs) await tab.close();
+    }
+  });
+
+  return world;
+};
