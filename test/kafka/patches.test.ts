@@ -1,5 +1,11 @@
 import { expect, test } from 'bun:test';
 import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
+import { createBrokers } from '../../src/kafka/brokers.ts';
+import { createKafka } from '../../src/kafka/client.ts';
+import { clusterOf } from '../../src/kafka/kafkajs-cluster.ts';
+import { silent } from '../support/database.ts';
 
 /** Changes of kafkajs in `patches/` that no other test shows. */
 const kafkajs = createRequire(import.meta.url);
@@ -67,4 +73,27 @@ test('a connection that is neither throttled nor has requests pending runs no ti
     expect(waiting.throttleCheckTimeoutId).not.toBeNull();
     clearTimeout(waiting.throttleCheckTimeoutId);
   }
+});
+
+test('requests that fail together with their connection add no listeners to its socket', async () => {
+  await using broker = await testBroker();
+  const brokers = createBrokers([broker.brokers], silent);
+  const sockets: Socket[] = [];
+  const connect: typeof brokers.connect = (options) => {
+    const socket = brokers.connect(options);
+    sockets.push(socket);
+    return socket;
+  };
+  const address = { brokers: [broker.brokers], ssl: false, sasl: undefined };
+  const cluster = clusterOf(createKafka(address, 'test', silent, { ...brokers, connect }));
+  await cluster.connect();
+  await cluster.refreshMetadata();
+  const leader = await cluster.findBroker({ nodeId: '1' });
+  // The first one takes all others in flight with it.
+  broker.faults.drop('Fetch', 'before', 30);
+  const fetch = () => leader.fetch({ isolationLevel: 0, maxWaitTime: 100, maxBytes: 1, topics: [] });
+  const outcomes = await Promise.allSettled(Array.from({ length: 30 }, fetch));
+  expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']));
+  await cluster.disconnect();
+  for (const socket of sockets) expect(socket.listenerCount('connect')).toBeLessThan(3);
 });
