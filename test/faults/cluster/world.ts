@@ -29,6 +29,10 @@ const maxCompared = 10_000;
 /** A whole cluster, to be shared by the tests of a file. */
 export const openCluster = () => startCluster({ dir: directory });
 
+/** The file with the first messages of a partition, on the disk of a broker. */
+export const partitionLog = (broker: number, topic: string, partition: number) =>
+  join(directory, `kafka-${broker}/data/${topic}-${partition}/00000000000000000000.log`);
+
 export const closeCluster = async (cluster: Cluster) => {
   const { kafka, postgres: database, redis } = cluster;
   const services = [kafka, Object.values(database), [redis.primary, redis.replica], redis.sentinels].flat();
