@@ -5,7 +5,7 @@ import type { ServiceState } from '../observability/service-state.ts';
 import type { Order } from '../order/order.ts';
 import type { OrderParser } from '../order/parser.ts';
 import type { DeadLettered, Group, Offsets } from '../postgres/offsets.ts';
-import { isDataError, type Store } from '../postgres/store.ts';
+import { isCancelled, isDataError, type Store } from '../postgres/store.ts';
 import { type Batch, type Entry, isSameAsFirst, type OrderEntry, reject, type Tombstones } from './batch.ts';
 import type { DeadLetter, DeadLetters } from './dead-letter.ts';
 import { createFencedWrite } from './fenced-write.ts';
@@ -20,35 +20,45 @@ export type Services = {
   deadLetters: DeadLetters;
   postgres: ServiceState;
   kafka: ServiceState;
+  /** Called when PostgreSQL has cancelled the insertion of this number of orders, which are inserted in two parts then. */
+  cancelled?: (orders: number, error: unknown) => void;
 };
 
 /** The phases of a batch that need PostgreSQL or Kafka. All reject when `signal` is aborted; those that write, also with a fence. */
 export const createPhases = (services: Services, batch: Batch, signal: AbortSignal) => {
   const { group, parser, store, offsets, deadLetters, postgres, kafka } = services;
 
-  /** Repeats the query until PostgreSQL answers. Rejects with a data error, as that would come again. */
-  const query = async <T>(run: () => Promise<T>): Promise<T> => {
-    const answer = await retry(run, { signal, isFinal: isDataError, failed: postgres.markDown });
-    postgres.markUp();
-    return answer;
-  };
+  /** Repeats a query until PostgreSQL answers. Rejects with an error that is final, as it would come again. */
+  const queryUntil =
+    (isFinal: (error: unknown) => boolean) =>
+    async <T>(run: () => Promise<T>): Promise<T> => {
+      const answer = await retry(run, { signal, isFinal, failed: postgres.markDown });
+      postgres.markUp();
+      return answer;
+    };
+  const query = queryUntil(isDataError);
   const writeFenced = createFencedWrite({ group, offsets, query }, batch);
+  const isDivisible = (error: unknown) => isDataError(error) || isCancelled(error);
+  const writeDivisible = createFencedWrite({ group, offsets, query: queryUntil(isDivisible) }, batch);
 
   /**
    * Inserts the orders that are not stored yet; the entries of the others stay pending. After a data error it halves the list
-   * until the orders at fault are found, and rejects those. The order_uids must differ. `isWhole`: nothing else is in the
+   * until the orders at fault are found, and rejects those. A list for which PostgreSQL needs more time than its
+   * `statement_timeout` is halved too. The order_uids must differ. `isWhole`: nothing else is in the
    * range; the stored offset moves to its end if all orders are new. Returns whether it has moved.
    */
   const insert = async (entries: readonly OrderEntry[], isWhole: boolean): Promise<boolean> => {
     const orders = entries.map(({ order }) => order);
+    const write = entries.length > 1 ? writeDivisible : writeFenced;
     try {
-      const saved = await writeFenced((range) => store.saveBatch(orders, range, isWhole));
+      const saved = await write((range) => store.saveBatch(orders, range, isWhole));
       for (const entry of entries)
         if (!saved || saved.inserted.has(entry.order.order_uid)) entry.state = 'inserted';
       return saved?.isMoved ?? true;
     } catch (error) {
-      if (!isDataError(error)) throw error;
+      if (!isDivisible(error)) throw error;
       postgres.markUp();
+      if (isCancelled(error)) services.cancelled?.(entries.length, error);
       const [entry] = entries;
       if (entry && entries.length === 1) {
         reject(entry, 'PostgresError', errorText(error));

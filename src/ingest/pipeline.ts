@@ -6,6 +6,7 @@ import type { LetterTopic } from '../kafka/letter-topic.ts';
 import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { ensureTopics } from '../kafka/topics.ts';
+import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
@@ -131,6 +132,7 @@ export const createPipeline = ({
         deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
         postgres,
         kafka: kafkaState,
+        cancelled: createCancelledWarning(log),
       }),
     ),
   );
@@ -211,6 +213,21 @@ export const createPipeline = ({
         deadLetters.disconnect().catch((error) => log.debug({ error }, 'not disconnected')),
       );
     },
+  };
+};
+
+/** Warns at most once in this time, as every batch may need it. */
+const cancelledWarningMs = 600_000;
+
+const createCancelledWarning = (log: Log) => {
+  let warnedAt = Number.NEGATIVE_INFINITY;
+  return (orders: number, error: unknown) => {
+    if (performance.now() - warnedAt < cancelledWarningMs) return;
+    warnedAt = performance.now();
+    log.warn(
+      { orders, error: errorText(error) },
+      'PostgreSQL cancelled the insertion of a batch: its statement_timeout is too short. The batch is inserted in parts, which takes longer',
+    );
   };
 };
 

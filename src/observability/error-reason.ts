@@ -25,8 +25,8 @@ const byCode: [RegExp, string][] = [
   [/^CORRUPT_MESSAGE$/, "damaged on the broker's disk"],
   [/^KAFKA_STORAGE_ERROR$/, "the broker's disk has failed"],
   [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
-  // 57014: PostgreSQL has cancelled the query, as a statement_timeout does.
-  [/TIMED?_?OUT|Timeout|^57014$/, 'no answer in time'],
+  [/^57014$/, 'PostgreSQL cancelled the query, as after its statement_timeout'],
+  [/TIMED?_?OUT|Timeout/, 'no answer in time'],
   [/^ECONNRESET$|^EPIPE$|^CONNECTION_/, 'connection closed'],
 ];
 

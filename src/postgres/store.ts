@@ -17,6 +17,10 @@ export const isDataError = (error: unknown): boolean => {
   return !generatedKeys.includes(constraint ?? '');
 };
 
+/** Whether PostgreSQL has cancelled the query, as it does after its `statement_timeout`. */
+export const isCancelled = (error: unknown): boolean =>
+  (error as { code?: unknown } | null)?.code === '57014';
+
 /** `isMoved`: the stored offset is at the end of the range now. */
 export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 

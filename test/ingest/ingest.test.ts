@@ -40,6 +40,7 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
   const postgres = createServiceState('PostgreSQL', silent);
   const kafka = createServiceState('Kafka', silent);
   const faults = { letters: 0 };
+  const cancelled: number[] = [];
   const store = createStore(sql);
   const offsets = createOffsets(sql);
   const process = createIngest({
@@ -49,6 +50,7 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
     offsets,
     postgres,
     kafka,
+    cancelled: (orders) => cancelled.push(orders),
     deadLetters: {
       async send(letters) {
         if (faults.letters-- > 0) throw new Error('Kafka is away');
@@ -71,7 +73,7 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
   };
   /** Whether the stored offset is at the end of the last batch. */
   const isMoved = async () => (await offsets.read(group)).get(partition)?.nextOffset === next;
-  return { ingest, begun, isMoved, sent, postgres, kafka, faults };
+  return { ingest, begun, isMoved, sent, cancelled, postgres, kafka, faults };
 };
 
 const refuseByName = `
@@ -394,6 +396,25 @@ test('a dead letter is sent again until Kafka acknowledges it', async () => {
   expect(outcome.stored).toHaveLength(1);
   expect(sent).toEqual(outcome.letters);
   expect(kafka.reason()).toBeUndefined();
+});
+
+test('a batch for which the statement_timeout is too short is inserted in parts, which is reported', async () => {
+  await using database = await testDatabase();
+  await database.sql.unsafe(`
+    create function dawdle() returns trigger language plpgsql as 'begin perform pg_sleep(0.05); return new; end';
+    create trigger dawdle before insert on orders for each row execute function dawdle();
+  `);
+  const url = new URL(database.url);
+  url.searchParams.set('options', '-c statement_timeout=500ms');
+  const sql = openDatabase({ url: url.href, connections: 1, name: 'test' });
+  const { ingest, isMoved, cancelled, sent, postgres } = ingestOn(sql);
+  const orders = Array.from({ length: 40 }, createOrderMaker({ seed: 41 }));
+  const outcome = await ingest(orders.map(messageOf), never);
+  expect(outcome.stored).toHaveLength(40);
+  expect([sent, await isMoved(), postgres.reason()]).toEqual([[], true, undefined]);
+  // All would take 2 s, and so would half of them 1 s.
+  expect(cancelled.slice(0, 2)).toEqual([40, 20]);
+  await sql.end();
 });
 
 test('batches that deadlock are tried again', async () => {

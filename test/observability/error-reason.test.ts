@@ -28,7 +28,10 @@ test.each([
     'connection closed (ECONNRESET)',
   ],
   [{ name: 'anna' }, 'unexpected error'],
-  [{ name: 'PostgresError', code: '57014' }, 'no answer in time (57014)'],
+  [
+    { name: 'PostgresError', code: '57014' },
+    'PostgreSQL cancelled the query, as after its statement_timeout (57014)',
+  ],
   [{ name: 'PostgresError', code: '57P01' }, 'starting up or shutting down (57P01)'],
   [{ name: 'PostgresError', code: '57P03' }, 'starting up or shutting down (57P03)'],
   [{ name: 'PostgresError', code: '25006' }, 'it is read-only (25006)'],
