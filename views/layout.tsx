@@ -4,10 +4,11 @@ import type { Language } from './language.ts';
 import { texts } from './text.ts';
 import { literal, type View } from './view.ts';
 
-export type AssetPaths = { style: string; script: string; icon: string };
+/** The text of the style sheet, and the paths of the files. */
+export type Assets = { style: string; script: string; icon: string };
 
 /** `address`: of the page, without preferences. */
-type LayoutProps = PropsWithChildren<{ view: View; assets: AssetPaths; title: string; address: string }>;
+type LayoutProps = PropsWithChildren<{ view: View; assets: Assets; title: string; address: string }>;
 
 /** No styles of htmx's own, and no extensions. */
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: '', defaultTimeout: 15_000 });
@@ -46,7 +47,7 @@ export const Layout = ({ view, assets, title, address, children }: LayoutProps) 
           <meta name="robots" content="noindex" />
           <meta name="htmx-config" content={htmxConfig} />
           <link rel="icon" type="image/svg+xml" href={assets.icon} />
-          <link rel="stylesheet" href={assets.style} />
+          <style>{assets.style as 'safe'}</style>
           <script type="module" src={assets.script}></script>
         </head>
         <body>

@@ -1,11 +1,11 @@
 import { Html } from '@elysiajs/html';
-import { type AssetPaths, Layout } from './layout.tsx';
+import { type Assets, Layout } from './layout.tsx';
 import { Live } from './live.tsx';
 import { Message, Result, titleOf } from './result.tsx';
 import { type Finding, linkToFinding, literal, type View } from './view.ts';
 
 /** `liveWorker`: the script of the live list's worker; undefined without a live list. */
-type PageProps = { view: View; finding: Finding; assets: AssetPaths; liveWorker: string | undefined };
+type PageProps = { view: View; finding: Finding; assets: Assets; liveWorker: string | undefined };
 
 /** The whole page: the field, the result of the lookup, and the live list. */
 export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {

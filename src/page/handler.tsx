@@ -20,9 +20,10 @@ import { linkTo, linkToAll, linkToFinding, type View } from '../../views/view.ts
 import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
+import { createInlineStyle } from '../http/inline-style.ts';
 import type { Charge } from '../http/rate-limit.ts';
 import { queryOf } from '../http/request-url.ts';
-import { noStoreHeaders } from '../http/security-headers.ts';
+import { noStoreHeaders, securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
 import { countNumbers, createFind, cutUid } from './find.ts';
 import { readPreferences, redirectTo, savePreferences } from './preferences.ts';
@@ -46,7 +47,8 @@ type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number; cha
  */
 export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () => undefined }: Options) => {
   const assets = createAssets(liveFeed);
-  const paths = { style: assets.style.link, script: assets.script.link, icon: assets.icon.link };
+  const parts = { style: style.text, script: assets.script.link, icon: assets.icon.link };
+  const styledHeaders = { ...pageHeaders, ...securityHeaders({ style: [style.source] }) };
   const formats = { ru: createFormat('ru'), en: createFormat('en') };
   const find = createFind(lookup);
 
@@ -74,7 +76,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
 
     const view = viewFor(request);
     const headers: Record<string, string> = {
-      ...pageHeaders,
+      ...styledHeaders,
       'content-language': view.language,
       ...(finding.state === 'unavailable' && { 'retry-after': `${finding.retryAfterSeconds}` }),
     };
@@ -82,7 +84,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
     if (!isPart)
       return respondHtml(
         request,
-        <Page view={view} finding={finding} assets={paths} liveWorker={assets.liveWorker?.link} />,
+        <Page view={view} finding={finding} assets={parts} liveWorker={assets.liveWorker?.link} />,
         status,
         headers,
       );
@@ -107,12 +109,14 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
   return app;
 };
 
+const style = createInlineStyle(
+  [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle].join('\n'),
+);
+
 const createAssets = (liveFeed: boolean) => {
-  const styles = [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle];
   // One module: fewer requests, and nothing global.
   const scripts = liveFeed ? [htmx, pageScript, liveStream, liveScript] : [htmx, pageScript];
   return {
-    style: createAsset('page.css', 'text/css', styles.join('\n')),
     script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
     icon: createAsset('icon.svg', 'image/svg+xml', icon),
     ...(liveFeed && {
