@@ -10,6 +10,8 @@ export type Batch = {
   from: bigint;
   to: bigint;
   messages: readonly Message[];
+  /** The leader epoch of the record before `to`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
   /** The partition's fencing token in PostgreSQL. All batches of an assignment share it, as each write replaces `value`. */
   claim: { value: string };
 };

@@ -28,7 +28,9 @@ export const createConsumer = ({ prepare, ...options }: Options) => {
         to: to?.toString(),
         expected: expected?.toString(),
       },
-      'a batch was fenced off and not stored; a new member begins again at the stored offset',
+      reason === 'recreated'
+        ? 'the topic was recreated; a new member reads it from its beginning'
+        : 'a batch was fenced off and not stored; a new member begins again at the stored offset',
     );
     progress.fenced(reason);
   };

@@ -14,13 +14,14 @@ type Options = {
  * write replaces the claim. Rejects with a fence.
  */
 export const createFencedWrite =
-  ({ group, offsets, query }: Options, { partition, from, to, claim }: Batch) =>
+  ({ group, offsets, query }: Options, { partition, from, to, leaderEpoch, claim }: Batch) =>
   /**
    * `write` resolves with undefined when it was fenced off. The result is undefined when an attempt whose answer was lost has moved
    * the stored offset to the end of the range, so that nothing of the batch is left to do.
    */
   async <T>(write: (range: FencedRange) => Promise<T | undefined>): Promise<T | undefined> => {
-    const range = { ...group, partition, from, to, claim: claim.value, nextClaim: crypto.randomUUID() };
+    const nextClaim = crypto.randomUUID();
+    const range = { ...group, partition, from, to, leaderEpoch, claim: claim.value, nextClaim };
     for (let attempt = 0; ; attempt++) {
       const answer = await query(() => write(range));
       if (answer !== undefined) {

@@ -1,5 +1,7 @@
 import type { Kafka } from 'kafkajs';
+import { type Epoch, type EpochEnds, readEpochEnds } from '../kafka/epoch-ends.ts';
 import { type Cluster, clusterOf } from '../kafka/kafkajs-cluster.ts';
+import { readTopicId } from '../kafka/topic-id.ts';
 import type { Log } from '../observability/log.ts';
 import type { Group } from '../postgres/offsets.ts';
 
@@ -41,19 +43,32 @@ export const createKafkaOffsets = (kafka: Kafka, { groupId, topic }: Group, log:
     return offsetsByPartition(found?.partitions ?? []);
   };
 
+  /** Connects if necessary, and asks. Rejects with the client's error. */
+  const ask = async <T>(question: (asked: Cluster) => Promise<T>): Promise<T> => {
+    const asked = open();
+    try {
+      await asked.connect();
+      await asked.addTargetTopic(topic);
+      return await question(asked);
+    } catch (error) {
+      // Another broker may answer: the next call connects anew.
+      if (cluster === asked) void close();
+      throw error;
+    }
+  };
+
   return {
+    /**
+     * The topic's id, which a topic that is created again does not get again; undefined if the cluster gives none. Rejects with the
+     * client's error, also if there is no topic.
+     */
+    topicId: (): Promise<string | undefined> => ask((asked) => readTopicId(asked, topic)),
     /** The leaders as Kafka knows them now. Rejects with the client's error. */
     async leaders(): Promise<Leaders> {
-      const asked = open();
-      try {
-        await asked.connect();
-        await asked.addTargetTopic(topic);
+      const asked = await ask(async (asked) => {
         await asked.refreshMetadata();
-      } catch (error) {
-        // Another broker may answer: the next call connects anew.
-        if (cluster === asked) void close();
-        throw error;
-      }
+        return asked;
+      });
       const byLeader = Map.groupBy(asked.findTopicPartitionMetadata(topic), ({ leader }) => leader);
       const leaderless = idsOf(byLeader.get(-1));
       byLeader.delete(-1);
@@ -95,6 +110,13 @@ export const createKafkaOffsets = (kafka: Kafka, { groupId, topic }: Group, log:
           failed: new Map(each.flatMap(({ failed }) => [...failed])),
         };
       }
+    },
+    /** Where the logs of these leader epochs end, by the leaders that were looked up last. Rejects with the client's error. */
+    async epochEnds(epochs: readonly Epoch[]): Promise<EpochEnds> {
+      if (epochs.length === 0) return new Map();
+      const asked = open();
+      await asked.connect();
+      return readEpochEnds(asked, topic, epochs);
     },
     close,
   };

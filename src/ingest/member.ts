@@ -7,7 +7,8 @@ import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, StoredOffset } from '../postgres/offsets.ts';
 import type { Batch } from './batch.ts';
 import type { CommitState } from './commit-state.ts';
-import type { Fence } from './fence.ts';
+import { createFenceError, type Fence } from './fence.ts';
+import { epochsOf, type Fetched } from './fetched-batches.ts';
 import type { PartitionHealth } from './partition-health.ts';
 import { createPartitionQueues, type PartitionQueues } from './partition-queues.ts';
 import type { Positions } from './positions.ts';
@@ -24,7 +25,10 @@ const maxBytesPerPartition = 524_288;
 const maxBytes = 2_097_152;
 /** After this time without a fetch or a heartbeat a member is replaced. */
 export const stallTimeoutMs = 60_000;
-/** How often the stored offsets of idle partitions are compared with the database, as they may be changed from outside. */
+/**
+ * How often the stored offsets of idle partitions are compared with the database, as they may be changed from outside, and the
+ * topic's id with Kafka's, as the topic may be recreated.
+ */
 const verifyIntervalMs = 2_000;
 
 export type MemberOptions = {
@@ -105,6 +109,7 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     const created = createPartitionQueues({
       topic,
       process,
+      checkLog: positions.checkLog,
       commitOffsets: (offsets) =>
         track(member.commitOffsets(offsets.map((offset) => ({ topic, ...offset })))),
       committed: progress.committed,
@@ -124,13 +129,33 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   }, 1_000);
   const verifyTimer = setInterval(() => {
     queues.verify(readOffsets).catch((error) => log.debug({ error }, 'stored offsets not verified'));
+    void verifyTopic();
   }, verifyIntervalMs);
+
+  /** Of the topic that the assignment began with; undefined before that, or if the cluster gives none. */
+  let topicId: string | undefined;
+  let isVerifying = false;
+  const verifyTopic = async () => {
+    const began = topicId;
+    if (began === undefined || isVerifying) return;
+    isVerifying = true;
+    try {
+      if ((await positions.isRecreated(began)) && topicId === began)
+        ended.reject(createFenceError({ reason: 'recreated' }));
+    } catch (error) {
+      log.debug({ error }, 'the topic is not verified');
+    }
+    isVerifying = false;
+  };
 
   /** No partition is fetched until its start offset is known; heartbeats go on meanwhile. */
   const begin = async (joined: PartitionQueues, partitions: number[]) => {
     member.pause([{ topic }]);
-    await positions.begin(partitions, joined.signal, (starts, claim) => {
+    topicId = undefined;
+    await positions.begin(partitions, joined.signal, (starts, claim, begunId) => {
       if (joined.signal.aborted) return;
+      // Partitions that begin later may be of a later topic: then the first id is not that of the topic any more.
+      topicId ??= begunId;
       joined.begin(starts, claim);
       for (const { partition, start } of starts) member.seek({ topic, partition, offset: String(start) });
       member.resume([{ topic, partitions: starts.map(({ partition }) => partition) }]);
@@ -146,9 +171,9 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   });
   member.on('consumer.end_batch_process', ({ payload }) => {
     if (payload.batchSize > 0) return;
-    // `fetchedOffset`, where the fetch began, is added by our patch of kafkajs.
-    const { partition, lastOffset, fetchedOffset } = payload as typeof payload & { fetchedOffset: string };
-    queues.skip(partition, BigInt(fetchedOffset), BigInt(lastOffset) + 1n);
+    const { partition, lastOffset, fetchedOffset, rawMessages } = payload as typeof payload & Fetched;
+    const epochs = epochsOf(rawMessages[0], rawMessages.at(-1));
+    queues.skip(partition, BigInt(fetchedOffset), BigInt(lastOffset) + 1n, epochs);
   });
   member.on('consumer.crash', ({ payload }) => ended.reject(payload.error));
   member.on('consumer.group_join', ({ payload }) => {

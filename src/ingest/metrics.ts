@@ -58,7 +58,7 @@ export const createConsumerMetrics = (
   });
   const fences = new Counter({
     name: 'orders_offset_fence_rejections_total',
-    help: 'Batches rejected because they did not start at the stored offset (gap, repeated) or another member owns the partition (claim)',
+    help: 'Batches rejected because they did not start at the stored offset (gap, repeated), another member owns the partition (claim), or Kafka has another topic (recreated) or another log (diverged)',
     labelNames: ['reason'],
     registers,
   });

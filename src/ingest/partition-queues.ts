@@ -4,8 +4,9 @@ import { waitAtMost } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { StoredOffset } from '../postgres/offsets.ts';
 import type { Batch } from './batch.ts';
+import type { LogCheck } from './divergence.ts';
 import { createFenceError } from './fence.ts';
-import { batchesOf } from './fetched-batches.ts';
+import { batchesOf, type Epochs, type FetchedBatch } from './fetched-batches.ts';
 
 /** Backpressure: fetching waits while this number of batches is in flight, of one partition or of all. */
 const maxInFlightPerPartition = 2;
@@ -22,13 +23,21 @@ type PartitionQueue = {
   tail: Promise<void>;
   /** Where the next batch has to begin. */
   next: bigint;
+  /** The log of the leader with this epoch had all records before `storedOffset`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
   /** All messages before it are stored or dead letters, so that it may be committed. */
   storedOffset: bigint;
   committed: bigint | undefined;
   claim: { value: string };
 };
 
-export type Start = { partition: number; start: bigint; committed: bigint | undefined };
+export type Start = {
+  partition: number;
+  start: bigint;
+  committed: bigint | undefined;
+  /** The log of the leader with this epoch had all records before `start`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
+};
 
 type CommitOffsets = (offsets: { partition: number; offset: string }[]) => Promise<void>;
 
@@ -36,6 +45,8 @@ type Options = {
   topic: string;
   /** Persists a batch. Rejects when the signal is aborted, or with a fence. */
   process: (batch: Batch, signal: AbortSignal) => Promise<void>;
+  /** Called when a batch comes from another leader than the one before it: then the log may have been truncated in between. */
+  checkLog: LogCheck;
   /** Commits until the first fetch, which brings a way to commit of its own. */
   commitOffsets: CommitOffsets;
   committed: (partition: number, offset: bigint) => void;
@@ -48,7 +59,7 @@ type Options = {
  * stored. Each batch has to begin where the one before it ended. After a rebalance all that is not stored is fetched again, by
  * this member or by another.
  */
-export const createPartitionQueues = ({ topic, process, committed, log, ...options }: Options) => {
+export const createPartitionQueues = ({ topic, process, checkLog, committed, log, ...options }: Options) => {
   const queues = new Map<number, PartitionQueue>();
   const ending = new AbortController();
   const failed = Promise.withResolvers<unknown>();
@@ -74,15 +85,34 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
     return false;
   };
 
-  const enqueue = (queue: PartitionQueue, batch: Batch) => {
+  /**
+   * The leader epoch to store with the end of the range, which only rises: a lower one is damaged. Fails if records before the range
+   * are gone.
+   */
+  const checkEpochs = async (
+    queue: PartitionQueue,
+    { partition, from, to, epochs }: QueuedBatch,
+  ): Promise<number | undefined> => {
+    const { leaderEpoch } = queue;
+    if (leaderEpoch === undefined || epochs === undefined || epochs.first === leaderEpoch)
+      return highestEpoch(leaderEpoch, epochs);
+    const found = await checkLog({ partition, leaderEpoch, offset: from }, ending.signal);
+    if (found === 'diverged') throw createFenceError({ reason: 'diverged', partition, from, to });
+    return found === 'unknown-epoch' ? epochs.last : highestEpoch(leaderEpoch, epochs);
+  };
+
+  const enqueue = (queue: PartitionQueue, batch: QueuedBatch) => {
     queue.next = batch.to;
     queue.inFlight++;
     inFlight++;
     queue.tail = queue.tail.then(async () => {
       if (ending.signal.aborted) return;
       try {
-        await process(batch, ending.signal);
-        queue.storedOffset = batch.to;
+        const leaderEpoch = await checkEpochs(queue, batch);
+        const { partition, from, to, messages } = batch;
+        await process({ partition, from, to, messages, leaderEpoch, claim: queue.claim }, ending.signal);
+        queue.leaderEpoch = leaderEpoch;
+        queue.storedOffset = to;
         commit();
       } catch (error) {
         // Whatever the error: no offset after this batch may be committed.
@@ -125,11 +155,12 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
   return {
     /** Opens a queue for each partition; batches that come earlier are ignored. `claim` is the fencing token of all of them. */
     begin(starts: readonly Start[], claim: string) {
-      for (const { partition, start, committed } of starts)
+      for (const { partition, start, committed, leaderEpoch } of starts)
         queues.set(partition, {
           inFlight: 0,
           tail: Promise.resolve(),
           next: start,
+          leaderEpoch,
           storedOffset: start,
           committed,
           claim: { value: claim },
@@ -142,14 +173,15 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
       const queue = queues.get(partition);
       if (queue) {
         commitOffsets = (partitions) => commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
-        for (const { messages, lastOffset, from, to } of batchesOf(batch)) {
+        for (const { lastOffset, ...next } of batchesOf(batch)) {
+          const { from, to } = next;
           while (!isClosed && !ending.signal.aborted && isFull(queue)) {
             await waitAtMost(heartbeatIntervalMs, batchDone.promise);
             await heartbeat();
             if (!isRunning()) return;
           }
           if (isClosed || ending.signal.aborted || !isNext(queue, partition, from, to)) return;
-          enqueue(queue, { partition, from, to, messages, claim: queue.claim });
+          enqueue(queue, { partition, ...next });
           resolveOffset(lastOffset);
         }
       }
@@ -159,10 +191,10 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
      * Queues a range without messages: aborted transactions, or control records. It is stored and committed in its turn;
      * otherwise the group would seem to lag until the next message.
      */
-    skip(partition: number, from: bigint, to: bigint) {
+    skip(partition: number, from: bigint, to: bigint, epochs: Epochs | undefined) {
       const queue = queues.get(partition);
       if (!queue || isClosed || ending.signal.aborted || !isNext(queue, partition, from, to)) return;
-      enqueue(queue, { partition, from, to, messages: [], claim: queue.claim });
+      enqueue(queue, { partition, from, to, messages: [], epochs });
     },
     /** Fails if the database has another claim for a partition of which nothing is in flight. */
     async verify(readOffsets: () => Promise<Map<number, StoredOffset>>) {
@@ -198,3 +230,8 @@ export const createPartitionQueues = ({ topic, process, committed, log, ...optio
 };
 
 export type PartitionQueues = ReturnType<typeof createPartitionQueues>;
+
+type QueuedBatch = Omit<FetchedBatch, 'lastOffset'> & { partition: number };
+
+const highestEpoch = (one: number | undefined, epochs: Epochs | undefined) =>
+  epochs && Math.max(one ?? epochs.last, epochs.last);

@@ -109,9 +109,16 @@ export const createPipeline = ({
   const kafkaOffsets = createKafkaOffsets(kafka, group, log);
   const offsets = createOffsets(sql);
   let letterTopic: LetterTopic = { keepsTimestamps: true, isCompacted: false };
+  let isUnclean = false;
   const prepareTopics = async (letterBytes = 0) => {
     const ready = await ensureTopics(kafka, { ...topics, letterBytes }, log);
     letterTopic = ready.letterTopic;
+    if (ready.isUnclean && !isUnclean)
+      log.warn(
+        { topic },
+        'the topic allows unclean leader election, which may lose orders: set unclean.leader.election.enable=false',
+      );
+    isUnclean = ready.isUnclean;
     return ready.messageBytes;
   };
   const deadLetters = createDeadLetters({

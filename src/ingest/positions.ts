@@ -2,8 +2,10 @@ import { retry, sleep } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
+import { type ComparedLog, compareLogs, compareTopics, epochOf } from './compare-logs.ts';
+import { createLogCheck, type LogCheck } from './divergence.ts';
 import { createFenceError } from './fence.ts';
-import type { KafkaOffsets, LogEnds } from './kafka-offsets.ts';
+import type { KafkaOffsets } from './kafka-offsets.ts';
 import { noLeader, type PartitionHealth } from './partition-health.ts';
 import type { Start } from './partition-queues.ts';
 import { type StartOffset, startOffset } from './start-offset.ts';
@@ -14,7 +16,7 @@ const retryMs = 1_000;
 export type Positions = ReturnType<typeof createPositions>;
 
 type Options = {
-  kafkaOffsets: Pick<KafkaOffsets, 'leaders' | 'committed' | 'ends'>;
+  kafkaOffsets: Pick<KafkaOffsets, 'topicId' | 'leaders' | 'committed' | 'ends' | 'epochEnds'>;
   group: Group;
   offsets: Pick<Offsets, 'claim' | 'begin'>;
   postgres: ServiceState;
@@ -47,7 +49,14 @@ export const createPositions = ({
     if (reason === 'past-end')
       log.warn(
         place,
-        'the log ends before the stored offset, so it is a new one: reading from the beginning',
+        'the log ends before the stored offset, so it is not the same: reading from the beginning',
+      );
+    if (reason === 'recreated')
+      log.warn(place, 'the topic was recreated: reading the new one from its beginning');
+    if (reason === 'diverged')
+      log.warn(
+        { ...place, lostOffsets: Number(again) },
+        'Kafka has lost records that were stored, and assigns their offsets again: reading from where the log differs',
       );
     if (deleted > 0n)
       log.warn(
@@ -56,7 +65,13 @@ export const createPositions = ({
       );
   };
 
+  let checkLog = createLogCheck({ kafkaOffsets, health });
+
   return {
+    checkLog: ((read, signal) => checkLog(read, signal)) satisfies LogCheck as LogCheck,
+    /** Whether the topic is another one by now than that with this id. Rejects with the client's error. */
+    isRecreated: async (topicId: string): Promise<boolean> =>
+      compareTopics(await kafkaOffsets.topicId(), topicId) === 'other',
     /**
      * Claims the partitions, sets their stored offsets to where reading begins, and calls `begun` for those whose leader has
      * answered. The others begin later, as soon as they have a leader. Waits without end for a service that is down. Resolves
@@ -65,7 +80,7 @@ export const createPositions = ({
     async begin(
       partitions: readonly number[],
       signal: AbortSignal,
-      begun: (starts: Start[], claim: string) => void,
+      begun: (starts: Start[], claim: string, topicId: string | undefined) => void,
     ): Promise<void> {
       const claim: string = crypto.randomUUID();
       const pending = new Set(partitions);
@@ -77,35 +92,39 @@ export const createPositions = ({
       // Also without a partition: it ends the notice of a query that a rebalance has aborted.
       const stored = await query(() => offsets.claim(group, partitions, claim));
 
-      const beginAll = async (known: readonly LogEnds[], committed: ReadonlyMap<number, bigint>) => {
-        if (known.length === 0) return;
-        const found = known.map((ends) => {
-          const { nextOffset, skippedTo } = stored.get(ends.partition) ?? {};
+      const beginAll = async (logs: readonly ComparedLog[], { committed, topicId }: Known) => {
+        if (logs.length === 0) return;
+        const found = logs.map((one) => {
           const position = {
-            stored: nextOffset,
-            skippedTo,
-            committed: committed.get(ends.partition),
-            ...ends,
+            ...one,
+            committed: committed.get(one.partition),
+            divergedAt: one.divergence?.at,
           };
-          return { ...position, ...startOffset(position) };
+          return { ...position, ...startOffset(position), leaderEpoch: epochOf(one) };
         });
-        const held = new Set(await query(() => offsets.begin(group, found, claim)));
+        const held = new Set(await query(() => offsets.begin(group, topicId, found, claim)));
         for (const { partition, start } of found)
           if (!held.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
+        if (found.some(({ reason }) => reason === 'recreated'))
+          checkLog = createLogCheck({ kafkaOffsets, health });
         for (const { partition, high, ...start } of found) {
           report(partition, start);
           started(partition, start, high);
           health.works('start', partition);
           pending.delete(partition);
         }
-        const starts = found.map(({ partition, start, committed }) => ({ partition, start, committed }));
-        begun(starts, claim);
+        const starts = found.map(({ partition, start, committed, leaderEpoch }) => {
+          return { partition, start, committed, leaderEpoch };
+        });
+        begun(starts, claim, topicId);
       };
 
       // Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
+      // The topic's id comes first: what is read after it is of this topic or of a later one, which the next look at the id finds.
       const readKafka = async () => {
+        const topicId = await kafkaOffsets.topicId();
         const { groups } = await kafkaOffsets.leaders();
-        return { groups, committed: await kafkaOffsets.committed([...pending]) };
+        return { topicId, groups, committed: await kafkaOffsets.committed([...pending]) };
       };
       while (pending.size > 0) {
         let hasFailed = false;
@@ -113,7 +132,7 @@ export const createPositions = ({
           hasFailed = true;
           kafkaState.markDown(error);
         };
-        const { groups, committed } = await retry(readKafka, { signal, failed });
+        const { groups, ...inKafka } = await retry(readKafka, { signal, failed });
         const asked = groups.map((group) => group.filter((partition) => pending.has(partition)));
         const led = new Set(asked.flat());
         for (const partition of pending)
@@ -123,9 +142,13 @@ export const createPositions = ({
         await Promise.all(
           asked.map(async (group) => {
             const { known, failed } = await kafkaOffsets.ends(group);
+            const logs = await compareLogs(known, stored, inKafka.topicId, kafkaOffsets).catch((error) => {
+              for (const { partition } of known) failed.set(partition, error);
+              return [];
+            });
             signal.throwIfAborted();
             for (const [partition, error] of failed) health.failed('start', partition, error);
-            await beginAll(known, committed);
+            await beginAll(logs, inKafka);
           }),
         );
         if (pending.size > 0) await sleep(retryMs, signal);
@@ -134,3 +157,5 @@ export const createPositions = ({
     },
   };
 };
+
+type Known = { committed: ReadonlyMap<number, bigint>; topicId: string | undefined };

@@ -9,13 +9,33 @@ export type PartitionOffsets = {
   /** The log's first offset, and the one after its last record. */
   low: bigint;
   high: bigint;
+  /**
+   * Whether the stored offset is of this topic: `other` if it is of an earlier one of the same name, or of another cluster's;
+   * undefined if the ids of the topics are not known.
+   */
+  topic: 'same' | 'other' | undefined;
+  /**
+   * The first offset at which the log may differ from what was read before the stored offset; undefined if it does not differ
+   * below that, as far as is known.
+   */
+  divergedAt: bigint | undefined;
 };
 
 /**
- * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset. `past-end`: the log ends before the stored
- * offset, so the topic was recreated. `database-behind`, `committed-behind`: one offset is behind the other.
+ * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset. `recreated`: the topic is another one than
+ * that of the stored offset. `diverged`: Kafka has lost records below the stored offset, and has assigned their offsets again, or
+ * will. `past-end`: the log ends before the stored offset, so it is one of these, without the ids or epochs to tell which.
+ * `database-behind`, `committed-behind`: one offset is behind the other.
  */
-export const startReasons = ['new', 'unknown', 'past-end', 'database-behind', 'committed-behind'] as const;
+export const startReasons = [
+  'new',
+  'unknown',
+  'recreated',
+  'diverged',
+  'past-end',
+  'database-behind',
+  'committed-behind',
+] as const;
 
 export type StartOffset = {
   start: bigint;
@@ -30,13 +50,32 @@ export type StartOffset = {
 };
 
 /**
- * Reading begins at the lower of the stored and the committed offset, as storing an order again changes nothing; or at the log's
- * beginning, if one of the offsets is missing or belongs to an earlier topic.
+ * Reading begins at the lower of the stored and the committed offset, as storing an order again changes nothing; where the log
+ * diverged from what was read; or at the log's beginning, if one of the offsets is missing or belongs to an earlier topic.
  */
-export const startOffset = ({ stored, skippedTo, low, high, ...known }: PartitionOffsets): StartOffset => {
+export const startOffset = ({ divergedAt, ...offsets }: PartitionOffsets): StartOffset => {
+  const { stored } = offsets;
+  if (offsets.topic === 'other') return ofNewTopic(offsets);
+  if (divergedAt === undefined || stored === undefined) return ofSameLog(offsets);
+  const rest = ofSameLog({ ...offsets, stored: divergedAt, high: highest(offsets.high, divergedAt) });
+  return { ...rest, reason: 'diverged', again: highest(stored - rest.start, 0n) };
+};
+
+type LogOffsets = Omit<PartitionOffsets, 'divergedAt'>;
+
+/** What was stored, committed and skipped says nothing about the log. Records of it that are gone were never read. */
+const ofNewTopic = ({ stored = 0n, skippedTo, low, high }: LogOffsets): StartOffset => {
+  const again = highest(lowest(stored, high) - low, 0n);
+  return { start: low, reason: 'recreated', again, deleted: low, isPastSkip: skippedTo !== undefined };
+};
+
+const ofSameLog = ({ stored, skippedTo, low, high, topic, ...known }: LogOffsets): StartOffset => {
   // Stored past the skip, and no longer known to Kafka: the topic was recreated, and the skip was for the earlier one.
   const isOfEarlierTopic =
-    known.committed === undefined && stored !== undefined && stored > (skippedTo ?? stored);
+    topic === undefined &&
+    known.committed === undefined &&
+    stored !== undefined &&
+    stored > (skippedTo ?? stored);
   const isSkipped = skippedTo !== undefined && skippedTo <= high && !isOfEarlierTopic;
   const isPastSkip = skippedTo !== undefined && (!isSkipped || (known.committed ?? -1n) >= skippedTo);
   const committed = isSkipped ? highest(known.committed ?? 0n, skippedTo) : known.committed;

@@ -17,6 +17,11 @@ const crcFrom = 21;
 /** Whether the checksum of the batch is right. */
 export const isIntact = (batch: Buffer) => crc32c(batch.subarray(crcFrom)) === batch.readUInt32BE(17);
 
+const epochOf = (batch: Buffer) => {
+  const epoch = batch.readInt32BE(12);
+  return epoch < 0 ? undefined : epoch;
+};
+
 /** The head of a batch of format 2, which precedes its records. */
 export const headOf = (batch: Buffer) => {
   const attributes = batch.readInt16BE(21);
@@ -30,7 +35,11 @@ export const headOf = (batch: Buffer) => {
     maxTimestamp: batch.readBigInt64BE(35),
     // Timestamps are the broker's, in place of the producer's.
     isAppendTime: (attributes & 8) !== 0,
-    batchContext: { producerId: String(batch.readBigInt64BE(43)), inTransaction: (attributes & 0x10) !== 0 },
+    batchContext: {
+      producerId: String(batch.readBigInt64BE(43)),
+      inTransaction: (attributes & 0x10) !== 0,
+      leaderEpoch: epochOf(batch),
+    },
     count: batch.readInt32BE(57),
   };
 };

@@ -22,7 +22,12 @@ export type FetchedMessage = {
   headers: IHeaders;
   attributes: 0;
   isControlRecord: boolean;
-  batchContext: { producerId: string; inTransaction: boolean };
+  batchContext: {
+    producerId: string;
+    inTransaction: boolean;
+    /** Of the leader that appended the batch; undefined if the batch does not have it, or is damaged. */
+    leaderEpoch?: number | undefined;
+  };
   unreadable?: Unreadable;
 };
 

@@ -1,9 +1,35 @@
-// The parts of kafkajs 2.2.4 without published types that `record-batches.ts` and `old-message-set.ts` use.
+// The parts of kafkajs 2.2.4 without published types that are used here.
 
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
     constructor(bytes: Buffer);
+    readInt16(): number;
+    readInt32(): number;
+    readInt64(): { toString(): string };
+    readString(): string | null;
+    readBytes(length: number): Buffer;
+    readArray<T>(read: () => T): T[];
+    /** Compact: the length is a varint, and one more. */
+    readUVarIntString(): string | null;
+    readUVarIntArray<T>(read: () => T): T[] | null;
+    readUVarInt(): number;
+    forward(bytes: number): void;
   }
+}
+
+declare module 'kafkajs/src/protocol/encoder.js' {
+  export default class Encoder {
+    writeInt32(value: number): this;
+    writeBoolean(value: boolean): this;
+    writeString(value: string): this;
+    writeBufferInternal(bytes: Buffer): void;
+    writeUVarInt(value: number): this;
+    writeUVarIntString(value: string): this;
+  }
+}
+
+declare module 'kafkajs/src/protocol/error.js' {
+  export const createErrorFromCode: (code: number) => Error;
 }
 
 declare module 'kafkajs/src/protocol/messageSet/decoder.js' {

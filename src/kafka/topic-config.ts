@@ -45,6 +45,10 @@ export const changeTopicConfig = async (
 export const maxMessageBytesOf = ({ values }: TopicConfig): number =>
   Number(values.get('max.message.bytes') ?? 1_048_588);
 
+/** Whether a replica without the newest records may become the leader, which loses them. */
+export const allowsUncleanElection = ({ values }: TopicConfig): boolean =>
+  values.get('unclean.leader.election.enable') === 'true';
+
 /** Repeats the request while a broker does not know the topic yet: one that was just created takes a moment to reach them all. */
 export const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {
   let refusals = 0;

@@ -1,7 +1,7 @@
 import type { Admin, Kafka } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
 import { checkLetterTopic, type LetterTopic, letterTopicConfig } from './letter-topic.ts';
-import { maxMessageBytesOf, onceKnown, readTopicConfig } from './topic-config.ts';
+import { allowsUncleanElection, maxMessageBytesOf, onceKnown, readTopicConfig } from './topic-config.ts';
 
 /** What the headers of a dead letter may take besides the message, in bytes. */
 const letterHeaderBytes = 65_536;
@@ -23,17 +23,19 @@ export const createTopics = (kafka: Kafka, topics: Topics, log: Log): Promise<nu
 
 /**
  * Creates the topics that are missing, and checks the settings of the dead-letter topic: it accepts larger batches than `topic`, by
- * the headers of a dead letter, and keeps them. Rejects with the client's error.
+ * the headers of a dead letter, and keeps them. `isUnclean`: Kafka may lose acknowledged records of `topic`. Rejects with the client's
+ * error.
  */
 export const ensureTopics = (
   kafka: Kafka,
   topics: Topics,
   log: Log,
-): Promise<{ messageBytes: number; letterTopic: LetterTopic }> =>
+): Promise<{ messageBytes: number; isUnclean: boolean; letterTopic: LetterTopic }> =>
   withAdmin(kafka, async (admin) => {
-    const { messageBytes, promised } = await createMissing(admin, topics, log);
+    const { messageBytes, isUnclean, promised } = await createMissing(admin, topics, log);
     return {
       messageBytes,
+      isUnclean,
       letterTopic: await checkLetterTopic(admin, topics.deadLetterTopic, promised, log),
     };
   });
@@ -55,7 +57,8 @@ const createMissing = async (
 ) => {
   const existing = new Set(await admin.listTopics());
   await createTopic(admin, existing, { topic, numPartitions: partitions }, log);
-  const messageBytes = maxMessageBytesOf(await readTopicConfig(admin, topic));
+  const config = await readTopicConfig(admin, topic);
+  const messageBytes = maxMessageBytesOf(config);
   const promised = {
     maxMessageBytes: Math.max(messageBytes, letterBytes) + letterHeaderBytes,
     retentionMs: letterRetentionDays ? letterRetentionDays * dayMs : -1,
@@ -67,7 +70,7 @@ const createMissing = async (
     { topic: deadLetterTopic, numPartitions: partitions, configEntries },
     log,
   );
-  return { messageBytes, promised };
+  return { messageBytes, isUnclean: allowsUncleanElection(config), promised };
 };
 
 type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];

@@ -12,6 +12,8 @@ export type FencedRange = Group & {
   partition: number;
   from: bigint;
   to: bigint;
+  /** That of the record before `to`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
   claim: string;
   nextClaim: string;
 };
@@ -24,23 +26,56 @@ export type StoredOffset = {
   nextOffset: bigint | undefined;
   /** An operator has skipped everything before it; forgotten once the group's committed offset has passed it. */
   skippedTo: bigint | undefined;
+  /** The topic of the offsets; undefined if its id is not known. */
+  topicId: string | undefined;
+  /** The log of the leader with this epoch had all records before `nextOffset`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
   claim: string;
+};
+
+/** Where an assignment begins. */
+export type Begin = {
+  partition: number;
+  start: bigint;
+  /** The log's first offset. */
+  low: bigint;
+  /** The skip can be forgotten. */
+  isPastSkip: boolean;
+  /** The log of the leader with this epoch had all records before `start`; undefined if it is not known. */
+  leaderEpoch: number | undefined;
 };
 
 /** The offset to which an operator moves a partition's stored offset. */
 export type Target = { partition: number; offset: bigint };
 
-type Row = { partition: number; next_offset: string | null; skipped_to: string | null; claim: string };
+type Row = {
+  partition: number;
+  next_offset: string | null;
+  skipped_to: string | null;
+  topic_id: string | null;
+  leader_epoch: number | null;
+  claim: string;
+};
+const columns = 'partition, next_offset, skipped_to, topic_id, leader_epoch, claim';
 
 const toStoredOffsets = (rows: readonly Row[]): Map<number, StoredOffset> =>
   new Map(
-    rows.map(({ partition, next_offset, skipped_to, claim }) => [
+    rows.map(({ partition, next_offset, skipped_to, topic_id, leader_epoch, claim }) => [
       partition,
-      { nextOffset: toOffset(next_offset), skippedTo: toOffset(skipped_to), claim },
+      {
+        nextOffset: toOffset(next_offset),
+        skippedTo: toOffset(skipped_to),
+        topicId: topic_id ?? undefined,
+        leaderEpoch: leader_epoch ?? undefined,
+        claim,
+      },
     ]),
   );
 
 const toOffset = (text: string | null) => (text === null ? undefined : BigInt(text));
+
+/** Kafka's way to say that an epoch is not known. */
+const noEpoch = -1;
 
 /**
  * The stored offsets of consumer groups: everything before a partition's stored offset is stored, or has a dead letter. Every
@@ -58,7 +93,7 @@ export const createOffsets = (sql: Sql) => ({
       `insert into consumed_offsets (group_id, topic, partition, claim)
         select $1, $2, partition, $4 from unnest($3::bigint[]) as partition order by partition
         on conflict (group_id, topic, partition) do update set claim = excluded.claim
-        returning partition, next_offset, skipped_to, claim`,
+        returning ${columns}`,
       [groupId, topic, partitions as never, claim],
       { prepare: true },
     );
@@ -66,22 +101,26 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted.
-   * Returns the partitions that `claim` still holds; the others are left as they are.
+   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted. The
+   * letters of an earlier topic stay until then: their digests keep them from hiding others. Returns the partitions that `claim`
+   * still holds; the others are left as they are. A topic id that is not known now stays as it was.
    */
   async begin(
     { groupId, topic }: Group,
-    starts: readonly { partition: number; start: bigint; low: bigint; isPastSkip: boolean }[],
+    topicId: string | undefined,
+    starts: readonly Begin[],
     claim: string,
   ): Promise<number[]> {
     const rows = await sql.unsafe<{ partition: number }[]>(
       `with starts as materialized (
-        select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) as starts (partition, start, low, is_past_skip)
+        select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[])
+          as starts (partition, start, low, is_past_skip, epoch)
       ), begun as (
         update consumed_offsets c
-        set next_offset = start, skipped_to = case when is_past_skip = 'true' then null else skipped_to end
+        set next_offset = start, skipped_to = case when is_past_skip = 'true' then null else skipped_to end,
+          topic_id = coalesce($8, topic_id), leader_epoch = nullif(epoch, ${noEpoch})
         from starts
-        where group_id = $1 and topic = $2 and c.partition = starts.partition and claim = $7
+        where group_id = $1 and topic = $2 and c.partition = starts.partition and claim = $9
         returning c.partition, low
       ), pruned as (
         delete from dead_lettered_messages m using begun
@@ -95,6 +134,8 @@ export const createOffsets = (sql: Sql) => ({
         starts.map(({ start }) => String(start)) as never,
         starts.map(({ low }) => String(low)) as never,
         starts.map(({ isPastSkip }) => String(isPastSkip)) as never,
+        starts.map(({ leaderEpoch = noEpoch }) => leaderEpoch) as never,
+        topicId ?? null,
         claim,
       ],
       { prepare: true },
@@ -109,13 +150,13 @@ export const createOffsets = (sql: Sql) => ({
   async move(range: FencedRange, letters: readonly DeadLettered[] = []): Promise<boolean> {
     const rows = await sql.unsafe(
       `with moved as (
-        update consumed_offsets set next_offset = $5, claim = $7
+        update consumed_offsets set next_offset = $5, claim = $7, leader_epoch = $8
         where group_id = $1 and topic = $2 and partition = $3 and next_offset = $4 and claim in ($6, $7)
         returning topic, partition
       ), lettered as (
         insert into dead_lettered_messages (topic, partition, message_offset, digest)
         select topic, partition, message_offset, digest
-        from unnest($8::bigint[], $9::text[]) as letter (message_offset, digest), moved
+        from unnest($9::bigint[], $10::text[]) as letter (message_offset, digest), moved
         on conflict (topic, partition, message_offset) do update set digest = excluded.digest
       )
       select from moved`,
@@ -145,16 +186,24 @@ export const createOffsets = (sql: Sql) => ({
     );
   },
 
-  /** Moves stored offsets forward to the targets. What lies between is skipped, whatever offset the group has committed. */
-  async skip({ groupId, topic }: Group, targets: readonly Target[]): Promise<void> {
+  /**
+   * Moves stored offsets forward to the targets, which are those of the topic with this id. What lies between is skipped, whatever
+   * offset the group has committed. A stored offset of an earlier topic is replaced.
+   */
+  async skip(
+    { groupId, topic }: Group,
+    targets: readonly Target[],
+    topicId: string | undefined,
+  ): Promise<void> {
     await sql.unsafe(
-      `insert into consumed_offsets as c (group_id, topic, partition, next_offset, skipped_to, claim)
-        select $1, $2, partition, target, target, gen_random_uuid()
+      `insert into consumed_offsets as c (group_id, topic, partition, next_offset, skipped_to, topic_id, claim)
+        select $1, $2, partition, target, target, $5, gen_random_uuid()
         from unnest($3::bigint[], $4::bigint[]) as targets (partition, target) order by partition
         on conflict (group_id, topic, partition) do update
-        set next_offset = excluded.next_offset, skipped_to = excluded.skipped_to, claim = excluded.claim
-        where c.next_offset is null or c.next_offset < excluded.next_offset`,
-      targetParameters({ groupId, topic }, targets),
+        set next_offset = excluded.next_offset, skipped_to = excluded.skipped_to, claim = excluded.claim,
+          topic_id = coalesce(excluded.topic_id, c.topic_id), leader_epoch = null
+        where c.next_offset is null or c.next_offset < excluded.next_offset or c.topic_id <> excluded.topic_id`,
+      [...targetParameters({ groupId, topic }, targets), topicId ?? null],
       { prepare: true },
     );
   },
@@ -162,7 +211,7 @@ export const createOffsets = (sql: Sql) => ({
   /** The stored offsets of all partitions that were ever claimed. */
   async read({ groupId, topic }: Group): Promise<Map<number, StoredOffset>> {
     const rows = await sql.unsafe<Row[]>(
-      `select partition, next_offset, skipped_to, claim from consumed_offsets where group_id = $1 and topic = $2`,
+      `select ${columns} from consumed_offsets where group_id = $1 and topic = $2`,
       [groupId, topic],
       { prepare: true },
     );
@@ -200,13 +249,14 @@ const targetParameters = ({ groupId, topic }: Group, targets: readonly Target[])
   targets.map(({ offset }) => String(offset)) as never,
 ];
 
-/** $1 to $7 of a fenced write, if it has no others before them. */
-export const rangeParameters = ({ groupId, topic, partition, from, to, claim, nextClaim }: FencedRange) => [
-  groupId,
-  topic,
-  partition,
-  String(from),
-  String(to),
-  claim,
-  nextClaim,
+/** $1 to $8 of a fenced write, if it has no others before them. */
+export const rangeParameters = (range: FencedRange) => [
+  range.groupId,
+  range.topic,
+  range.partition,
+  String(range.from),
+  String(range.to),
+  range.claim,
+  range.nextClaim,
+  range.leaderEpoch ?? null,
 ];

@@ -76,8 +76,8 @@ const parameters = (columns: Record<string, string>, after = 0) =>
 
 const orderParameters = names(sentColumns).length + names(sentItemColumns).length;
 /** The parameters of a fenced range, which follow the orders, and how many orders have to be new for the stored offset to move. */
-const [groupId, topic, partition, from, to, claim, nextClaim, needed] = Array.from(
-  { length: 8 },
+const [groupId, topic, partition, from, to, claim, nextClaim, leaderEpoch, needed] = Array.from(
+  { length: 9 },
   (_, index) => `$${orderParameters + index + 1}`,
 );
 
@@ -122,7 +122,8 @@ const saveStatementOf = (isFenced: boolean) => `
       ? `, moved as (
     update consumed_offsets
     set claim = ${nextClaim},
-      next_offset = case (select count(*) from inserted) when ${needed} then ${to} else next_offset end
+      next_offset = case (select count(*) from inserted) when ${needed} then ${to} else next_offset end,
+      leader_epoch = case (select count(*) from inserted) when ${needed} then ${leaderEpoch} else leader_epoch end
     where group_id = ${groupId} and topic = ${topic} and partition = ${partition} and exists (select from fence)
     returning next_offset
   )

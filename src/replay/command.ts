@@ -4,6 +4,8 @@ import { openKafka } from '../cli/kafka.ts';
 import { createProgress } from '../cli/output.ts';
 import type { Config } from '../config/settings.ts';
 import { consumerGroupOf } from '../embedded/consumer-group.ts';
+import { createKafkaOffsets } from '../ingest/kafka-offsets.ts';
+import { createLog } from '../observability/log.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import type { Command } from './options.ts';
@@ -18,6 +20,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
   }
   const { kafka, retryKafka } = openKafka(config, 'order-replay');
   const admin = kafka.admin();
+  const group = { groupId: consumerGroupOf(config), topic: config.topic };
   const sql = openDatabase({
     url,
     connections: 1,
@@ -30,9 +33,10 @@ export const execute = async (command: Command, config: Config): Promise<number>
     await retryKafka(() => admin.connect());
     const isDone = await replay(command, {
       admin,
+      kafkaOffsets: createKafkaOffsets(kafka, group, createLog('silent', 'replay')),
       retryKafka,
       offsets: createOffsets(sql),
-      group: { groupId: consumerGroupOf(config), topic: config.topic },
+      group,
       write: (line) => console.log(line),
       progress: progress.show,
       signal,

@@ -1,7 +1,8 @@
 import type { Admin } from 'kafkajs';
 import { sleep } from '../async/retry.ts';
+import type { KafkaOffsets } from '../ingest/kafka-offsets.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
-import type { Group, Offsets } from '../postgres/offsets.ts';
+import type { Group, Offsets, StoredOffset } from '../postgres/offsets.ts';
 import type { Command, Position } from './options.ts';
 import { distance, type Move, type Partition, planMoves } from './plan.ts';
 
@@ -9,6 +10,7 @@ const pollIntervalMs = 300;
 
 type Options = {
   admin: Pick<Admin, 'listTopics' | 'fetchTopicOffsets' | 'fetchTopicOffsetsByTimestamp'>;
+  kafkaOffsets: Pick<KafkaOffsets, 'topicId'>;
   retryKafka: RetryKafka;
   offsets: Pick<Offsets, 'read' | 'rewind' | 'skip'>;
   group: Group;
@@ -23,7 +25,8 @@ type Options = {
 export const replay = async (command: Command, options: Options): Promise<boolean> => {
   const { offsets, group, write } = options;
   const { direction, isDry, isConfirmed, shouldWait, position } = command;
-  const moves = planMoves(command, group.topic, await readPartitions(position, options));
+  const { topicId, partitions } = await readPartitions(position, options);
+  const moves = planMoves(command, group.topic, partitions);
   const isBack = direction === 'back';
   for (const move of moves) write(describeMove(move));
   const count = distance(moves);
@@ -43,7 +46,7 @@ export const replay = async (command: Command, options: Options): Promise<boolea
   }
   const targets = moves.map(({ partition, to }) => ({ partition, offset: to }));
   if (isBack) await offsets.rewind(group, targets);
-  else await offsets.skip(group, targets);
+  else await offsets.skip(group, targets, topicId);
   write(`${count} offsets ${isBack ? 'are read again' : 'are skipped'}.`);
   if (isBack && shouldWait) await waitUntilReadAgain(moves, options);
   return true;
@@ -54,11 +57,12 @@ const describeMove = ({ partition, from, to }: Move) =>
 
 const readPartitions = async (
   position: Position,
-  { admin, retryKafka, offsets, group }: Options,
-): Promise<Partition[]> => {
+  { admin, kafkaOffsets, retryKafka, offsets, group }: Options,
+): Promise<{ topicId: string | undefined; partitions: Partition[] }> => {
   const { topic } = group;
   if (!(await retryKafka(() => admin.listTopics())).includes(topic))
     throw new Error(`there is no topic ${topic}: check KAFKA_TOPIC`);
+  const topicId = await retryKafka(kafkaOffsets.topicId);
   const logs = await retryKafka(() => admin.fetchTopicOffsets(topic));
   const byTime =
     position.kind === 'time'
@@ -66,16 +70,21 @@ const readPartitions = async (
       : [];
   const atTime = new Map(byTime.map(({ partition, offset }) => [partition, BigInt(offset)]));
   const stored = await offsets.read(group);
-  return logs
-    .map(({ partition, low, high }) => ({
-      partition,
-      low: BigInt(low),
-      high: BigInt(high),
-      stored: stored.get(partition)?.nextOffset,
-      atTime: atTime.get(partition),
-    }))
-    .sort((one, other) => one.partition - other.partition);
+  const partitions = logs.map(({ partition, low, high }) => ({
+    partition,
+    low: BigInt(low),
+    high: BigInt(high),
+    stored: nextOffsetIn(topicId, stored.get(partition)),
+    atTime: atTime.get(partition),
+  }));
+  return { topicId, partitions: partitions.sort((one, other) => one.partition - other.partition) };
 };
+
+/** The stored offset, if it is one of the topic with this id, as far as is known. */
+const nextOffsetIn = (topicId: string | undefined, stored: StoredOffset | undefined) =>
+  topicId !== undefined && stored?.topicId !== undefined && stored.topicId !== topicId
+    ? undefined
+    : stored?.nextOffset;
 
 const waitUntilReadAgain = async (moves: readonly Move[], { offsets, group, progress, signal }: Options) => {
   const total = distance(moves);

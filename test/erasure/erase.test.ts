@@ -27,12 +27,14 @@ const openRange = async (sql: Sql) => {
   const claim = crypto.randomUUID();
   const offsets = createOffsets(sql);
   await offsets.claim(group, [0], claim);
-  await offsets.begin(group, [{ partition: 0, start: 0n, low: 0n, isPastSkip: false }], claim);
+  const begin = { partition: 0, start: 0n, low: 0n, isPastSkip: false, leaderEpoch: undefined };
+  await offsets.begin(group, undefined, [begin], claim);
   const range: FencedRange = {
     ...group,
     partition: 0,
     from: 0n,
     to: 9n,
+    leaderEpoch: undefined,
     claim,
     nextClaim: crypto.randomUUID(),
   };

@@ -62,14 +62,15 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
   const claim = { value: crypto.randomUUID() as string };
   const begun = (async () => {
     await offsets.claim(group, [partition], claim.value);
-    await offsets.begin(group, [{ partition, start: 0n, low: 0n, isPastSkip: false }], claim.value);
+    const begin = { partition, start: 0n, low: 0n, isPastSkip: false, leaderEpoch: undefined };
+    await offsets.begin(group, undefined, [begin], claim.value);
   })();
   let next = 0n;
   const ingest = async (messages: Message[], signal: AbortSignal) => {
     await begun;
     const from = next;
     next += BigInt(messages.length + 1);
-    return process({ partition, from, to: next, messages, claim }, signal);
+    return process({ partition, from, to: next, messages, leaderEpoch: undefined, claim }, signal);
   };
   /** Whether the stored offset is at the end of the last batch. */
   const isMoved = async () => (await offsets.read(group)).get(partition)?.nextOffset === next;

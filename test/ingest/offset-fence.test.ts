@@ -50,6 +50,11 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), member }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('keep' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('setBack' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('look' as const), member }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('elect' as const), partition, end: fc.nat(8), values: messages }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('rewind' as const), partition, to: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('resetCommit' as const), partition, to: fc.nat(5) }) },
   {
@@ -100,6 +105,13 @@ test('no message before a stored or committed offset is ever neither stored nor 
               step.partition,
               Math.min(step.to, Math.max(0, world.committed(step.partition))),
             );
+          if (step.do === 'look') void members[step.member]?.look();
+          if (step.do === 'elect')
+            world.elect(
+              step.partition,
+              step.end,
+              step.values.map((value) => textOf(step.partition, value)),
+            );
           if (step.do === 'recreate') world.recreate(fill(step.values));
           await Bun.sleep(0);
         };
@@ -136,4 +148,118 @@ test('no message before a stored or committed offset is ever neither stored nor 
     // Without shrinking, which would take hours, as each run works on a database.
     { numRuns: Number(process.env.FENCE_RUNS ?? 40), endOnFailure: true },
   );
+});
+
+const settle = async (world: Awaited<ReturnType<typeof createFenceWorld>>) => {
+  for (let idle = 0; idle < 3; idle++) {
+    while (world.pending() > 0) {
+      await world.release(0, 'none');
+      idle = 0;
+    }
+    await Bun.sleep(1);
+  }
+};
+const orderOf = (uid: number) => textOf(0, { uid, version: 0 });
+const someOrders = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => orderOf(from + index));
+
+/** A world with one partition, of which a member has stored four orders. */
+const worldWithFourOrders = async (database: Awaited<ReturnType<typeof testDatabase>>) => {
+  const world = await createFenceWorld(database, 1);
+  for (const value of someOrders(1, 5)) world.append(0, value);
+  const member = world.createMember();
+  void member.join([0]);
+  await settle(world);
+  member.deliver(0, 4);
+  await settle(world);
+  expect(await world.storedOffset(0)).toBe(4);
+  return { world, member };
+};
+
+test('a batch of a leader that lost records is not stored past the ones that took their place', async () => {
+  await using database = await testDatabase();
+  const { world, member } = await worldWithFourOrders(database);
+  world.elect(0, 2, someOrders(5, 10));
+  member.deliver(0, 3);
+  await settle(world);
+  expect([await world.storedOffset(0), member.hasFailed]).toEqual([4, true]);
+  const next = world.createMember();
+  void next.join([0]);
+  await settle(world);
+  next.deliver(0, 8);
+  await settle(world);
+  expect([await world.storedOffset(0), next.hasFailed]).toEqual([7, false]);
+  expect(await world.lost()).toEqual([]);
+  next.stop();
+});
+
+test('a batch of a new leader that lost nothing is stored', async () => {
+  await using database = await testDatabase();
+  const { world, member } = await worldWithFourOrders(database);
+  world.elect(0, 4, someOrders(5, 10));
+  member.deliver(0, 8);
+  await settle(world);
+  expect([await world.storedOffset(0), member.hasFailed]).toEqual([9, false]);
+  member.stop();
+});
+
+test.each([
+  ['higher than any', 9],
+  ['that of an earlier leader', 0],
+  ['that of a later leader', 3],
+])('a damaged leader epoch, %s, costs a member at the most, wherever it is', async (_, leaderEpoch) => {
+  await using database = await testDatabase();
+  for (const at of [0, 2, 4, 6, 8]) {
+    const world = await createFenceWorld(database, 1);
+    for (const end of [4, 8]) world.elect(0, end - 4, someOrders(end - 3, end + 1));
+    world.elect(0, 8, someOrders(9, 11));
+    world.damageEpochs(0, at, at + 2, leaderEpoch);
+    const process = world.createProcess();
+    let members = 0;
+    for (let isDone = false; !isDone && members < 5; members++) {
+      const member = world.createMember(process);
+      void member.join([0]);
+      await settle(world);
+      for (let fetches = 0; fetches < 10 && !member.hasFailed; fetches++) {
+        member.deliver(0, 2);
+        await settle(world);
+      }
+      isDone = !member.hasFailed;
+      member.stop();
+    }
+    expect(members).toBeLessThanOrEqual(2);
+    expect(await world.storedOffset(0)).toBe(10);
+    expect(await world.lostBefore(0, 10n)).toEqual([]);
+  }
+});
+
+test('a topic that is recreated while an assignment begins is noticed, and read from its beginning', async () => {
+  await using database = await testDatabase();
+  const { world, member } = await worldWithFourOrders(database);
+  member.stop();
+  for (let calls = 0; ; calls++) {
+    // As after an upgrade: the start learns the topic's id.
+    await database.sql`update consumed_offsets set topic_id = null, leader_epoch = null`;
+    const next = world.createMember();
+    void next.join([0]);
+    for (let call = 0; call < calls && world.pending() > 0; call++) await world.release(0, 'none');
+    const isBegun = world.pending() === 0;
+    world.recreate([someOrders(10 + 10 * calls, 18 + 10 * calls)]);
+    await settle(world);
+    next.deliver(0, 8);
+    await settle(world);
+    void next.look();
+    await settle(world);
+    if (!next.hasFailed) expect([await world.storedOffset(0), await world.lost()]).toEqual([8, []]);
+    next.stop();
+    const last = world.createMember();
+    void last.join([0]);
+    await settle(world);
+    last.deliver(0, 8);
+    await settle(world);
+    expect(await world.storedOffset(0)).toBe(8);
+    expect(await world.lost()).toEqual([]);
+    last.stop();
+    if (isBegun) break;
+  }
 });

@@ -49,7 +49,7 @@ const openPhases = (
       postgres: createServiceState('PostgreSQL', silent),
       kafka: createServiceState('Kafka', silent),
     },
-    { partition: 0, from: 0n, to: BigInt(orders.length), messages, claim },
+    { partition: 0, from: 0n, to: BigInt(orders.length), messages, leaderEpoch: undefined, claim },
     AbortSignal.timeout(5_000),
   );
   return { ...phases, entries, claim, states: () => entries.map(({ state }) => state) };
@@ -84,7 +84,8 @@ test('an insert whose answer was lost is done if the stored offset is at the end
   let claimOf = (nextClaim: string) => nextClaim;
   const services = {
     async saveBatch(_: readonly Order[], range: { nextClaim: string }) {
-      stored.set(0, { nextOffset, skippedTo: undefined, claim: claimOf(range.nextClaim) });
+      const unknown = { skippedTo: undefined, topicId: undefined, leaderEpoch: undefined };
+      stored.set(0, { nextOffset, ...unknown, claim: claimOf(range.nextClaim) });
       return undefined;
     },
     read: async () => stored,

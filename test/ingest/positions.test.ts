@@ -12,6 +12,8 @@ const openPositions = async ({ failures = 0 } = {}) => {
   let left = failures;
   const positions = createPositions({
     kafkaOffsets: {
+      topicId: async () => undefined,
+      epochEnds: async () => new Map(),
       leaders: async () => ({ groups: [[0]], leaderless: [] }),
       committed: async () => new Map(),
       ends: async () => ({ known: [{ partition: 0, low: 0n, high: 10n }], failed: new Map() }),

@@ -1,5 +1,6 @@
 /** The start of an assignment, in each case in which stored offsets, committed offsets and Kafka's log disagree. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { startBroker } from 'kafka-broker';
 import { type PartitionOffsets, startOffset } from '../../src/ingest/start-offset.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
@@ -28,13 +29,18 @@ const storeAndLeave = async (
   await member.stop();
 };
 
-const at = (known: Partial<Record<keyof PartitionOffsets, number>>) => {
+type Known = Partial<Record<Exclude<keyof PartitionOffsets, 'topic'>, number>> &
+  Pick<Partial<PartitionOffsets>, 'topic'>;
+
+const at = ({ topic, ...known }: Known) => {
   const { start, reason, again, deleted, isPastSkip } = startOffset({
     stored: undefined,
     skippedTo: undefined,
     committed: undefined,
     low: 0n,
     high: 100n,
+    topic,
+    divergedAt: undefined,
     ...Object.fromEntries(Object.entries(known).map(([name, offset]) => [name, BigInt(offset)])),
   });
   return { start: Number(start), reason, again: Number(again), deleted: Number(deleted), isPastSkip };
@@ -96,6 +102,61 @@ test.each<[string, Parameters<typeof at>[0], Partial<ReturnType<typeof at>>]>([
     'what was skipped is of another log',
     { stored: 150, skippedTo: 150, committed: 20 },
     { start: 0, reason: 'past-end', isPastSkip: true },
+  ],
+  [
+    'a skip was passed, and offsets expired in the same topic',
+    { stored: 60, skippedTo: 50, topic: 'same' },
+    { start: 50, reason: 'committed-behind', again: 10 },
+  ],
+  [
+    'the topic is another one, whatever offsets and skips of the old one say',
+    { stored: 40, skippedTo: 30, committed: 60, topic: 'other' },
+    { start: 0, reason: 'recreated', again: 40, isPastSkip: true },
+  ],
+  [
+    'the topic is another one, and its first records are gone',
+    { stored: 40, low: 5, topic: 'other' },
+    { start: 5, reason: 'recreated', again: 35, deleted: 5 },
+  ],
+  [
+    'the topic is another one, and shorter',
+    { stored: 140, committed: 140, topic: 'other' },
+    { start: 0, reason: 'recreated', again: 100 },
+  ],
+  [
+    'the log diverged',
+    { stored: 60, committed: 60, divergedAt: 40 },
+    { start: 40, reason: 'diverged', again: 20 },
+  ],
+  [
+    'the log diverged, and the commit is behind',
+    { stored: 60, committed: 30, divergedAt: 40 },
+    { start: 30, reason: 'diverged', again: 30 },
+  ],
+  [
+    'the log diverged, and Kafka has no offset',
+    { stored: 60, divergedAt: 40, low: 5 },
+    { start: 5, reason: 'diverged', again: 55 },
+  ],
+  [
+    'the log diverged, and ends before the stored offset',
+    { stored: 160, committed: 160, divergedAt: 90 },
+    { start: 90, reason: 'diverged', again: 70 },
+  ],
+  [
+    'the log diverged, and the high watermark is not there yet',
+    { stored: 160, committed: 160, divergedAt: 110 },
+    { start: 110, reason: 'diverged', again: 50 },
+  ],
+  [
+    'the log diverged before a skip',
+    { stored: 60, skippedTo: 50, committed: 20, divergedAt: 40 },
+    { start: 40, reason: 'diverged', again: 20 },
+  ],
+  [
+    'the topic is another one, so its epochs do not count',
+    { stored: 60, committed: 60, divergedAt: 40, topic: 'other' },
+    { start: 0, reason: 'recreated', again: 60 },
   ],
 ])('the start offset when %s', (_, known, expected) => {
   expect(at(known)).toEqual({ ...agreed, ...expected } as never);
@@ -193,6 +254,98 @@ for (const isRunning of [false, true])
     await until(async () => (await pipeline.letters()).length > 0, 60_000);
     await until(async () => (await pipeline.storedOffsets()).get(0) === 9, 60_000);
   });
+
+/** Deletes the topic and creates it again, with these messages. */
+const recreate = async ({ admin, topic, deadLetterTopic, kafka, send }: Pipeline, orders: Order[]) => {
+  await admin.deleteTopics({ topics: [topic] });
+  const topics = { topic, deadLetterTopic, partitions: 1 };
+  const make = () => ensureTopics(kafka, topics, silent).then(() => send(orders.map(messageOf)));
+  await until(() => make().catch(() => false));
+};
+
+for (const isRunning of [false, true])
+  test(`a topic that is recreated, and has grown past the stored offset ${isRunning ? 'while a member was delayed' : 'while no member ran'}, is read from its beginning`, async () => {
+    await using pipeline = await openPipeline();
+    const [good, later] = [ordersOf(1_200), ordersOf(3_000, 9)];
+    const held = Promise.withResolvers<void>();
+    let isHeld = false;
+    const member = pipeline.join((process) => async (batch, signal) => {
+      if (isHeld) await held.promise;
+      return process(batch, signal);
+    });
+    await pipeline.send(good.slice(0, 100).map(messageOf));
+    await pipeline.drained();
+    isHeld = isRunning;
+    if (!isRunning) await member.stop();
+    await pipeline.send(good.slice(100).map(messageOf));
+    await recreate(pipeline, later);
+    held.resolve();
+    const { starts } = isRunning ? member : pipeline.join();
+    await until(() => isStored(pipeline, later), 60_000);
+    await until(async () => (await pipeline.storedOffsets()).get(0) === later.length, 60_000);
+    await pipeline.drained();
+    expect(starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated' });
+  });
+
+test('a database from before the topic was recreated, restored under a running member, is filled again', async () => {
+  await using pipeline = await openPipeline();
+  const { sql } = pipeline.database;
+  const [good, later] = [ordersOf(30), ordersOf(60, 9)];
+  const member = pipeline.join();
+  await pipeline.send(good.map(messageOf));
+  await pipeline.drained();
+  await sql.unsafe('create table kept as table consumed_offsets');
+  await recreate(pipeline, later);
+  await until(() => isStored(pipeline, later), 60_000);
+  await pipeline.drained();
+
+  await sql.begin(async (tx) => {
+    await tx`delete from orders where order_uid = any(${later.map((order) => order.order_uid) as never}::text[])`;
+    await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
+  });
+  await until(() => isStored(pipeline, later), 60_000);
+  expect(member.starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated', again: 30n });
+});
+
+test('without ids and epochs a member reads all the same, and learns them when Kafka has them', async () => {
+  const broker = await startBroker({ port: 0 });
+  broker.faults.limit('Metadata', 9);
+  broker.faults.limit('OffsetForLeaderEpoch', 2);
+  {
+    await using pipeline = await openPipeline({ addresses: [broker.brokers] });
+    const identity = async () =>
+      pipeline.database.sql<
+        { topic_id: string | null; leader_epoch: number }[]
+      >`select topic_id, leader_epoch from consumed_offsets`;
+    const good = ordersOf(30);
+    await storeAndLeave(pipeline, good.slice(0, 20).map(messageOf));
+    expect([...(await identity())]).toEqual([{ topic_id: null, leader_epoch: 0 }]);
+    broker.faults.clear();
+    await pipeline.send(good.slice(20).map(messageOf));
+    const member = pipeline.join();
+    await until(() => isStored(pipeline, good), 30_000);
+    expect(member.starts).toMatchObject([{ start: 20n, reason: undefined }]);
+    expect([...(await identity())]).toMatchObject([{ topic_id: expect.any(String), leader_epoch: 0 }]);
+  }
+  await broker.stop();
+});
+
+test('a log that ends before the stored offset in its epoch is read again from there', async () => {
+  await using pipeline = await openPipeline();
+  const { sql } = pipeline.database;
+  const good = ordersOf(30);
+  await storeAndLeave(pipeline, good.slice(0, 20).map(messageOf));
+  // As if another leader of the same epoch had had more records, of which Kafka has lost the last ones.
+  await sql`update consumed_offsets set next_offset = 25`;
+  await pipeline.send(good.slice(20).map(messageOf));
+  await sql`update consumed_offsets set leader_epoch = 7`;
+  const member = pipeline.join();
+  await until(() => isStored(pipeline, good), 30_000);
+  expect(member.starts).toMatchObject([{ start: 0n, reason: 'diverged', again: 25n }]);
+  await pipeline.drained();
+  const [row] = await sql<{ epoch: number }[]>`select leader_epoch as epoch from consumed_offsets`;
+  expect(row?.epoch).toBe(0);
+});
 
 for (const isRunning of [false, true])
   test(`records that were deleted unread ${isRunning ? 'while a member was delayed' : 'while no member ran'} are counted, and the rest is stored`, async () => {

@@ -207,6 +207,18 @@ test('batches without records, and those that compaction has emptied, keep their
   ]);
 });
 
+test('messages have the leader epoch of their batch, also control records; a damaged batch has none that could be trusted', async () => {
+  const of = (base: number, leaderEpoch: number, more: object = {}) =>
+    recordBatch({ base, records: [record({ value: 'x' })], leaderEpoch, ...more });
+  const whole = [of(0, 3), of(1, 7, { attributes: 0x20 }), of(2, -1)];
+  const { messages } = await decode(Buffer.concat(whole));
+  expect(messages.map(({ batchContext }) => batchContext.leaderEpoch)).toEqual([3, 7, undefined]);
+  const damaged = of(3, 7, { intact: false });
+  for (let time = 1; time < 3; time++) await decode(damaged, 0, { ...range, from: 3n });
+  const [message] = (await decode(damaged, 0, { ...range, from: 3n })).messages;
+  expect([message?.unreadable?.records, message?.batchContext.leaderEpoch]).toEqual([1, undefined]);
+});
+
 test('a response is decoded up to the memory limit, but its first batch always', async () => {
   const batch = recordBatch({ codec: 1, records: gzipSync(record({ value: Buffer.alloc(3_000_000) })) });
   const at = (base: bigint) => {

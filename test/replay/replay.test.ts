@@ -1,9 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { readCommand } from '../../src/replay/options.ts';
 import { planMoves } from '../../src/replay/plan.ts';
-import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { brokers, silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { runScript } from '../support/run-script.ts';
 
@@ -106,6 +107,38 @@ test('skipping has to be confirmed, and skipped messages are not read even if Ka
     ),
   ).toBe(true);
   expect(member.fences).toEqual([]);
+});
+
+test('in a topic that was recreated, offsets of the old one are neither moved nor reason not to skip', async () => {
+  await using pipeline = await openPipeline({ partitions: 2 });
+  const { admin, topic, deadLetterTopic, kafka } = pipeline;
+  const [old, good] = [ordersOf(40), ordersOf(20, 9)];
+  await pipeline.send(old.map(messageOf));
+  const first = pipeline.join();
+  await pipeline.drained();
+  await first.stop();
+  await admin.deleteTopics({ topics: [topic] });
+  const make = async () => {
+    await ensureTopics(kafka, { topic, deadLetterTopic, partitions: 2 }, silent);
+    return pipeline.send(good.map(messageOf));
+  };
+  await until(() => make().catch(() => false));
+  const environment = await environmentOf(pipeline);
+  expect((await command(environment, '--from', 'earliest')).output).toStartWith('Nothing to move');
+  const done = await command(environment, '--skip-to', '0/6,1/0', '--yes');
+  expect(done).toMatchObject({ code: 0, errors: '' });
+  expect(done.output).toBe('partition 0: from 0 forward to 6\n6 offsets are skipped.\n');
+
+  const member = pipeline.join();
+  await pipeline.drained();
+  const skipped = good.filter((_, index) => index % 2 === 0).slice(0, 6);
+  const rest = good.filter((order) => !skipped.includes(order));
+  expect(await isStored(pipeline, rest)).toBe(true);
+  expect((await pipeline.store.findAll(skipped.map((order) => order.order_uid))).size).toBe(0);
+  expect(member.starts.map(({ partition, start, reason }) => [partition, start, reason]).sort()).toEqual([
+    [0, 6n, undefined],
+    [1, 0n, 'recreated'],
+  ]);
 });
 
 const partitions = [

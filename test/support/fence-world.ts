@@ -7,8 +7,9 @@ import type { DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { createIngest } from '../../src/ingest/ingest.ts';
 import { createPartitionQueues, type PartitionQueues } from '../../src/ingest/partition-queues.ts';
 import { createPositions } from '../../src/ingest/positions.ts';
+import type { Epoch } from '../../src/kafka/epoch-ends.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
-import { createOffsets } from '../../src/postgres/offsets.ts';
+import { createOffsets, type StoredOffset } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { silent, type testDatabase } from './kafka-and-postgres.ts';
 import { parseOrder, parser } from './order-parser.ts';
@@ -19,25 +20,55 @@ export type Fault = 'none' | 'before' | 'after';
 const group = { groupId: 'group', topic: 'orders' };
 const tables = ['orders', 'deliveries', 'payments', 'items', 'consumed_offsets', 'dead_lettered_messages'];
 
+/** `name` is that of the log in which the record was appended: of its topic, partition and leader. */
+type Log = {
+  records: { value: string; name: string; leaderEpoch: number }[];
+  epochs: { leaderEpoch: number; start: number }[];
+  name: string;
+};
+
+const emptyLogs = (partitions: number): Log[] =>
+  Array.from({ length: partitions }, () => ({
+    records: [],
+    epochs: [{ leaderEpoch: 0, start: 0 }],
+    name: crypto.randomUUID(),
+  }));
+
+const append = (log: Log | undefined, values: string[]) => {
+  const { leaderEpoch = 0 } = log?.epochs.at(-1) ?? {};
+  for (const value of values) log?.records.push({ value, name: `${log.name}/${leaderEpoch}`, leaderEpoch });
+};
+
+/** As a leader answers OffsetForLeaderEpoch. */
+const endOf = (log: Log | undefined, requested: number) => {
+  const { records = [], epochs = [] } = log ?? {};
+  const next = epochs.find(({ leaderEpoch }) => leaderEpoch > requested);
+  const last = epochs.findLast(({ leaderEpoch }) => leaderEpoch <= requested);
+  if (!next && last?.leaderEpoch !== requested) return undefined;
+  return {
+    leaderEpoch: last?.leaderEpoch ?? requested,
+    end: BigInt(next?.start ?? records.length),
+  };
+};
+
 type Database = Awaited<ReturnType<typeof testDatabase>>;
 
 export const createFenceWorld = async ({ sql }: Database, partitions: number) => {
   await sql.unsafe(`truncate ${tables.join()} cascade`);
   for (const table of tables)
     await sql.unsafe(`drop table if exists kept_${table}; create table kept_${table} as table ${table}`);
-  let log: string[][] = Array.from({ length: partitions }, () => []);
-  /** How often the topic was recreated. */
-  let era = 0;
-  /** Of each partition the era of its stored offset: the one in which it was claimed last. */
-  const claimedIn = Array(partitions).fill(0) as number[];
-  let keptClaimedIn = claimedIn;
-  let setBacks = 0;
+  let log = emptyLogs(partitions);
+  let topicId: string = crypto.randomUUID();
+  /** How often offsets lost their meaning: the database was set back, the topic recreated, or a log truncated. */
+  let upheavals = 0;
   const committed = new Map<number, bigint>();
   const letters = new Set<string>();
   const pending: ((fault: Fault) => Promise<void>)[] = [];
   const members = new Set<Member>();
   const store = createStore(sql);
   const offsets = createOffsets(sql);
+
+  const later = <T>(call: () => T) => new Promise<T>((resolve) => pending.push(async () => resolve(call())));
 
   const held =
     <A extends unknown[], T>(call: (...given: A) => Promise<T>) =>
@@ -57,20 +88,55 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
 
   /** The messages before `offset` that are neither stored nor have a dead letter. */
   const lostBefore = async (partition: number, offset: bigint): Promise<string[]> => {
-    const before = (log[partition]?.slice(0, Number(offset)) ?? []).map((value, at) => {
+    const before = (log[partition]?.records.slice(0, Number(offset)) ?? []).map(({ value, name }, at) => {
       const parsed = parseOrder(Buffer.from(value));
-      return { value, at, uid: 'order' in parsed ? parsed.order.order_uid : '' };
+      return { value, at, name, uid: 'order' in parsed ? parsed.order.order_uid : '' };
     });
     const stored = await store.findAll(before.map(({ uid }) => uid));
     const lost = before
-      .filter(({ value, at, uid }) => stored.get(uid) !== value && !letters.has(`${era}/${partition}/${at}`))
+      .filter(({ value, name, at, uid }) => stored.get(uid) !== value && !letters.has(`${name}/${at}`))
       .map(({ at }) => `${partition}/${at}`);
     return offset > BigInt(before.length) ? [`${offset} is past the end of ${partition}`, ...lost] : lost;
   };
 
-  const createMember = () => {
-    const began = era;
-    const seen = setBacks;
+  const kafkaOffsets = {
+    topicId: () => later(() => topicId),
+    leaders: () => later(() => ({ groups: [[...log.keys()]], leaderless: [] })),
+    committed: () => later(() => new Map(committed)),
+    ends: (asked: readonly number[]) =>
+      later(() => ({
+        known: asked.map((partition) => ({
+          partition,
+          low: 0n,
+          high: BigInt(log[partition]?.records.length ?? 0),
+        })),
+        failed: new Map<number, unknown>(),
+      })),
+    epochEnds: (epochs: readonly Epoch[]) =>
+      later(
+        () =>
+          new Map(
+            epochs.map(({ partition, leaderEpoch }) => [partition, endOf(log[partition], leaderEpoch)]),
+          ),
+      ),
+  };
+
+  /** One for each process, whose members come one after another. */
+  const createProcess = () =>
+    createPositions({
+      kafkaOffsets,
+      group,
+      offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
+      postgres: createServiceState('PostgreSQL', silent),
+      kafkaState: createServiceState('Kafka', silent),
+      health: { failed() {}, works() {} },
+      started: () => {},
+      log: silent,
+    });
+
+  const createMember = (starter = createProcess()) => {
+    let seen = upheavals;
+    let began: string | undefined;
     let queues: PartitionQueues | undefined;
     let isStopped = false;
     const positions = new Map<number, number>();
@@ -93,46 +159,22 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       },
       deadLetters: {
         send: held(async (sent: readonly DeadLetter[]) => {
-          for (const { message } of sent) letters.add(`${began}/${message.partition}/${message.offset}`);
+          for (const { message } of sent) letters.add(`${message.timestamp}/${message.offset}`);
         }),
       },
       postgres,
       kafka: kafkaState,
     });
     const commit = async (due: { partition: number; offset: string }[]) => {
-      // Kafka refuses former members, and topics that are deleted.
-      if (isStopped || began !== era) throw new Error('refused');
-      const checks = due
-        .filter(({ partition }) => seen === setBacks && claimedIn[partition] === era)
-        .map(({ partition, offset }) => lostBefore(partition, BigInt(offset)));
+      // Kafka refuses former members. Of a topic that was recreated under a member it accepts any offset.
+      if (isStopped) throw new Error('refused');
+      const checked = seen;
+      const checks = due.map(({ partition, offset }) => lostBefore(partition, BigInt(offset)));
       // At once, as Kafka refuses a former member's commit that arrives after its successor's.
       for (const { partition, offset } of due) committed.set(partition, BigInt(offset));
       const lost = (await Promise.all(checks)).flat();
-      if (seen === setBacks && began === era) faults.push(...lost.map((one) => `committed: ${one}`));
+      if (checked === upheavals) faults.push(...lost.map((one) => `committed: ${one}`));
     };
-    const kafkaOffsets = {
-      leaders: async () => ({ groups: [[...log.keys()]], leaderless: [] }),
-      committed: async () => new Map(committed),
-      ends: async (asked: readonly number[]) => ({
-        known: asked.map((partition) => ({
-          partition,
-          low: 0n,
-          high: BigInt(log[partition]?.length ?? 0),
-        })),
-        failed: new Map<number, unknown>(),
-      }),
-    };
-
-    const finder = createPositions({
-      kafkaOffsets,
-      group,
-      offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
-      postgres,
-      kafkaState,
-      health: { failed() {}, works() {} },
-      started: () => {},
-      log: silent,
-    });
     const member = {
       faults,
       hasFailed: false,
@@ -140,6 +182,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
         const next = createPartitionQueues({
           topic: group.topic,
           process: async (batch, signal) => void (await process(batch, signal)),
+          checkLog: starter.checkLog,
           commitOffsets: commit,
           committed: () => {},
           log: silent,
@@ -149,8 +192,10 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
           member.hasFailed = true;
         });
         try {
-          await finder.begin(assigned, next.signal, (starts, claim) => {
-            if (began === era) for (const { partition } of starts) claimedIn[partition] = era;
+          seen = upheavals;
+          began = undefined;
+          await starter.begin(assigned, next.signal, (starts, claim, topicId) => {
+            began ??= topicId;
             for (const { partition, start } of starts) positions.set(partition, Number(start));
             next.begin(starts, claim);
           });
@@ -161,16 +206,17 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       /** Fetches from the member's position, or from another offset as a client with a bug would. */
       deliver(partition: number, count: number, wrongFrom?: number) {
         const position = positions.get(partition);
-        if (!queues || isStopped || position === undefined || began !== era || busy.has(partition)) return;
+        if (!queues || isStopped || position === undefined || busy.has(partition)) return;
         const from = wrongFrom ?? position;
-        const values = log[partition]?.slice(from, from + count) ?? [];
-        if (values.length === 0) return;
-        const messages = values.map((value, index) => ({
+        const records = log[partition]?.records.slice(from, from + count) ?? [];
+        if (records.length === 0) return;
+        const messages = records.map(({ value, name, leaderEpoch }, index) => ({
           key: null,
           value: Buffer.from(value),
-          timestamp: String(began),
+          timestamp: name,
           headers: {},
           offset: String(from + index),
+          batchContext: { leaderEpoch },
         }));
         busy.add(partition);
         const payload = {
@@ -179,7 +225,8 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
             partition,
             fetchedOffset: String(from),
             messages,
-            lastOffset: () => String(from + values.length - 1),
+            rawMessages: messages,
+            lastOffset: () => String(from + records.length - 1),
           },
           resolveOffset: (offset: string) => positions.set(partition, Number(offset) + 1),
           heartbeat: async () => {},
@@ -189,6 +236,13 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
           isRunning: () => !isStopped,
         };
         void queues.accept(payload as unknown as EachBatchPayload).finally(() => busy.delete(partition));
+      },
+      /** Looks whether the topic was recreated, as a member does every few seconds. */
+      async look() {
+        if (began !== undefined && (await starter.isRecreated(began))) {
+          member.hasFailed = true;
+          queues?.abandon();
+        }
       },
       stop() {
         isStopped = true;
@@ -202,10 +256,15 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
   };
   type Member = ReturnType<typeof createMember>;
 
+  const isOfLog = ({ topicId: storedId, leaderEpoch, nextOffset = 0n }: StoredOffset, log: Log | undefined) =>
+    storedId === topicId &&
+    (leaderEpoch === undefined || (endOf(log, leaderEpoch)?.end ?? -1n) >= nextOffset);
+
   return {
+    createProcess,
     createMember,
-    append: (partition: number, value: string) => log[partition]?.push(value),
-    end: (partition: number) => log[partition]?.length ?? 0,
+    append: (partition: number, value: string) => append(log[partition], [value]),
+    end: (partition: number) => log[partition]?.records.length ?? 0,
     committed: (partition: number) => Number(committed.get(partition) ?? -1),
     resetCommit: (partition: number, offset: number) => committed.set(partition, BigInt(offset)),
     pending: () => pending.length,
@@ -215,17 +274,12 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       await Bun.sleep(0);
     },
     async keep() {
-      keptClaimedIn = [...claimedIn];
       for (const table of tables)
         await sql.unsafe(`delete from kept_${table}; insert into kept_${table} table ${table}`);
     },
-    /**
-     * Sets the database back to when it was last kept, unless that is from before the topic was recreated: offsets alone do not
-     * distinguish the old topic from the new one.
-     */
+    /** Sets the database back to when it was last kept. */
     async setBack() {
-      if (keptClaimedIn.some((kept) => kept !== era)) return;
-      setBacks++;
+      upheavals++;
       await sql.begin(async (tx) => {
         await tx.unsafe(`truncate ${tables.join()} cascade`);
         for (const table of tables)
@@ -236,16 +290,38 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       offsets.rewind(group, [{ partition, offset: BigInt(offset) }]),
     /** Deletes the topic and creates it again, with these messages. */
     recreate(values: string[][]) {
-      era++;
-      log = values;
+      upheavals++;
+      topicId = crypto.randomUUID();
+      log = emptyLogs(partitions);
+      for (const [partition, added] of values.entries()) append(log[partition], added);
       committed.clear();
     },
-    /** The messages before the stored offsets that are neither stored nor have a dead letter. */
+    /** Changes the epoch of records as a disk might. A leader's list of epochs is elsewhere, and right. */
+    damageEpochs(partition: number, from: number, to: number, leaderEpoch: number) {
+      for (const record of log[partition]?.records.slice(from, to) ?? []) record.leaderEpoch = leaderEpoch;
+    },
+    /**
+     * Another replica becomes the leader, which has the log only up to `end`, and appends these messages. If it has the whole log,
+     * it is an ordinary election.
+     */
+    elect(partition: number, end: number, values: string[]) {
+      const old = log[partition] as Log;
+      if (end < old.records.length) upheavals++;
+      old.records.length = Math.min(end, old.records.length);
+      const start = old.records.length;
+      const leaderEpoch = (old.epochs.at(-1)?.leaderEpoch ?? 0) + 1;
+      old.epochs = [...old.epochs.filter((epoch) => epoch.start < start), { leaderEpoch, start }];
+      append(old, values);
+    },
+    /**
+     * The messages before the stored offsets that are neither stored nor have a dead letter; without the offsets of which the next
+     * start finds that they are of another log.
+     */
     async lost(): Promise<string[]> {
       const found: string[] = [];
-      for (const [partition, { nextOffset }] of await offsets.read(group))
-        if (claimedIn[partition] === era && nextOffset !== undefined)
-          found.push(...(await lostBefore(partition, nextOffset)));
+      for (const [partition, stored] of await offsets.read(group))
+        if (stored.nextOffset !== undefined && isOfLog(stored, log[partition]))
+          found.push(...(await lostBefore(partition, stored.nextOffset)));
       return found;
     },
     lostBefore,

@@ -50,6 +50,7 @@ type BatchParts = {
   attributes?: number;
   timestamp?: bigint;
   producerId?: bigint;
+  leaderEpoch?: number;
   magic?: number;
   /** Whether its checksum is right. */
   intact?: boolean;
@@ -65,6 +66,7 @@ export const recordBatch = ({
   attributes = 0,
   timestamp = BigInt(Date.now()),
   producerId = -1n,
+  leaderEpoch = 0,
   magic = 2,
   intact = true,
 }: BatchParts): Buffer => {
@@ -72,6 +74,7 @@ export const recordBatch = ({
   const bytes = Buffer.concat([head, ...[records].flat()]);
   bytes.writeBigInt64BE(BigInt(base), 0);
   bytes.writeInt32BE(bytes.length - 12, 8);
+  bytes.writeInt32BE(leaderEpoch, 12);
   bytes.writeInt8(magic, 16);
   bytes.writeInt16BE(codec | attributes, 21);
   bytes.writeInt32BE(lastDelta, 23);

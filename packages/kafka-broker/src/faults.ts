@@ -20,10 +20,11 @@ export type FaultHook = (subject: Subject) => Fault | undefined;
 export type Scope = { times?: number; topic?: string; partition?: number };
 
 /** The requests that only a partition's leader answers. */
-const leaderApis = new Set(['Produce', 'Fetch', 'ListOffsets', 'DeleteRecords']);
+const leaderApis = new Set(['Produce', 'Fetch', 'ListOffsets', 'OffsetForLeaderEpoch', 'DeleteRecords']);
 
 export const createFaults = () => {
   const hooks = new Set<FaultHook>();
+  const newest = new Map<string, number>();
   let diskFull = false;
 
   const checkApi = (api: string) => {
@@ -84,6 +85,11 @@ export const createFaults = () => {
           ? { isEmpty: true }
           : undefined,
       ),
+    /** Supports the API up to this version only, as an older broker does. Clients that are connected do not know of it. */
+    limit: (api: string, version: number) => {
+      checkApi(api);
+      newest.set(api, version);
+    },
     /** While on, half of each write succeeds, then ENOSPC. */
     fillDisk: (on: boolean) => {
       diskFull = on;
@@ -91,6 +97,7 @@ export const createFaults = () => {
     /** Ends all faults. */
     clear: () => {
       hooks.clear();
+      newest.clear();
       diskFull = false;
     },
     /** What the broker writes its logs with. */
@@ -99,6 +106,8 @@ export const createFaults = () => {
       file.write(bytes.subarray(0, bytes.length >> 1), position);
       throw noSpace();
     }) satisfies Write as Write,
+    /** The newest version of the API that is supported, which is `version` unless it is limited. */
+    newestVersion: (api: string, version: number) => Math.min(version, newest.get(api) ?? version),
     assertSpace: () => {
       if (diskFull) throw noSpace();
     },

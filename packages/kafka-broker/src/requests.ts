@@ -32,7 +32,7 @@ const storageErrors = /^(ENOSPC|EDQUOT|EIO|EROFS|SQLITE_(FULL|IOERR|READONLY))/;
 const unsupported = new Set(['UNSUPPORTED_FOR_MESSAGE_FORMAT', 'UNSUPPORTED_VERSION'].map(errorCode));
 const complainEveryMs = 10_000;
 
-const apiVersions = (apis: Apis): Api => ({
+const apiVersions = (apis: Apis, faults: Faults): Api => ({
   versions: [0, 2],
   async handle({ version, answer }) {
     // Every newer client first sends a version that is not supported; it understands this answer in version 0.
@@ -40,7 +40,10 @@ const apiVersions = (apis: Apis): Api => ({
     answer.appendArray(
       Object.entries(apis),
       (_, [name, { versions }]) =>
-        answer.appendInt16(keyOf(name)).appendInt16(versions[0]).appendInt16(versions[1]),
+        answer
+          .appendInt16(keyOf(name))
+          .appendInt16(versions[0])
+          .appendInt16(faults.newestVersion(name, versions[1])),
       false,
       false,
     );
@@ -50,7 +53,7 @@ const apiVersions = (apis: Apis): Api => ({
 
 export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Faults; log: Log }): Handle => {
   const all: Apis = { ...apis };
-  all.ApiVersions = apiVersions(all);
+  all.ApiVersions = apiVersions(all, faults);
   const byKey = new Map(Object.entries(all).map(([name, api]) => [keyOf(name), { name, ...api }]));
   let complained = Number.NEGATIVE_INFINITY;
 
@@ -81,7 +84,8 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
     const clientId = readText(request) ?? '';
     const api = byKey.get(key);
     if (!api) throw new Error(`API ${key} is not supported`);
-    const [from, to] = api.versions;
+    const from = api.versions[0];
+    const to = faults.newestVersion(api.name, api.versions[1]);
     if ((version < from || version > to) && api.name !== 'ApiVersions') {
       throw new Error(`${api.name} is supported in versions ${from} to ${to}, not ${version}`);
     }

@@ -13,7 +13,7 @@ const connect = async (port: number) => {
   await connection.connect('127.0.0.1', port);
   return {
     metadata: (topics: string[]) => metadataV10.api.async(connection, topics, true, true, true),
-    olderMetadata: (topics: string[]) => metadataV9.api.async(connection, topics, false),
+    olderMetadata: (topics: string[]) => metadataV9.api.async(connection, topics, true),
     endOf: (leaderEpoch: number, currentLeaderEpoch = -1) =>
       offsetForLeaderEpochV3.api.async(connection, -1, [
         { name: 't', partitions: [{ partitionIndex: 0, currentLeaderEpoch, leaderEpoch }] },
@@ -86,6 +86,17 @@ test('metadata in the compact encoding says what the older one does', async () =
     topics: [{ name: 't', isInternal: false, partitions }],
   });
   expect(await client.olderMetadata(['t'])).toMatchObject({ topics: [{ name: 't', partitions }] });
+});
+
+test('an API that is limited to older versions is offered and accepted up to that one', async () => {
+  await using broker = await testBroker();
+  broker.faults.limit('Metadata', 9);
+  await using client = await connect(broker.port);
+  expect(await client.olderMetadata(['t'])).toMatchObject({ topics: [{ name: 't' }] });
+  using older = await rawClient(broker.port);
+  expect(await older.request('Metadata', 10, () => {}).catch(String)).toContain('closed');
+  broker.faults.clear();
+  expect(await idOf(broker.port)).toBeString();
 });
 
 test('a compact request with lengths that cannot be true costs only its connection', async () => {
