@@ -2,13 +2,22 @@
 
 const flushLength = 65_536;
 
+/**
+ * Resolves when the text is written. Not through `Bun.stdout`: once anything has looked at `process.stdout`, as pino does, a pipe is
+ * non-blocking, and that one writes parts of a text twice when the pipe is full.
+ */
+const writeOut = (text: string) =>
+  new Promise<void>((resolve, reject) =>
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve())),
+  );
+
 /** Buffered lines on standard output. Rejects with the code `EPIPE` when its reader has gone. */
 export const createOutput = () => {
   let buffered = '';
   const flush = async () => {
     const text = buffered;
     buffered = '';
-    if (text !== '') await Bun.write(Bun.stdout, text);
+    if (text !== '') await writeOut(text);
   };
   return {
     async write(line: string) {
