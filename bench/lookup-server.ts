@@ -25,7 +25,14 @@ const store = createStore(openDatabase({ url: BENCH_DATABASE, connections: 10, n
 const uids = await store.newest(1000);
 
 /** Always empty, so that the next tier answers every lookup. */
-const emptyCache: MemoryCache = { get: () => undefined, put() {}, size: () => 0, evictions: () => 0 };
+const emptyCache: MemoryCache = {
+  get: () => undefined,
+  put() {},
+  uids: () => [],
+  remove() {},
+  size: () => 0,
+  evictions: () => 0,
+};
 
 const ours = async () => {
   const memory = tier === 'memory' ? createMemoryCache(1000) : emptyCache;

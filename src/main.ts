@@ -18,7 +18,7 @@ import { welcome } from './embedded/welcome.ts';
 import { isLoopback } from './http/address.ts';
 import { createApp } from './http/app.ts';
 import { underBasePath } from './http/base-path.ts';
-import { createFeed } from './http/feed.ts';
+import { createFeed, type Feed } from './http/feed.ts';
 import { createHealth } from './http/health.ts';
 import { createHostCheck } from './http/host.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -34,6 +34,7 @@ import { createSwaggerRoute } from './http/routes/swagger.ts';
 import { checkAddress, listen } from './http/server.ts';
 import { traceApp } from './http/traced-app.ts';
 import { type ConsumerThread, startConsumerThread } from './ingest/thread.ts';
+import { createForgetting } from './lookup/forgetting.ts';
 import { createLookup } from './lookup/lookup.ts';
 import { createMemoryCache } from './lookup/memory-cache.ts';
 import { createRedisCache } from './lookup/redis-cache.ts';
@@ -78,7 +79,11 @@ const openPostgres = ({ config, log, tracing, open }: Context, url: string) => {
 
 type Postgres = ReturnType<typeof openPostgres>;
 
-const openLookup = ({ config, log, tracing, open }: Context, { store, state }: Postgres) => {
+const openLookup = (
+  { config, log, tracing, open }: Context,
+  { store, state }: Postgres,
+  feed: Feed | undefined,
+) => {
   const hasHttp = config.serve.has('http');
   const { cacheLimit: limit, databasePool: connections } = config;
   const standby =
@@ -92,9 +97,12 @@ const openLookup = ({ config, log, tracing, open }: Context, { store, state }: P
       ? tracedBy(tracing)(traceRedis, createRedisCache({ url: config.redisUrl, limit, log }))
       : undefined;
   open.defer(() => redis?.close());
+  let erasures = 0;
+  const generation = () => erasures;
   const lookup = createLookup({
     memory,
     redis,
+    generation,
     store: standby ?? store,
     // An answer of the standby says nothing about the primary.
     onSuccess: standby ? undefined : state.markUp,
@@ -106,10 +114,29 @@ const openLookup = ({ config, log, tracing, open }: Context, { store, state }: P
       caches: redis ? [memory, redis] : [memory],
       limit,
       concurrency: config.warmUpConcurrency,
+      generation,
       log,
     }),
   );
-  return { lookup, memory, redis, standby, warmUp };
+  const forgetting = createForgetting({
+    store,
+    places: [
+      { name: 'memory', ...memory },
+      ...(redis ? [{ name: 'redis', isShared: true, ...redis }] : []),
+      ...(feed ? [{ name: 'feed', ...feed }] : []),
+    ],
+    standby,
+    onErasure() {
+      erasures++;
+    },
+    onFailure: state.markDown,
+    log,
+  });
+  // Not the signal of the shutdown, after which lookups are answered for a while.
+  const closing = new AbortController();
+  open.defer(() => closing.abort());
+  const forget = () => void forgetting.run(closing.signal);
+  return { lookup, memory, redis, standby, warmUp, feed, forgetting, forget };
 };
 
 type Parts = ReturnType<typeof openLookup> & {
@@ -141,10 +168,10 @@ const operatorsOf = ({ consoleTokens, host }: Config, { embedded }: Services): O
 
 /** Serves HTTP on all ports, and metrics. */
 const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Parts) => {
-  const { lookup, memory, redis, standby, warmUp, consumers, postgres, services, operators } = parts;
+  const { lookup, memory, redis, standby, warmUp, feed, forgetting } = parts;
+  const { consumers, postgres, services, operators } = parts;
   const { basePath, metricsPort, trustedProxies } = config;
   const hasHttp = config.serve.has('http');
-  const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
   const health = createHealth({
     store: postgres.store,
     standby: standby?.reason,
@@ -159,7 +186,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     connections: config.databasePool,
     health,
     consumers,
-    lookups: hasHttp ? { lookup, requests, memory, redis, standby, feed, warmUp } : undefined,
+    lookups: hasHttp ? { lookup, requests, memory, redis, standby, feed, warmUp, forgetting } : undefined,
   });
   open.defer(metrics.stop);
   const metricsRoute = createMetricsRoute({ read: metrics.read, token: config.metricsToken });
@@ -217,7 +244,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
   }
   shutdown.signal.addEventListener('abort', server.drain);
   if (hasHttp) open.defer(() => shutdown.drained);
-  return { url: server.url, feed, makeIndexes: console?.makeIndexes };
+  return { url: server.url, makeIndexes: console?.makeIndexes };
 };
 
 /** Rejects with an Error of one line when the process cannot start. */
@@ -231,10 +258,11 @@ const start = async (context: Context) => {
   shutdown.signal.throwIfAborted();
 
   const postgres = openPostgres(context, services.databaseUrl);
-  const opened = openLookup(context, postgres);
+  const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
+  const opened = openLookup(context, postgres, feed);
   const consumers: ConsumerThread[] = [];
   const operators = operatorsOf(config, services);
-  const { url, feed, makeIndexes } = serveHttp(context, {
+  const { url, makeIndexes } = serveHttp(context, {
     ...opened,
     postgres,
     services,
@@ -274,6 +302,7 @@ const start = async (context: Context) => {
   if (config.brokers === null) open.defer(startProducer(services.brokers).stop);
 
   if (hasHttp) {
+    opened.forget();
     const warm = () => retry(() => warmUp.run(shutdown.signal), untilStopped);
     await raceAbort(shutdown.signal, keepWarm({ warm, memory, redis }));
   }

@@ -85,6 +85,15 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
         },
       });
     },
+    /** The orders that a new subscriber would get. */
+    uids: () => [...history, ...(pending ? [pending] : [])].map(({ uid }) => uid),
+    /** Removes orders that were erased, also from the lists of the subscribers. */
+    remove(uids: readonly string[]) {
+      const isKept = ({ uid }: Summary) => !uids.includes(uid);
+      history = history.filter(isKept);
+      if (pending && !isKept(pending)) pending = undefined;
+      send(`event: erased\ndata: ${JSON.stringify(uids)}\n\n`);
+    },
     subscribers: () => subscribers.size,
     close() {
       isClosed = true;

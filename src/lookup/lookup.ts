@@ -40,13 +40,17 @@ type Options = {
   memory: MemoryCache;
   redis: Redis | undefined;
   store: Pick<Store, 'find' | 'findAll'>;
+  /** Changes when orders were erased: a load from before may hold one, and is not cached. */
+  generation?: (() => number) | undefined;
   /** Called for each query of PostgreSQL that was answered in time, or failed. */
   onSuccess?: (() => void) | undefined;
   onFailure?: ((error: unknown) => void) | undefined;
 };
 
-/** `isStale`: the order was stored while the load was in flight, so the load may have missed it. */
-type Load = { answer?: Promise<Answer>; isStale: boolean };
+/**
+ * `isStale`: the order was stored while the load was in flight, so the load may have missed it. `generation`: when the load began.
+ */
+type Load = { answer?: Promise<Answer>; isStale: boolean; generation: number };
 
 /** One uid of a load of many. `settle` is of its load's answer. */
 type Part = { uid: OrderUid; steps: Step[]; load: Load; settle: PromiseWithResolvers<Answer> };
@@ -55,7 +59,7 @@ type Part = { uid: OrderUid; steps: Step[]; load: Load; settle: PromiseWithResol
  * Finds orders in memory, then in Redis, then in PostgreSQL, and fills the tiers above. Lookups of one uid share the load that is
  * in flight (single flight), and a uid that no order has is in the negative cache for a while.
  */
-export const createLookup = ({ memory, redis, ...postgres }: Options) => {
+export const createLookup = ({ memory, redis, generation = () => 0, ...postgres }: Options) => {
   const query = createOrderQuery(postgres);
   const absent = createNegativeCache();
   const loads = new Map<OrderUid, Load>();
@@ -98,6 +102,8 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     return false;
   };
 
+  const isFromBefore = (load: Load) => load.generation !== generation();
+
   /** Fills the caches with PostgreSQL's answer. */
   const cache = (uid: OrderUid, json: string | undefined, load: Load): EncodedOrder | undefined => {
     if (json === undefined) {
@@ -105,6 +111,7 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
       return undefined;
     }
     const document = encodeOrder(json);
+    if (isFromBefore(load)) return document;
     memory.put(uid, document);
     void redis?.put(uid, document);
     return document;
@@ -118,7 +125,7 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
         const document = await redis.get(uid);
         addStep(steps, 'redis', startedAt, document !== undefined);
         if (document) {
-          memory.put(uid, document);
+          if (!isFromBefore(load)) memory.put(uid, document);
           return count({ document, steps });
         }
       }
@@ -134,7 +141,7 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
   };
 
   const beginLoad = (uid: OrderUid, steps: Step[]): Promise<Answer> => {
-    const load: Load = { isStale: false };
+    const load: Load = { isStale: false, generation: generation() };
     loads.set(uid, load);
     load.answer = loadBelowMemory(uid, steps, load);
     return load.answer;
@@ -154,7 +161,7 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
       const document = documents?.[index];
       addStep(part.steps, 'redis', startedAt, document !== undefined);
       if (!document) return true;
-      memory.put(part.uid, document);
+      if (!isFromBefore(part.load)) memory.put(part.uid, document);
       end(part, document);
       return false;
     });
@@ -188,7 +195,8 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
     const document = memory.get(uid);
     addStep(steps, 'memory', startedAt, document !== undefined);
     if (document || absent.has(uid)) return count({ document, steps });
-    return loads.get(uid)?.answer?.then(count, countUnavailable);
+    const load = loads.get(uid);
+    return load && !isFromBefore(load) ? load.answer?.then(count, countUnavailable) : undefined;
   };
 
   return {
@@ -203,7 +211,7 @@ export const createLookup = ({ memory, redis, ...postgres }: Options) => {
         const known = findAtHand(uid, steps);
         if (known) return known;
         const settle = Promise.withResolvers<Answer>();
-        const load: Load = { isStale: false, answer: settle.promise };
+        const load: Load = { isStale: false, generation: generation(), answer: settle.promise };
         loads.set(uid, load);
         parts.push({ uid, steps, load, settle });
         return settle.promise;

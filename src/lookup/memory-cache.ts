@@ -3,6 +3,10 @@ import type { OrderUid } from '../order/order.ts';
 
 /** An `OrderCache` that is synchronous. */
 export type MemoryCache = {
+  /** In the order of insertion. */
+  uids(): OrderUid[];
+  /** Removes orders that were erased; takes as long as the limit is. */
+  remove(uids: readonly OrderUid[]): void;
   get(uid: OrderUid): EncodedOrder | undefined;
   put(uid: OrderUid, document: EncodedOrder): void;
   size(): number;
@@ -28,6 +32,14 @@ export const createMemoryCache = (limit: number): MemoryCache => {
       queue[next] = uid;
       next = (next + 1) % limit;
       documents.set(uid, document);
+    },
+    uids: () => [...documents.keys()],
+    remove(uids) {
+      for (const uid of uids) documents.delete(uid);
+      queue.fill(undefined);
+      // A map keeps the order of insertion.
+      for (const [index, uid] of [...documents.keys()].entries()) queue[index] = uid;
+      next = documents.size % limit;
     },
     size: () => documents.size,
     evictions: () => evictions,

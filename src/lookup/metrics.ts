@@ -1,6 +1,7 @@
 import type { MetricObject } from 'prom-client';
 import { type Durations, toHistogram } from '../observability/metrics/durations.ts';
 import type { Readings } from '../observability/metrics/reading.ts';
+import type { Forgetting } from './forgetting.ts';
 import type { LookupCounts, Outcome } from './lookup.ts';
 import type { MemoryCache } from './memory-cache.ts';
 import type { RedisCache } from './redis-cache.ts';
@@ -17,6 +18,7 @@ export type LookupSources = {
   redis: RedisCache | undefined;
   standby: StandbyReads | undefined;
   warmUp: WarmUpWatch;
+  forgetting: Pick<Forgetting, 'removed' | 'behindSeconds'>;
 };
 
 /** Not of the registry, as lookups count their durations in plain numbers. */
@@ -30,7 +32,7 @@ export const lookupDurations = ({ lookup }: LookupSources): MetricObject =>
 /** Lookups, both tiers of the cache, the standby and the warm-up. */
 export const addLookupMetrics = (
   { gauge, counter }: Readings,
-  { lookup, memory, redis, standby, warmUp }: LookupSources,
+  { lookup, memory, redis, standby, warmUp, forgetting }: LookupSources,
 ) => {
   counter({
     name: 'orders_lookups_total',
@@ -105,6 +107,18 @@ export const addLookupMetrics = (
     name: 'orders_redis_bypassed',
     help: '1 while lookups bypass Redis: it is not connected, or its circuit is open after repeated failures',
     read: () => redis && Number(redis.isBypassed()),
+  });
+
+  counter({
+    name: 'orders_erased_removed_total',
+    help: 'Orders removed from memory, Redis or the live list because PostgreSQL no longer has them: they were erased',
+    labels: ['place'],
+    read: () => forgetting.removed().map(([place, removed]) => [{ place }, removed]),
+  });
+  gauge({
+    name: 'orders_erasures_behind_seconds',
+    help: 'How long ago this process last knew that it answers with no erased order; below 1 normally',
+    read: forgetting.behindSeconds,
   });
 
   gauge({

@@ -1,3 +1,4 @@
+import { withTimeout } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type EncodedOrder, encodeOrder } from '../order/encoded-order.ts';
@@ -6,10 +7,12 @@ import type { OrderCache } from './cache.ts';
 import { createCircuitBreaker } from './circuit-breaker.ts';
 import { openRedis } from './redis-client.ts';
 import { readRefusal } from './redis-refusal.ts';
-import { documentsKey, insertScript, queueKey } from './redis-script.ts';
+import { documentsKey, queueKey } from './redis-script.ts';
 
 /** Shortest time between two reconnects away from a replica; the new primary is found as late after its name has moved. */
 const reconnectIntervalMs = 2_000;
+/** Of the commands that remove erased orders. No lookup waits for them. */
+const removeTimeoutMs = 2_000;
 
 type Options = {
   url: string;
@@ -28,7 +31,7 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
  * answers reads.
  */
 export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTimeoutMs = 900 }: Options) => {
-  const redis = openRedis(url, insertScript);
+  const redis = openRedis(url);
   const state = createServiceState('Redis', log, { probe: () => cache.size() });
   /** From the first write that was refused as read-only, until connected to a primary. */
   let isReplica = false;
@@ -122,6 +125,13 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
         () => redis.hmgetBuffer(documentsKey, ...uids),
         (values) => values.map((json, index) => toDocument(uids[index] as OrderUid, json)),
       );
+    },
+    /** In the order of insertion; undefined while it is down. Rejects when Redis does not answer in time, or refuses. */
+    uids: async (): Promise<OrderUid[] | undefined> =>
+      isConnected() ? withTimeout(removeTimeoutMs, redis.lrange(queueKey, 0, -1)) : undefined,
+    /** Removes orders that were erased. Rejects when that failed, as these must not be answered. */
+    async remove(uids: readonly OrderUid[]): Promise<void> {
+      await withTimeout(removeTimeoutMs, redis.removeOrders(documentsKey, queueKey, ...uids));
     },
     /** Calls back each time it connects: the data may be gone. */
     onConnected(callback: () => void) {

@@ -1,4 +1,5 @@
 import { Cluster, Redis } from 'ioredis';
+import { insertScript, removeScript } from './redis-script.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 
 export type RedisClient = (Redis | Cluster) & {
@@ -10,6 +11,8 @@ export type RedisClient = (Redis | Cluster) & {
     document: Buffer,
     limit: number,
   ): Promise<number>;
+  /** `removeScript` as a command. Resolves with how many of the orders were there. */
+  removeOrders(documents: string, queue: string, ...uids: string[]): Promise<number>;
 };
 
 const connectTimeoutMs = 1_000;
@@ -27,7 +30,7 @@ const retryStrategy = (attempt: number) => Math.min(100 * 2 ** attempt, 2_000);
  * A client of the server, the cluster, or the primary that the Sentinels name. Commands fail at once while it is not connected,
  * instead of queueing; it reconnects for ever.
  */
-export const openRedis = (url: string, insertScript: string): RedisClient => {
+export const openRedis = (url: string): RedisClient => {
   const address = parseRedisUrl(url);
   if (!address) throw new Error('not the URL of a Redis');
   const { nodes, isCluster, sentinel, username, password, database } = address;
@@ -61,6 +64,7 @@ export const openRedis = (url: string, insertScript: string): RedisClient => {
         retryStrategy,
       });
   client.defineCommand('insertOrder', { numberOfKeys: 2, lua: insertScript });
+  client.defineCommand('removeOrders', { numberOfKeys: 2, lua: removeScript });
   return client as RedisClient;
 };
 

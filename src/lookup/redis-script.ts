@@ -2,6 +2,17 @@
 export const documentsKey = '{orders}:documents';
 export const queueKey = '{orders}:queue';
 
+/** Removes orders that were erased, in one atomic step. KEYS: documents, queue. ARGV: uids. Returns how many were there. */
+export const removeScript = `
+local removed = 0
+for _, uid in ipairs(ARGV) do
+  if redis.call('HDEL', KEYS[1], uid) == 1 then
+    redis.call('LREM', KEYS[2], 0, uid)
+    removed = removed + 1
+  end
+end
+return removed`;
+
 /**
  * Inserts an order, and evicts the oldest where there is no room, in one atomic step. The hash and the queue always have the same
  * length; where they have not, or have another type, something else has changed them, and both are dropped, as a cache may be. An

@@ -9,7 +9,8 @@ import { createCircuitBreaker } from './circuit-breaker.ts';
 const timeoutMs = 500;
 
 type Reads = Pick<Store, 'find' | 'findAll' | 'ping'>;
-type Options = { primary: Reads; standby: Reads; log: Log };
+type Standby = Reads & Pick<Store, 'latestErasure'>;
+type Options = { primary: Reads; standby: Standby; log: Log };
 
 /**
  * Finds orders on a standby, and on the primary those that the standby does not have, or not yet. While the standby is away or
@@ -21,12 +22,15 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
   });
   const breaker = createCircuitBreaker({ timeoutMs, onOpen: state.markDown, onSuccess: state.markUp });
   const counts = { found: 0, absent: 0 };
+  /** The last erasure, while the standby may not have it yet. */
+  let awaited: bigint | undefined;
   // Otherwise a standby that is away would count as up until the first lookup.
   standby.ping().then(state.markUp, state.markDown);
 
   return {
     /** As the store's. Rejects with the primary's error. */
     async find(uid: OrderUid): Promise<string | undefined> {
+      if (awaited !== undefined) return primary.find(uid);
       const found = await breaker.call(
         () => standby.find(uid),
         (json) => {
@@ -38,6 +42,7 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
     },
     /** As the store's. Rejects with the primary's error. */
     async findAll(uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> {
+      if (awaited !== undefined) return primary.findAll(uids);
       const found = await breaker.call(
         () => standby.findAll(uids),
         (documents) => {
@@ -49,6 +54,16 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
       const missing = uids.filter((uid) => !found?.has(uid));
       if (missing.length === 0) return found ?? new Map();
       return new Map([...(found ?? []), ...(await primary.findAll(missing))]);
+    },
+    /** Until the standby has the erasure of this number, the primary answers. */
+    onErasure(latest: bigint) {
+      awaited = latest;
+    },
+    /** Asks the standby whether it has the last erasure. */
+    async catchUp(): Promise<void> {
+      if (awaited === undefined) return;
+      const reached = await breaker.call(standby.latestErasure);
+      if (reached !== undefined && reached >= awaited) awaited = undefined;
     },
     /** Why the standby is down; undefined while it is up. */
     reason: state.reason,

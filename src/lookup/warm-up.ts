@@ -11,22 +11,26 @@ type Options = {
   limit: number;
   /** Orders that are loaded at a time. */
   concurrency: number;
+  /** Changes when orders were erased: what was loaded before may hold one, and is not inserted. */
+  generation?: (() => number) | undefined;
   log: Log;
 };
+
+type Loaded = { json: string | undefined; generation: number };
 
 /**
  * Fills the caches with the newest orders, the oldest of them first, so that they are evicted in that order. Resolves with the
  * number of orders inserted; rejects with the driver's error, or when `signal` is aborted.
  */
 export const createWarmUp =
-  ({ store, caches, limit, concurrency, log }: Options) =>
+  ({ store, caches, limit, concurrency, generation = () => 0, log }: Options) =>
   async (signal: AbortSignal): Promise<number> => {
     const startedAt = performance.now();
     const uids = (await store.newest(limit)).reverse();
     log.info({ orders: uids.length, concurrency }, 'warming the cache');
 
     const limited = pLimit(concurrency);
-    const loaded = new Map<OrderUid, string | undefined>();
+    const loaded = new Map<OrderUid, Loaded | undefined>();
     const inserts: (void | Promise<void>)[] = [];
     /** How many of `uids`, from the first on, have been processed, and inserted if they were found. */
     let inserted = 0;
@@ -36,10 +40,10 @@ export const createWarmUp =
       for (; inserted < uids.length; inserted++) {
         const uid = uids[inserted] as OrderUid;
         if (!loaded.has(uid)) return;
-        const json = loaded.get(uid);
+        const found = loaded.get(uid);
         loaded.set(uid, undefined);
-        if (json === undefined) continue;
-        const document = encodeOrder(json);
+        if (found?.json === undefined || found.generation !== generation()) continue;
+        const document = encodeOrder(found.json);
         for (const cache of caches) inserts.push(cache.put(uid, document));
       }
     };
@@ -51,7 +55,8 @@ export const createWarmUp =
     };
     const load = async (uid: OrderUid) => {
       signal.throwIfAborted();
-      loaded.set(uid, await store.find(uid));
+      const begun = generation();
+      loaded.set(uid, { json: await store.find(uid), generation: begun });
       insertInOrder();
       logProgress();
     };

@@ -76,6 +76,27 @@ export const createStore = (sql: Sql) => ({
     return new Map(rows.map((row) => [row.order_uid, row.document]));
   },
 
+  /** The number of the last erasure, which grows with each; 0 before the first. */
+  async latestErasure(): Promise<bigint> {
+    const [row] = await sql.unsafe<{ latest: string }[]>(
+      'select coalesce(max(number), 0)::text as latest from erased_orders',
+      [],
+      { prepare: true },
+    );
+    return BigInt(row?.latest ?? 0);
+  },
+
+  /** Those of the order_uids that no order has. */
+  async findMissing(uids: readonly OrderUid[]): Promise<OrderUid[]> {
+    const rows = await sql.unsafe<{ uid: OrderUid }[]>(
+      `select uid from unnest($1::text[]) as uid
+        where not exists (select from orders where order_uid = uid)`,
+      [uids as never],
+      { prepare: true },
+    );
+    return rows.map((row) => row.uid);
+  },
+
   /** Those of the order_uids whose orders were erased. */
   async findErased(uids: readonly OrderUid[]): Promise<Set<OrderUid>> {
     const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(

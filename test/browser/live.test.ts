@@ -53,6 +53,23 @@ const received = (page: Page) => page.evaluate(() => (window as unknown as Watch
 const state = (page: Page) => page.locator('#live').getAttribute('data-state');
 const connected = (page: Page) => eventually(() => state(page), 'on');
 
+test('an erased order vanishes from the list, also while that is paused', () =>
+  visit({ width: 1280, orders }, async ({ page, site }) => {
+    await page.goto('/');
+    await connected(page);
+    for (const order of [first, second, third]) {
+      site.publish([order]);
+      await eventually(async () => (await listed(page))[0], order.order_uid);
+    }
+    await page.locator('#live button').click();
+    site.erase([second.order_uid]);
+    await eventually(() => listed(page), [third.order_uid, first.order_uid]);
+    expect(await page.locator('#live').innerHTML()).not.toContain(second.order_uid);
+    await page.reload();
+    await connected(page);
+    await eventually(() => listed(page), [third.order_uid, first.order_uid]);
+  }));
+
 for (const width of widths) {
   test(`the newest orders appear by themselves, and one click opens one, at ${width} px`, () =>
     visit({ width, orders }, async ({ page, site }) => {

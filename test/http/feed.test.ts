@@ -49,6 +49,25 @@ test('a subscriber gets a comment at once, and each order as an event of one lin
   expect(state.text.split('\n\n')).toHaveLength(3);
 });
 
+test('an erased order leaves the history, what is about to be sent, and the lists of subscribers', async () => {
+  const feed = open();
+  const { state, uids } = read(feed.open());
+  for (const number of [1, 2]) {
+    feed.publish([summaryOf(number)]);
+    await until(() => uids().length === number);
+  }
+  feed.publish([summaryOf(3)]);
+  expect(feed.uids()).toEqual(['order-1', 'order-2', 'order-3']);
+  feed.remove(['order-1', 'order-3']);
+  await until(() => state.text.includes('event: erased\ndata: ["order-1","order-3"]\n\n'));
+  feed.publish([summaryOf(4)]);
+  await until(() => state.text.includes('order-4'));
+  expect(state.text.match(/^data: \{/gm)).toHaveLength(3);
+  const { state: later } = read(feed.open());
+  await until(() => later.text.includes('order-4'));
+  expect(later.text.match(/order-\d/g)).toEqual(['order-2', 'order-4']);
+});
+
 test('of many orders at once a sample is sent, the last of them always', async () => {
   const feed = open();
   const { uids } = read(feed.open());

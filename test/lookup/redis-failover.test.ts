@@ -139,6 +139,8 @@ if (hasRedisServer)
         for (const uid of ['order-1', 'order-2', 'order-3', 'order-4']) await cache.put(uid, documentOf(uid));
         await cache.get('order-4');
         const size = await cache.size();
+        await cache.uids().catch(() => {});
+        await cache.remove(['order-4']).catch(() => {});
         // A hash and a queue of different lengths are dropped.
         await admin.rpush('{orders}:queue', 'unknown');
         await cache.put('order-5', documentOf('order-5'));

@@ -3,6 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createErasures } from '../../src/postgres/erasures.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
@@ -87,6 +88,10 @@ if (program)
         expect((await keepOn(() => store.findAll(uids))).size).toBe(uids.length);
       }
       expect(failures).toEqual([]);
+      // The lock of an erasure lasts as long as its transaction, and other processes poll, so they need no session.
+      await createErasures(sql).erase(uids.slice(0, 3));
+      expect(await store.latestErasure()).toBe(3n);
+      expect(await store.findMissing(uids)).toEqual(uids.slice(0, 3));
       await sql.end({ timeout: 1 });
     });
 

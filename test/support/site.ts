@@ -106,6 +106,8 @@ export const serve = (
   return Object.assign(world, {
     origin: `http://127.0.0.1:${port}`,
     requested,
+    /** Removes orders from the live list, as after an erasure. */
+    erase: (uids: readonly string[]) => feed.remove(uids),
     /** Connections of the live list. */
     streams: () => feed.subscribers(),
     publish: (orders: readonly Order[]) =>

@@ -31,7 +31,7 @@ const connect = async (environment: Record<string, string>) => {
     if (!row?.ssl) return 'works, not encrypted';
   }
   if (config.redisUrl) {
-    const redis = openRedis(config.redisUrl, 'return 1');
+    const redis = openRedis(config.redisUrl);
     const failed = new Promise<never>((_, reject) => redis.on('error', reject));
     await Promise.race([redis.connect().then(() => redis.set('{orders}:x', 'y')), failed]).finally(() =>
       redis.disconnect(),

@@ -39,6 +39,11 @@ const openLiveStream = (url) => {
       orders = [...orders.filter(({ uid }) => uid !== order.uid), order].slice(-kept);
       post({ state, orders: [order] });
     };
+    source.addEventListener('erased', ({ data }) => {
+      const erased = JSON.parse(data);
+      orders = orders.filter(({ uid }) => !erased.includes(uid));
+      post({ state, orders: [], erased });
+    });
     // Not left to the browser, which retries for ever at one pace, and not at all after a refusal.
     source.onerror = () => {
       close();

@@ -38,18 +38,18 @@ const showState = () => {
   stateText.textContent = words.live[state];
 };
 
-const draw = () => {
-  drawing = undefined;
-  if (isPaused() || fresh.length === 0) return;
-  const known = new Set(fresh.map(({ uid }) => uid));
-  orders = [...fresh, ...orders.filter(({ uid }) => !known.has(uid))].slice(0, rows.length);
-  fresh = [];
-  live.dataset.filled = '';
+const fill = () =>
   rows.forEach((row, index) => {
     const order = orders[index];
-    if (!order) return;
     const [uid, count, sum, age] = row.children;
-    row.hidden = false;
+    row.hidden = !order;
+    if (!order) {
+      // Nothing stays of an order that was erased.
+      row.href = './';
+      row.title = '';
+      for (const part of row.children) part.textContent = '';
+      return;
+    }
     row.href = linkTo(order.uid);
     row.title = order.uid;
     uid.textContent = short(order.uid);
@@ -57,6 +57,15 @@ const draw = () => {
     sum.textContent = money(order.amount, order.currency);
     age.textContent = since(order.stored);
   });
+
+const draw = () => {
+  drawing = undefined;
+  if (isPaused() || fresh.length === 0) return;
+  const known = new Set(fresh.map(({ uid }) => uid));
+  orders = [...fresh, ...orders.filter(({ uid }) => !known.has(uid))].slice(0, rows.length);
+  fresh = [];
+  live.dataset.filled = '';
+  fill();
   showState();
 };
 
@@ -89,8 +98,17 @@ pauseButton.addEventListener('click', () => {
 
 // The connection: in a worker that all windows share, or here where there is none, as on some phones
 
+const forget = (erased) => {
+  const isKept = ({ uid }) => !erased.includes(uid);
+  fresh = fresh.filter(isKept);
+  if (orders.every(isKept)) return;
+  orders = orders.filter(isKept);
+  fill();
+};
+
 const receive = ({ data }) => {
   connection = data.state;
+  if (data.erased) forget(data.erased);
   for (const order of data.orders)
     fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
   showState();

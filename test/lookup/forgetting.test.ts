@@ -1,0 +1,343 @@
+import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import fc from 'fast-check';
+import { createForgetting } from '../../src/lookup/forgetting.ts';
+import { createLookup } from '../../src/lookup/lookup.ts';
+import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
+import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
+import { createStandbyReads } from '../../src/lookup/standby.ts';
+import { createWarmUp } from '../../src/lookup/warm-up.ts';
+import type { EncodedOrder } from '../../src/order/encoded-order.ts';
+import { createErasures } from '../../src/postgres/erasures.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { uniqueName } from '../support/database.ts';
+import { brokers, silent, testDatabase } from '../support/kafka-and-postgres.ts';
+import { documentOf, jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
+import { startProgram } from '../support/program.ts';
+import { openCache, putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
+import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
+import { runScript } from '../support/run-script.ts';
+import { testWith } from '../support/test-with.ts';
+import { until } from '../support/until.ts';
+
+setDefaultTimeout(120_000);
+
+const withRedis = testWith(hasRedisServer, 'redis-server');
+const ordersOf = (count: number) => Array.from({ length: count }, createOrderMaker({ seed: 8 }));
+
+test('the memory tier without the removed orders evicts the others first in, first out, and is full at its limit', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.array(fc.record({ number: fc.nat(9), isRemoved: fc.boolean() }), { maxLength: 60 }),
+      (limit, steps) => {
+        const memory = createMemoryCache(limit);
+        let model: string[] = [];
+        for (const { number, isRemoved } of steps) {
+          const uid = uidOf(number);
+          if (isRemoved) memory.remove([uid, uidOf(number + 1)]);
+          else memory.put(uid, documentOf(uid));
+          if (isRemoved) model = model.filter((one) => one !== uid && one !== uidOf(number + 1));
+          else if (!model.includes(uid)) model = [...model, uid].slice(-limit);
+          expect(memory.uids()).toEqual(model);
+          expect(memory.size()).toBe(model.length);
+        }
+      },
+    ),
+  );
+});
+
+withRedis('orders are removed from the hash and the queue of Redis in one step', async () => {
+  await using server = await startCacheServer(unhurried);
+  using cache = await server.open(5);
+  await putOrders(cache, 1, 2, 3, 4, 5);
+  await cache.remove([uidOf(2), uidOf(4), uidOf(9)]);
+  expect(await cache.uids()).toEqual([uidOf(1), uidOf(3), uidOf(5)]);
+  await server.expectConsistent();
+  await putOrders(cache, 6, 7, 8);
+  expect(await cache.uids()).toEqual([3, 5, 6, 7, 8].map(uidOf));
+});
+
+/** Commands take effect in the order in which they are sent, as on one connection; answers come when the scheduler says. */
+const createWorld = (scheduler: fc.Scheduler) => {
+  const stored = new Map(Array.from({ length: 4 }, (_, number) => [uidOf(number), jsonOf(uidOf(number))]));
+  const redis = new Map<string, EncodedOrder>();
+  let latest = 0n;
+  const answer = <T>(name: string, value: T) => scheduler.schedule(Promise.resolve(value), name);
+  /** Read when the query is executed, which is some time after it was sent. */
+  const query = async <T>(name: string, read: () => T) => {
+    await answer(`${name} sent`, undefined);
+    return answer(`${name} answered`, read());
+  };
+  const createProcess = () => {
+    let erasures = 0;
+    const generation = () => erasures;
+    const memory = createMemoryCache(9);
+    const store = {
+      ...storeOf((uid) => query(`find ${uid}`, () => stored.get(uid))),
+      newest: async (count: number) => query('newest', () => [...stored.keys()].slice(0, count)),
+    };
+    const tier = {
+      get: (uid: string) => answer(`get ${uid}`, redis.get(uid)),
+      getAll: async (uids: readonly string[]) =>
+        answer(
+          'get all',
+          uids.map((uid) => redis.get(uid)),
+        ),
+      async put(uid: string, document: EncodedOrder) {
+        redis.set(uid, document);
+      },
+      size: async () => redis.size,
+      isBypassed: () => false,
+    };
+    const forgetting = createForgetting({
+      store: {
+        latestErasure: () => query('latest', () => latest),
+        findMissing: (uids) => query('missing', () => uids.filter((uid) => !stored.has(uid))),
+      },
+      places: [
+        { name: 'memory', ...memory },
+        {
+          name: 'redis',
+          isShared: true,
+          uids: () => answer('uids', [...redis.keys()]),
+          async remove(uids) {
+            for (const uid of uids) redis.delete(uid);
+          },
+        },
+      ],
+      onErasure() {
+        erasures++;
+      },
+      log: silent,
+    });
+    const warm = createWarmUp({
+      store,
+      caches: [memory, tier],
+      limit: 9,
+      concurrency: 2,
+      generation,
+      log: silent,
+    });
+    return {
+      memory,
+      lookup: createLookup({ memory, redis: tier, store, generation }),
+      warm: () => warm(new AbortController().signal),
+      round: forgetting.round,
+    };
+  };
+  return {
+    createProcess,
+    redis,
+    erase(uid: string) {
+      stored.delete(uid);
+      latest++;
+    },
+  };
+};
+
+const anyWork = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('find' as const), process: fc.nat(2), number: fc.nat(3) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('findAll' as const), process: fc.nat(2), number: fc.nat(3) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('warm' as const), process: fc.nat(2), number: fc.nat(3) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('step' as const), process: fc.nat(2), number: fc.nat(20) }),
+  },
+);
+
+describe('an order that was erased', () => {
+  const run = (work: fc.Arbitrary<{ kind: string; process: number; number: number }[]>, processes: number) =>
+    fc.assert(
+      fc.asyncProperty(work, work, fc.scheduler(), fc.nat(3), async (before, after, scheduler, erased) => {
+        const world = createWorld(scheduler);
+        const all = Array.from({ length: processes }, world.createProcess);
+        const begun: Promise<unknown>[] = [];
+        const begin = async (works: typeof before) => {
+          for (const { kind, process, number } of works) {
+            const { lookup, warm } = all[process % processes] as (typeof all)[number];
+            if (kind === 'find') begun.push(Promise.resolve(lookup.find(uidOf(number))));
+            if (kind === 'findAll') begun.push(lookup.findAll([0, 1, 2, 3].map(uidOf)));
+            if (kind === 'warm') begun.push(warm());
+            if (kind === 'step')
+              for (let at = 0; at < number && scheduler.count() > 0; at++) await scheduler.waitOne();
+          }
+        };
+        await begin(before);
+        world.erase(uidOf(erased));
+        // What is in flight answers before, in or after the round.
+        const rounds = all.map(({ round }) => round());
+        await begin(after);
+        await scheduler.waitFor(Promise.all([...rounds, ...begun]));
+        // What another process has put into Redis late is removed by its own round, and from here by the next one.
+        if (processes > 1) await scheduler.waitFor(Promise.all(all.map(({ round }) => round())));
+        await scheduler.waitFor(Promise.all(begun));
+        expect([...world.redis.keys()]).not.toContain(uidOf(erased));
+        for (const { memory, lookup } of all) {
+          expect(memory.uids()).not.toContain(uidOf(erased));
+          const answer = Promise.resolve(lookup.find(uidOf(erased)));
+          expect((await scheduler.waitFor(answer)).document).toBeUndefined();
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+
+  test('is not put back by anything that was in flight, wherever that was', () =>
+    run(fc.array(anyWork, { maxLength: 12 }), 1));
+
+  test('is forgotten by three replicas after two rounds each', () =>
+    run(fc.array(anyWork, { maxLength: 12 }), 3));
+});
+
+test('a lookup does not join a load from before an erasure', async () => {
+  let erasures = 0;
+  const answers: PromiseWithResolvers<string | undefined>[] = [];
+  const lookup = createLookup({
+    memory: createMemoryCache(9),
+    redis: undefined,
+    store: storeOf(() => {
+      const answer = Promise.withResolvers<string | undefined>();
+      answers.push(answer);
+      return answer.promise;
+    }),
+    generation: () => erasures,
+  });
+  const before = lookup.find(uidOf(1));
+  erasures++;
+  const after = lookup.find(uidOf(1));
+  expect(answers).toHaveLength(2);
+  answers[1]?.resolve(undefined);
+  expect((await after).document).toBeUndefined();
+  answers[0]?.resolve(jsonOf(uidOf(1)));
+  await before;
+  expect((await lookup.find(uidOf(1))).document).toBeUndefined();
+});
+
+test('after an erasure the primary answers until the standby has it', async () => {
+  await using primary = await testDatabase();
+  await using standby = await testDatabase();
+  const [first, second] = [createStore(primary.sql), createStore(standby.sql)];
+  const orders = ordersOf(1);
+  const uid = orders[0]?.order_uid as string;
+  // The standby has not replayed the deletion.
+  await second.save(orders);
+  await createErasures(primary.sql).erase([uid]);
+  const reads = createStandbyReads({ primary: first, standby: second, log: silent });
+  try {
+    expect(await reads.find(uid)).toBeDefined();
+    reads.onErasure(await first.latestErasure());
+    expect(await reads.find(uid)).toBeUndefined();
+    await reads.catchUp();
+    expect((await reads.findAll([uid])).size).toBe(0);
+    await createErasures(standby.sql).erase(['another-order']);
+    await reads.catchUp();
+    // Only now does the standby answer again.
+    expect(await reads.find(uid)).toBeDefined();
+  } finally {
+    reads.close();
+  }
+});
+
+withRedis(
+  'orders that come back with an old Redis, and orders deleted by hand, are removed within 10 s',
+  async () => {
+    await using database = await testDatabase();
+    await using server = await startCacheServer(unhurried);
+    using cache = await openCache(server.url, 9, silent, unhurried);
+    const store = createStore(database.sql);
+    const [first, second, third] = ordersOf(3).map((order) => ({ ...order }));
+    if (!first || !second || !third) throw new Error('no orders');
+    await store.save([first, second, third]);
+    const memory = createMemoryCache(9);
+    let now = 0;
+    const forgetting = createForgetting({
+      store,
+      places: [
+        { name: 'memory', ...memory },
+        { name: 'redis', isShared: true, ...cache },
+      ],
+      onErasure() {},
+      log: silent,
+      now: () => now,
+    });
+    const fill = async (uid: string) => {
+      memory.put(uid, documentOf(uid));
+      await cache.put(uid, documentOf(uid));
+    };
+    for (const { order_uid } of [first, second, third]) await fill(order_uid);
+    await createErasures(database.sql).erase([first.order_uid]);
+    await forgetting.round();
+    expect(await cache.uids()).toEqual([second.order_uid, third.order_uid]);
+    expect(memory.uids()).toEqual([second.order_uid, third.order_uid]);
+
+    now = 5_000;
+    await forgetting.round();
+    await server.admin.hset(documentsKey, first.order_uid, 'old');
+    await server.admin.rpush(queueKey, first.order_uid);
+    await database.sql`delete from orders where order_uid = ${third.order_uid}`;
+    now = 14_999;
+    await forgetting.round();
+    now = 15_001;
+    await forgetting.round();
+    expect(await cache.uids()).toEqual([second.order_uid]);
+    expect(memory.uids()).toEqual([second.order_uid]);
+    expect(forgetting.removed()).toEqual([
+      ['memory', 2],
+      ['redis', 3],
+    ]);
+  },
+);
+
+withRedis('three replicas and their Redis forget an erased order without a restart', async () => {
+  await using database = await testDatabase();
+  await using redis = await startRedisServer();
+  const orders = ordersOf(5);
+  await createStore(database.sql).save(orders);
+  const environment = {
+    KAFKA_BROKERS: (await brokers()).join(','),
+    KAFKA_TOPIC: uniqueName('orders'),
+    DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
+    SERVE: 'http',
+  };
+  const replicas = Array.from({ length: 3 }, () => startProgram(environment));
+  try {
+    const urls = await Promise.all(
+      replicas.map(async (replica) => {
+        await replica.said('the cache is warm', 60_000);
+        return replica.url();
+      }),
+    );
+    const statuses = (uid: string) =>
+      Promise.all(urls.map(async (url) => (await fetch(`${url}/order/${uid}`)).status));
+    const [erased, kept] = orders.map((order) => order.order_uid) as [string, string];
+    expect(await statuses(erased)).toEqual([200, 200, 200]);
+    await until(async () => (await redis.admin.hlen(documentsKey)) === 5);
+    const done = await runScript('scripts/orders.ts', ['erase', erased, '--yes'], {
+      DATABASE_URL: database.url,
+    });
+    const erasedAt = performance.now();
+    expect(done).toMatchObject({ code: 0, errors: '' });
+    await until(async () => {
+      const found = await statuses(erased);
+      return found.every((status) => status === 404);
+    });
+    await until(async () => (await redis.admin.hlen(documentsKey)) === 4);
+    // 1 s, and what a busy machine may add.
+    expect(performance.now() - erasedAt).toBeLessThan(5_000);
+    console.log(`forgotten by all after ${Math.round(performance.now() - erasedAt)} ms`);
+    expect(await statuses(kept)).toEqual([200, 200, 200]);
+    expect(await redis.admin.lrange(queueKey, 0, -1)).not.toContain(erased);
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.stop('SIGTERM')));
+  }
+});
