@@ -202,7 +202,17 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
   const { brokers, databaseUrl } = services;
   const console =
     hasHttp && operators.length > 0
-      ? openConsole({ operators, config, brokers, databaseUrl, health, host: hostname(), log })
+      ? openConsole({
+          operators,
+          config,
+          brokers,
+          databaseUrl,
+          health,
+          lookup,
+          consumers,
+          host: hostname(),
+          log,
+        })
       : undefined;
   open.defer(() => console?.close());
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
@@ -234,6 +244,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
   const server = listen(app, config);
   open.defer(server.stop);
   open.defer(() => feed?.close());
+  open.defer(() => console?.endStreams());
   log.info({ url: server.url }, 'listening');
   if (metricsPort !== null) {
     // No proxy is in front of this port, so any X-Forwarded-For would be the client's own.

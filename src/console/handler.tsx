@@ -38,7 +38,13 @@ type Options = {
 export const createConsole = ({ operators, routes, publicUrl = null, trustedProxies = 0, log }: Options) => {
   const access = createAccess({ operators, publicUrl, log });
   const files = createConsoleAssets();
-  const assets = { style: files.style.link, script: files.script.link, icon: files.icon.link };
+  const assets = {
+    style: files.style.link,
+    script: files.script.link,
+    icon: files.icon.link,
+    plots: files.plots.link,
+    plotsStyle: files.plotsStyle.link,
+  };
 
   const loginPage = (request: Request, refusal: Refusal | undefined, next: string) => {
     const view = viewFor(request, undefined);

@@ -1,5 +1,7 @@
 import type { Config } from '../config/settings.ts';
 import type { Health } from '../http/health.ts';
+import type { ConsumerThread } from '../ingest/thread.ts';
+import type { LookupSources } from '../lookup/metrics.ts';
 import type { Log } from '../observability/log.ts';
 import type { OrderUid } from '../order/order.ts';
 import { openDatabase } from '../postgres/pool.ts';
@@ -14,6 +16,8 @@ import { createConsole } from './handler.tsx';
 import { letterSettings } from './letters/settings.ts';
 import { createLettersThread } from './letters/thread.ts';
 import type { Operator } from './operators.ts';
+import { createHistory } from './overview/history.ts';
+import { createReadTotals } from './overview/totals.ts';
 import { createConsoleRoutes } from './routes.ts';
 
 type Options = {
@@ -22,6 +26,9 @@ type Options = {
   brokers: string[];
   databaseUrl: string;
   health: () => Promise<Health>;
+  lookup: LookupSources['lookup'];
+  /** Filled later. */
+  consumers: readonly ConsumerThread[];
   /** The name of this process's machine. */
   host: string;
   log: Log;
@@ -36,13 +43,16 @@ const indexTimeoutSeconds = 6 * 3_600;
 const readyIntervalMs = 5_000;
 
 /** The console with what it needs: connections to PostgreSQL of its own, and the thread that reads dead letters. */
-export const openConsole = ({ operators, config, brokers, databaseUrl, health, host, log }: Options) => {
+export const openConsole = ({ operators, config, health, host, log, ...options }: Options) => {
+  const { brokers, databaseUrl, lookup, consumers } = options;
   const fields: ReadonlySet<SearchField> =
     config.consoleSearch ?? new Set(config.databaseUrl === null ? searchFieldNames : ownSearchFields);
   const sql = openDatabase({ url: databaseUrl, connections, name: 'console', silenceTimeoutSeconds });
   const search = createOrderSearch(sql);
   const letters = createLettersThread(letterSettings(config, brokers));
+  const history = createHistory({ readTotals: createReadTotals({ lookup, consumers }) });
   const closing = new AbortController();
+  const streamsClosing = new AbortController();
 
   let ready: ReadonlySet<SearchField> = new Set();
   let readAt = Number.NEGATIVE_INFINITY;
@@ -59,6 +69,8 @@ export const openConsole = ({ operators, config, brokers, databaseUrl, health, h
       operators,
       routes: createConsoleRoutes({
         health,
+        history,
+        closing: streamsClosing.signal,
         host,
         search,
         readyFields: searchable,
@@ -82,7 +94,10 @@ export const openConsole = ({ operators, config, brokers, databaseUrl, health, h
       closing.signal.addEventListener('abort', end);
       await keepSearchIndexes(own, fields, log, closing.signal).finally(end);
     },
+    /** Ends the streams of the overview, which a server that stops would wait for. */
+    endStreams: () => streamsClosing.abort(),
     async close() {
+      history.close();
       closing.abort();
       letters.close();
       await sql.end({ timeout: 1 });

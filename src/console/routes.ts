@@ -1,7 +1,7 @@
 import { createLettersApi } from './letters/api.ts';
 import { createLetterPages } from './letters/pages.tsx';
 import { createOrderRoutes } from './orders/routes.tsx';
-import { createOverview } from './overview.tsx';
+import { createOverview } from './overview/routes.tsx';
 import type { ConsoleRoute } from './route.ts';
 
 export type ConsoleParts = Parameters<typeof createOverview>[0] &

@@ -1,6 +1,7 @@
 /** The console in a browser: each flow with and without JavaScript, hostile letters, accessibility, and what a first visit weighs. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { columns, createRing, type Sample } from '../../src/console/overview/series.ts';
 import { colourRules, violations } from '../support/axe.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { atEveryWidth, launch, test, withAndWithoutScript } from '../support/chromium.ts';
@@ -15,6 +16,33 @@ const hostile = `<img src=x onerror=alert(1)>"'&lt;\u202eabc\u2066${'W'.repeat(1
 const order = buildOrder({ order_uid: 'a-letter-uid' });
 const wrong = { ...order, locale: 'de' };
 
+/** Lookups of a made-up quarter of an hour: memory in microseconds, PostgreSQL in milliseconds. */
+const sampleAt = (time: number) =>
+  ({
+    time,
+    ...Object.fromEntries(columns.map((name) => [name, name.startsWith('redis') ? null : 1])),
+    memoryMedian: 4e-6,
+    memoryP99: 9e-6,
+    postgresMedian: 0.001 + 0.0005 * Math.sin(time / 60_000),
+    postgresP99: 0.02,
+    fromMemory: 900 + 50 * Math.sin(time / 30_000),
+    fromPostgres: 12,
+    hits: 0.987,
+    stored: 100 + 20 * Math.cos(time / 20_000),
+    lag: Math.max(0, 300 * Math.sin(time / 100_000)),
+    memory: 2e8,
+  }) as Sample;
+const ring = createRing(900);
+for (let n = 0; n < 900; n++) ring.push(sampleAt(Date.now() - (900 - n) * 1_000));
+const listeners = new Set<(sample: Sample) => void>();
+const history = {
+  series: () => ring.read(),
+  subscribe(listener: (sample: Sample) => void) {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};
+
 type Console = Awaited<ReturnType<typeof openLetterConsole>>;
 let browser: Browser;
 let desk: Console;
@@ -27,7 +55,7 @@ const send = async (...messages: { key: string; value: string; headers?: Record<
 
 beforeAll(async () => {
   if (!Bun.which('chromium')) return;
-  desk = await openLetterConsole();
+  desk = await openLetterConsole(undefined, { history });
   desk.pipeline.join();
   server = Bun.serve({
     port: 0,
@@ -161,6 +189,41 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript)
       expect(file.suggestedFilename()).toBe('orders.csv');
       expect(await Bun.file(await file.path()).text()).toContain(`'${phone}`);
     }));
+
+const drawn = (page: Page) => page.locator('.plots[data-state=drawn] canvas').count();
+
+test('the overview draws its plots, adds each second, and stops while it is hidden', () =>
+  visit({}, async (page) => {
+    await logIn(page);
+    await eventually(() => drawn(page), 6);
+    await eventually(async () => listeners.size, 1);
+    const time = Date.now() + 10_000;
+    for (const listener of listeners) listener({ ...sampleAt(time), memory: 123e6 });
+    const legend = page.locator('[aria-labelledby=plot-memory] .u-legend');
+    await eventually(async () => ((await legend.textContent()) ?? '').includes('resident'), true);
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await eventually(async () => listeners.size, 0);
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: false, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await eventually(async () => listeners.size, 1);
+    await page.click('.plots details summary');
+    expect(await page.locator('.plots details[open] tbody tr').count()).toBe(15);
+  }));
+
+test('without JavaScript the overview has its tables', () =>
+  visit({ javaScriptEnabled: false }, async (page) => {
+    await logIn(page);
+    await page.click('.plots details summary');
+    expect(await page.textContent('.plots details[open] table')).toContain('PostgreSQL, p99');
+    expect(await page.locator('.plot').first().isVisible()).toBe(false);
+    await page.click('.windows a:last-child');
+    expect(page.url()).toContain('window=24h');
+  }));
 
 const pages = [
   '/console/',

@@ -7,7 +7,10 @@ import { brokers, silent } from './kafka-and-postgres.ts';
 import { anna, openConsole } from './open-console.ts';
 import { openPipeline } from './pipeline.ts';
 
-export const openLetterConsole = async (addresses?: string[]) => {
+export const openLetterConsole = async (
+  addresses?: string[],
+  more: Parameters<typeof openConsole>[0] = {},
+) => {
   const pipeline = await openPipeline();
   const { topic, deadLetterTopic } = pipeline;
   const kafka = { brokers: addresses ?? (await brokers()), ssl: false, sasl: undefined };
@@ -22,7 +25,7 @@ export const openLetterConsole = async (addresses?: string[]) => {
   const { sql } = pipeline.database;
   const search = createOrderSearch(sql);
   await keepSearchIndexes(sql, new Set(searchFieldNames), silent, new AbortController().signal);
-  const desk = openConsole({ letters, isStored, search, readyFields: () => readyFields(sql) });
+  const desk = openConsole({ letters, isStored, search, readyFields: () => readyFields(sql), ...more });
   const authorization = `Bearer ${anna.token}`;
   return {
     ...desk,

@@ -1,6 +1,7 @@
 import { securitySchemes } from '../../src/console/contract.ts';
 import { createConsole } from '../../src/console/handler.tsx';
 import type { Operator } from '../../src/console/operators.ts';
+import { createRing } from '../../src/console/overview/series.ts';
 import { type ConsoleParts, createConsoleRoutes } from '../../src/console/routes.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createHostCheck } from '../../src/http/host.ts';
@@ -45,6 +46,8 @@ export const openConsole = (options: Options = {}) => {
   const routes = createConsoleRoutes({
     health: async () => ready,
     host: 'replica-1',
+    history: { series: () => createRing(1).read(), subscribe: () => () => {} },
+    closing: new AbortController().signal,
     ...parts,
   } as ConsoleParts);
   const app = createApp({

@@ -31,3 +31,7 @@ declare module '*/live-worker.js' {
   const text: string;
   export default text;
 }
+declare module '*/plots.js' {
+  const text: string;
+  export default text;
+}

@@ -4,7 +4,8 @@ import { Languages, Mark, Themes } from '../layout.tsx';
 import { literal } from '../view.ts';
 import type { ConsoleView } from './view.ts';
 
-export type ConsoleAssets = { style: string; script: string; icon: string };
+/** Links to the files. `plots` and `plotsStyle` are of the overview alone. */
+export type ConsoleAssets = Record<'style' | 'script' | 'icon' | 'plots' | 'plotsStyle', string>;
 
 type LayoutProps = PropsWithChildren<{ view: ConsoleView; assets: ConsoleAssets; title: string }>;
 

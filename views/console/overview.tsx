@@ -1,19 +1,132 @@
 import { Html } from '@elysiajs/html';
+import { type Window, windowNames, windows } from '../../src/console/overview/history.ts';
+import type { Column, Series } from '../../src/console/overview/series.ts';
 import type { Health } from '../../src/http/health.ts';
 import { fill } from '../format.ts';
+import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
-import type { ConsoleView } from './view.ts';
+import { type Plot, plots } from './plots.ts';
+import { type ConsoleView, pageLink } from './view.ts';
 
-type OverviewProps = { view: ConsoleView; assets: ConsoleAssets; health: Health; host: string };
+type OverviewProps = {
+  view: ConsoleView;
+  assets: ConsoleAssets;
+  health: Health;
+  host: string;
+  window: Window;
+  series: Series;
+};
 
-export const Overview = ({ view, assets, health, host }: OverviewProps) => (
+export const Overview = ({ view, assets, health, host, window, series }: OverviewProps) => (
   <ConsoleLayout view={view} assets={assets} title={view.words.overview}>
     <p class="hint" safe>
       {fill(view.words.onlyThisProcess, { host })}
     </p>
     <Parts view={view} health={health} />
+    <nav class="windows" aria-label={view.words.window}>
+      {windowNames.map((name) => (
+        <a href={pageLink('', { window: name })} aria-current={name === window ? 'true' : undefined} safe>
+          {view.words.windows[name]}
+        </a>
+      ))}
+    </nav>
+    <div class="plots" data-window={window}>
+      {plots.map((plot) => (
+        <PlotCard view={view} plot={usedIn(plot, health)} series={series} window={window} />
+      ))}
+    </div>
+    <link rel="stylesheet" href={`../${assets.plotsStyle}`} />
+    <script type="module" src={`../${assets.plots}`}></script>
   </ConsoleLayout>
 );
+
+/** Without the series of Redis where there is none. */
+const usedIn = (plot: Plot, { parts }: Health): Plot =>
+  parts.redis.state === 'off'
+    ? { ...plot, series: plot.series.filter(({ column }) => !/redis/i.test(column)) }
+    : plot;
+
+type PlotProps = { view: ConsoleView; plot: Plot; series: Series; window: Window };
+
+/** Without JavaScript there is the table alone. The script draws what `data-plot` says. */
+const PlotCard = ({ view, plot, series, window }: PlotProps) => {
+  const { words } = view;
+  const described = {
+    unit: plot.unit,
+    isLog: plot.isLog ?? false,
+    series: plot.series.map(({ column, label, colour, isDashed }) => ({
+      column,
+      label: words.seriesNames[label],
+      colour,
+      isDashed: isDashed ?? false,
+    })),
+  };
+  return (
+    <section class="card" aria-labelledby={`plot-${plot.name}`}>
+      <h2 id={`plot-${plot.name}`} safe>
+        {words.plots[plot.name]}
+      </h2>
+      <div class="plot needs-script" data-plot={literal(JSON.stringify(described))} aria-hidden="true"></div>
+      <details>
+        <summary safe>{words.asTable}</summary>
+        <PlotTable view={view} plot={plot} series={series} window={window} />
+      </details>
+    </section>
+  );
+};
+
+/** Rows of a table: each is the mean of its part of the window. */
+const tableRows = 15;
+
+const PlotTable = ({ view, plot, series, window }: PlotProps) => {
+  const { words, format } = view;
+  const length = series.time.length;
+  if (length === 0) return <p safe>{words.noSamples}</p>;
+  const step = Math.ceil(windows[window].size / tableRows);
+  const starts = Array.from({ length: Math.ceil(length / step) }, (_, at) => length - (at + 1) * step);
+  const mean = (column: Column, start: number) => {
+    const values = series[column].slice(Math.max(0, start), start + step).filter((value) => value !== null);
+    return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+  };
+  return (
+    <section class="scroll" tabindex="0" aria-label={`${words.asTable}: ${words.plots[plot.name]}`}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col" safe>
+              {words.time}
+            </th>
+            {plot.series.map(({ label }) => (
+              <th scope="col" safe>
+                {words.seriesNames[label]}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {starts.map((start) => (
+            <tr>
+              <th scope="row" safe>
+                {format.time(new Date(series.time[start + step - 1] ?? 0), view.zone)}
+              </th>
+              {plot.series.map(({ column }) => (
+                <td safe>{written(view, plot.unit, mean(column, start))}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+};
+
+const written = ({ format }: ConsoleView, unit: Plot['unit'], value: number | null): string => {
+  if (value === null) return '—';
+  if (unit === 'share') return `${format.number(Math.round(value * 1_000) / 10)} %`;
+  if (unit === 'bytes') return `${format.number(Math.round(value / 1e6))} MB`;
+  if (unit === 'duration') return format.duration(value * 1_000);
+  return format.number(Math.round(value * 10) / 10);
+};
 
 type PartState = { state: string; reason?: string };
 type Names = Record<string, string>;

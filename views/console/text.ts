@@ -42,6 +42,36 @@ const en = {
   onlyThisProcess:
     'This is one process, {host}. For all replicas together and for longer times, use Grafana: the dashboard is in ops/.',
 
+  window: 'Time shown',
+  windows: { '15m': 'last 15 minutes', '24h': 'last 24 hours' },
+  plots: {
+    durations: 'Time to answer a lookup, by tier',
+    lookups: 'Lookups a second, by tier',
+    hits: 'Share answered from the cache',
+    stored: 'Orders stored and dead letters, a second',
+    lag: 'Messages that wait to be read (lag)',
+    memory: 'Memory of the process',
+  },
+  seriesNames: {
+    memory: 'memory',
+    redis: 'Redis',
+    postgres: 'PostgreSQL',
+    memoryMedian: 'memory, median',
+    memoryP99: 'memory, p99',
+    redisMedian: 'Redis, median',
+    redisP99: 'Redis, p99',
+    postgresMedian: 'PostgreSQL, median',
+    postgresP99: 'PostgreSQL, p99',
+    hits: 'from the cache',
+    stored: 'stored',
+    deadLetters: 'dead letters',
+    lag: 'lag',
+    resident: 'resident',
+  },
+  asTable: 'As a table',
+  time: 'Time',
+  noSamples: 'The first values appear within seconds.',
+
   orders: 'Orders',
   searchHint:
     'A number, its beginning or its short form 8e3d…3afd4; a track number, customer, phone, e-mail, transaction, rid or nm_id.',
@@ -216,6 +246,36 @@ const ru: Words = {
   },
   onlyThisProcess:
     'Это один процесс, {host}. Все реплики вместе и большие промежутки времени показывает Grafana: дашборд лежит в ops/.',
+
+  window: 'Показано время',
+  windows: { '15m': 'последние 15 минут', '24h': 'последние 24 часа' },
+  plots: {
+    durations: 'Время ответа на поиск, по уровням',
+    lookups: 'Поисков в секунду, по уровням',
+    hits: 'Доля ответов из кэша',
+    stored: 'Сохранено заказов и недоставленных, в секунду',
+    lag: 'Сообщения, ждущие чтения (отставание)',
+    memory: 'Память процесса',
+  },
+  seriesNames: {
+    memory: 'память',
+    redis: 'Redis',
+    postgres: 'PostgreSQL',
+    memoryMedian: 'память, медиана',
+    memoryP99: 'память, p99',
+    redisMedian: 'Redis, медиана',
+    redisP99: 'Redis, p99',
+    postgresMedian: 'PostgreSQL, медиана',
+    postgresP99: 'PostgreSQL, p99',
+    hits: 'из кэша',
+    stored: 'сохранено',
+    deadLetters: 'недоставлено',
+    lag: 'отставание',
+    resident: 'занято',
+  },
+  asTable: 'Таблицей',
+  time: 'Время',
+  noSamples: 'Первые значения появятся через несколько секунд.',
 
   orders: 'Заказы',
   searchHint:

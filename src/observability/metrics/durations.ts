@@ -1,7 +1,9 @@
 import type { MetricObject, MetricObjectWithValues, MetricValueWithName } from 'prom-client';
 
 /** Upper bounds of the buckets, in seconds: from a memory hit to beyond the longest lookup. */
-const bounds = [0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+export const bounds = [
+  0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+];
 
 /** A histogram of durations in plain numbers: observing a lookup with prom-client's histogram costs as much as the lookup. */
 export const createDurations = () => {
