@@ -1,5 +1,5 @@
+import { escapeBytes, escapeLine, shortened, startOf } from '../cli/escape-text.ts';
 import { faultsIn } from '../order/faults.ts';
-import { escapeBytes, escapeLine, shortened, startOf } from './format/escape-text.ts';
 import { addressOf, type Letter, reasonText, sentAt } from './letter.ts';
 
 /** What has become of a letter. */

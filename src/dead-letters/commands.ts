@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
+import { escapeLine, shortened } from '../cli/escape-text.ts';
 import { openKafka } from '../cli/kafka.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
 import { orderRules } from '../config/order-rules.ts';
@@ -8,7 +9,6 @@ import { limitBatches } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
 import { createOrderParser } from '../order/parser.ts';
 import { discard } from './discard.ts';
-import { escapeLine, shortened } from './format/escape-text.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
 import { letterToText } from './format/show.ts';

@@ -1,8 +1,8 @@
+import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from '../cli/escape-text.ts';
 import { header, textOf } from '../kafka/headers.ts';
 import { faultsIn } from '../order/faults.ts';
 import type { OrderParser } from '../order/parser.ts';
 import { type Row, toRow } from './browse.ts';
-import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from './format/escape-text.ts';
 import { type MarkedLine, markedJson } from './format/marked-json.ts';
 import { prettyJson } from './format/pretty-json.ts';
 import type { Letter } from './letter.ts';

@@ -57,7 +57,8 @@ export const matches = (
 
 const uidOf = (value: Buffer | null): unknown => {
   try {
-    return JSON.parse(String(value))?.order_uid;
+    // Without its byte order mark, as the consumer reads it.
+    return JSON.parse(new TextDecoder().decode(value ?? undefined))?.order_uid;
   } catch {
     return undefined;
   }

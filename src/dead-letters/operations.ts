@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { escapeLine, shortened } from '../cli/escape-text.ts';
 import { createKafka, type KafkaAddress } from '../kafka/client.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { retryKafkaFor } from '../kafka/retry.ts';
@@ -10,7 +11,6 @@ import { type Check, checkValue, type Detail, toDetail } from './detail.ts';
 import { discard } from './discard.ts';
 import { type Filter, matches } from './filter.ts';
 import type { Fix } from './fix.ts';
-import { escapeLine, shortened } from './format/escape-text.ts';
 import { addressOf, type Letter, parseAddress } from './letter.ts';
 import { type Letters, openLetters } from './letters.ts';
 import { createMarker } from './marker.ts';

@@ -1,3 +1,5 @@
+import { escapeLine } from '../cli/escape-text.ts';
+
 /** A JSON object of a file: its bytes, unchanged, and the line on which it begins. */
 export type Document = { line: number; bytes: Buffer; value: Record<string, unknown> };
 
@@ -6,7 +8,7 @@ const maxDocumentBytes = 64 * 2 ** 20;
 /** Of text that an error quotes. */
 const maxQuotedBytes = 40;
 
-const byteOrderMark = [0xef, 0xbb, 0xbf];
+const byteOrderMark = Uint8Array.of(0xef, 0xbb, 0xbf);
 const newline = 0x0a;
 const quote = 0x22;
 const comma = 0x2c;
@@ -26,13 +28,16 @@ const wanted = {
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
+const lenientUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
  * Splits a file that arrives in pieces into JSON objects: one after another, on one line or several each, or in lists. It keeps
  * one document in memory. `push` and `end` throw an Error of one line that begins with the line of the file, such as `line 3: …`.
  */
 export const createSplitter = () => {
-  let position = 0;
+  let isBegin = true;
+  /** Bytes so far of a byte order mark. */
+  let marked = 0;
   let line = 1;
   let place: keyof typeof wanted = 'top';
   /** The begin of a document that continues in the next piece. */
@@ -93,11 +98,12 @@ export const createSplitter = () => {
   };
 
   const refuse = (piece: Uint8Array, at: number) => {
-    if (position + at === 0 && (piece[0] === 0xff || piece[0] === 0xfe))
+    if (isBegin && at === 0 && (piece[0] === 0xff || piece[0] === 0xfe))
       fail('the file is not UTF-8; it seems to be UTF-16');
     const end = piece.indexOf(newline, at);
-    const quoted = piece.subarray(at, Math.min(at + maxQuotedBytes, end < 0 ? piece.length : end));
-    fail(`expected ${wanted[place]}, found ${JSON.stringify(new TextDecoder().decode(quoted).trimEnd())}`);
+    const rest = piece.subarray(at, Math.min(at + maxQuotedBytes, end < 0 ? piece.length : end));
+    const quoted = lenientUtf8.decode(Buffer.concat([byteOrderMark.subarray(0, marked), rest]));
+    fail(`expected ${wanted[place]}, found ${escapeLine(JSON.stringify(quoted.trimEnd()))}`);
   };
 
   return {
@@ -107,7 +113,11 @@ export const createSplitter = () => {
       while (at < piece.length) {
         const byte = piece[at] as number;
         if (depth === 0) {
-          if (position + at < byteOrderMark.length && byte === byteOrderMark[position + at]) at++;
+          // Not only at the begin: two files that are joined have one in the middle.
+          if (place === 'top' && byte === byteOrderMark[marked]) {
+            marked = (marked + 1) % byteOrderMark.length;
+            at++;
+          } else if (marked > 0) refuse(piece, at);
           else if (isSpace(byte)) {
             if (byte === newline) line++;
             at++;
@@ -131,10 +141,11 @@ export const createSplitter = () => {
         if (place !== 'top') place = 'after';
         at = end;
       }
-      position += piece.length;
+      if (piece.length > 0) isBegin = false;
     },
     /** Call it after the last piece. */
     end() {
+      if (marked > 0) fail('the file ends within a byte order mark');
       if (depth > 0) fail('the document has no end', firstLine);
       if (place !== 'top') fail('the list has no end');
     },

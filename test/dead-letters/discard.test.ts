@@ -71,10 +71,11 @@ test('a message that is redriven unchanged and fails again is one letter in the 
   expect(others).toEqual([]);
   expect(only).toMatchObject({ redrives: 1, value: 'no JSON', from: { offset: '1' } });
 
-  // As if a redrive had been killed before its mark, and repeated: the same message twice, from the same letter.
+  // As if a redrive had been killed before its mark, and repeated: the same message twice, from the same letter. A topic with
+  // LogAppendTime gives each another timestamp.
   const headers = { '__redrive.count': '2', '__redrive.letter': only.letter };
   const message = { key: 'a', value: 'no JSON', timestamp: '1700000000000', headers };
-  await pipeline.send([message, message]);
+  await pipeline.send([message, { ...message, timestamp: '1700000000777' }]);
   await pipeline.drained();
   // Another message with the same header hides nothing.
   await pipeline.send([{ ...message, value: 'other text' }]);

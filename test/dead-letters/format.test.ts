@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
+import { escapeBytes, escapeLine, escapeText } from '../../src/cli/escape-text.ts';
 import { type Filter, matches } from '../../src/dead-letters/filter.ts';
 import { applyFix, readFix } from '../../src/dead-letters/fix.ts';
-import { escapeBytes, escapeLine, escapeText } from '../../src/dead-letters/format/escape-text.ts';
 import { letterToJson } from '../../src/dead-letters/format/json.ts';
 import { list } from '../../src/dead-letters/format/list.ts';
 import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
@@ -92,6 +92,8 @@ test('each filter selects what it names', () => {
     false,
   ]);
   expect([is({ uid: 'an-order-uid' }), is({ uid: 'an-order-uid' }, { key: null })]).toEqual([true, true]);
+  const marked = Buffer.from('\ufeff{"order_uid":"an-order-uid"}');
+  expect(is({ uid: 'an-order-uid' }, { key: null, value: marked })).toBe(true);
   expect([is({ uid: 'an-order' }), is({ uid: 'x' }, { key: null, value: null })]).toEqual([false, false]);
 });
 

@@ -52,6 +52,11 @@ test.each([
   ['a list', `[${one} , ${other}]\n`, [one, other]],
   ['lists and documents', `[]\n[${one}]${other}[ ${one}]`, [one, other, one]],
   ['a byte order mark', `\ufeff[${one}]`, [one]],
+  [
+    'files that were joined, each with a byte order mark',
+    `\ufeff${one}\r\n\ufeff[${other}]\ufeff`,
+    [one, other],
+  ],
   ['an object without an order_uid', '{"order_uid":5}', ['{"order_uid":5}']],
   ['an empty file', '', []],
   ['an empty list', ' [ ] ', []],
@@ -65,7 +70,7 @@ test('gzip of several members is read to its end', async () => {
 });
 
 test('documents are the same however the file is cut into pieces', () => {
-  const bytes = new TextEncoder().encode(`\ufeff[${one},\n${other}]\n{"ж":"\u{1F600}\\\\"}`);
+  const bytes = new TextEncoder().encode(`\ufeff[${one},\n${other}]\n\ufeff{"ж":"\u{1F600}\\\\"}`);
   const whole = [...createSplitter().push(bytes)];
   expect(whole.map(({ line }) => line)).toEqual([1, 2, 3]);
   for (const length of [1, 2, 3, 5, 8]) {
@@ -97,6 +102,26 @@ test.each([
   ['a list without a comma', `[${one}\n${other}]`, 'line 2: expected "," or the end of the list, found'],
   ['a list with a comma too many', `[${one},]`, 'line 1: expected an order, as a JSON object, found "]"'],
   ['a list in a list', `[[${one}]]`, 'line 1: expected an order, as a JSON object, or the end of the list'],
+  [
+    'a byte order mark in a list',
+    `[${one},\ufeff${other}]`,
+    'line 1: expected an order, as a JSON object, found "\\ufeff{',
+  ],
+  [
+    'a text that begins as a byte order mark does',
+    `${one}\n\ufebex`,
+    'line 2: expected an order, as a JSON object, or a list of them, found "\ufebex"',
+  ],
+  [
+    'half of a byte order mark',
+    Buffer.from([0x20, 0xef, 0xbb]),
+    'line 1: the file ends within a byte order mark',
+  ],
+  [
+    'a control character',
+    `${one}\u009b31m`,
+    'line 1: expected an order, as a JSON object, or a list of them, found "\\u009b31m"',
+  ],
   ['documents with commas', `${one},${other}`, 'line 1: expected an order'],
   ['UTF-16', Buffer.from(`\ufeff${one}`, 'utf16le'), 'line 1: the file is not UTF-8; it seems to be UTF-16'],
   [

@@ -1,5 +1,5 @@
+import { escapeText, textOfBytes } from '../../cli/escape-text.ts';
 import { addressOf, type Letter, sentAt } from '../letter.ts';
-import { escapeText, textOfBytes } from './escape-text.ts';
 
 /** A string if the bytes are UTF-8, else `{ base64 }`, so that no byte is lost. */
 const bytesToJson = (bytes: Buffer | null) => {

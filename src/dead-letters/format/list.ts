@@ -1,6 +1,6 @@
+import { escapeBytes, escapeLine, shortened, startOf } from '../../cli/escape-text.ts';
 import { faultsIn } from '../../order/faults.ts';
 import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
-import { escapeBytes, escapeLine, shortened, startOf } from './escape-text.ts';
 import { letterToJson } from './json.ts';
 
 type Write = (line: string) => Promise<void>;

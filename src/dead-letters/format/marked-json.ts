@@ -1,4 +1,4 @@
-import { escapeText } from './escape-text.ts';
+import { escapeText } from '../../cli/escape-text.ts';
 import { prettyJson } from './pretty-json.ts';
 
 /** A line of a value, and what is wrong with the field in it. */

@@ -1,6 +1,6 @@
+import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from '../../cli/escape-text.ts';
 import { header, textOf } from '../../kafka/headers.ts';
 import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
-import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from './escape-text.ts';
 import { prettyJson } from './pretty-json.ts';
 
 /** In characters. */
