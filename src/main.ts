@@ -115,6 +115,7 @@ const openLookup = (
       limit,
       concurrency: config.warmUpConcurrency,
       generation,
+      onMeasured: lookup.measured,
       log,
     }),
   );

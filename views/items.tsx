@@ -8,11 +8,14 @@ import type { View } from './view.ts';
 
 type ItemsProps = { view: View; order: Order; differences: Differences };
 
+/** Of more, only those in view are laid out. */
+const fewItems = 50;
+
 /** The items: a table, or cards where it does not fit. */
 export const OrderItems = ({ view: { text, format }, order, differences }: ItemsProps) => {
   const money = (amount: number | bigint) => format.money(amount, order.payment.currency);
   return (
-    <section class="card items" aria-labelledby="items">
+    <section class={order.items.length > fewItems ? 'card items long' : 'card items'} aria-labelledby="items">
       <h3 id="items" safe>
         {text.items}
       </h3>

@@ -6,6 +6,7 @@ import { OrderItems } from './items.tsx';
 import { Difference, Exact, Implausible, Technical } from './parts.tsx';
 import { plausibleTime } from './plausible.ts';
 import { OrderSource } from './source.tsx';
+import { Speed } from './speed.tsx';
 import { findDifferences } from './sums.ts';
 import { linkTo, type Source, type View } from './view.ts';
 
@@ -38,6 +39,7 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
           <Statuses view={view} order={order} />
         </p>
         <OrderSource view={view} source={source} />
+        <Speed view={view} source={source} />
       </header>
       <div class="cards">
         <Delivery view={view} order={order} />

@@ -47,8 +47,11 @@ export const Implausible = ({ text }: { text: string }) => (
   </span>
 );
 
-/** The fields for support and debugging. */
-export const Technical = ({ view: { text }, order }: { view: View; order: Order }) => {
+/**
+ * The fields for support and debugging. Those of the items are not built until a person opens them, as a thousand items have six
+ * thousand: the page's script moves them out of a template, or of what is for browsers without scripts.
+ */
+export const Technical = ({ view: { text, isPart = false }, order }: { view: View; order: Order }) => {
   const { payment } = order;
   const fields = {
     entry: order.entry,
@@ -81,30 +84,42 @@ export const Technical = ({ view: { text }, order }: { view: View; order: Order 
           </div>
         ))}
       </dl>
-      <section class="scroll" tabindex="0" aria-label={text.itemFields}>
-        <table class="code">
-          <thead>
-            <tr>
-              {itemFields.map((name) => (
-                <th scope="col">{name}</th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {order.items.map((item) => (
-              <tr>
-                {itemFields.map((name) => (
-                  <td>
-                    <bdi safe>{`${item[name]}`}</bdi>
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+      {isPart ? (
+        <template>
+          <ItemFields text={text} order={order} />
+        </template>
+      ) : (
+        <noscript>
+          <ItemFields text={text} order={order} />
+        </noscript>
+      )}
     </details>
   );
 };
+
+const ItemFields = ({ text, order }: { text: View['text']; order: Order }) => (
+  <section class="scroll" tabindex="0" aria-label={text.itemFields}>
+    <table class="code">
+      <thead>
+        <tr>
+          {itemFields.map((name) => (
+            <th scope="col">{name}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {order.items.map((item) => (
+          <tr>
+            {itemFields.map((name) => (
+              <td>
+                <bdi safe>{`${item[name]}`}</bdi>
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  </section>
+);
 
 const itemFields = ['chrt_id', 'nm_id', 'rid', 'track_number', 'size', 'status'] as const;

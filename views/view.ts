@@ -15,6 +15,8 @@ export type View = {
   text: Text;
   format: Format;
   now: Date;
+  /** Whether this is a part of a page whose script runs. */
+  isPart?: boolean;
 };
 
 /** The tier that an order came from. `others`: how long the last hit in each other tier took, in ms. */

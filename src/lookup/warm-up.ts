@@ -13,6 +13,8 @@ type Options = {
   concurrency: number;
   /** Changes when orders were erased: what was loaded before may hold one, and is not inserted. */
   generation?: (() => number) | undefined;
+  /** Called with how long PostgreSQL and memory take for an order, in ms. */
+  onMeasured?: (tier: 'memory' | 'postgres', durationMs: number) => void;
   log: Log;
 };
 
@@ -23,7 +25,7 @@ type Loaded = { json: string | undefined; generation: number };
  * number of orders inserted; rejects with the driver's error, or when `signal` is aborted.
  */
 export const createWarmUp =
-  ({ store, caches, limit, concurrency, generation = () => 0, log }: Options) =>
+  ({ store, caches, limit, concurrency, generation = () => 0, onMeasured, log }: Options) =>
   async (signal: AbortSignal): Promise<number> => {
     const startedAt = performance.now();
     const uids = (await store.newest(limit)).reverse();
@@ -53,10 +55,14 @@ export const createWarmUp =
         log.info({ inserted, of: uids.length }, 'warming the cache');
       loggedQuarters = Math.max(loggedQuarters, quarters);
     };
+    /** Of all loads the quickest one, which waited least for others. */
+    let quickestMs = Number.POSITIVE_INFINITY;
     const load = async (uid: OrderUid) => {
       signal.throwIfAborted();
       const begun = generation();
+      const beganAt = performance.now();
       loaded.set(uid, { json: await store.find(uid), generation: begun });
+      quickestMs = Math.min(quickestMs, performance.now() - beganAt);
       insertInOrder();
       logProgress();
     };
@@ -66,6 +72,13 @@ export const createWarmUp =
       limited.clearQueue();
     }
     await Promise.all(inserts);
+    const newest = uids.at(-1);
+    if (newest !== undefined) {
+      const beganAt = performance.now();
+      caches[0]?.get(newest);
+      onMeasured?.('memory', performance.now() - beganAt);
+      onMeasured?.('postgres', quickestMs);
+    }
     log.info({ inserted, milliseconds: Math.round(performance.now() - startedAt) }, 'the cache is warm');
     return inserted;
   };

@@ -89,7 +89,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
         headers,
       );
     headers[isAt(request, address) ? 'hx-replace-url' : 'hx-push-url'] = address;
-    return respondHtml(request, <Fragment view={view} finding={finding} />, status, headers);
+    return respondHtml(request, <Fragment view={{ ...view, isPart }} finding={finding} />, status, headers);
   };
 
   /** The list of several orders as a file. */

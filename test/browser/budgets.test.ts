@@ -10,6 +10,9 @@ const orders = Array.from({ length: 12 }, (_, index) =>
 );
 const order = orders[0] as (typeof orders)[0];
 
+const [item] = order.items as [(typeof order.items)[0]];
+const large = buildOrder({ order_uid: 'thousand-items', items: Array.from({ length: 1000 }, () => item) });
+
 const watchShifts = () => {
   const seen = { shift: 0 };
   Object.assign(window, { seen });
@@ -91,6 +94,37 @@ for (const width of widths) {
       expect(await places()).toEqual(before);
     }));
 }
+
+test('of a thousand items only those in view are laid out, and the technical table is built when it is opened', () =>
+  visit({ orders: [large] }, async ({ page }) => {
+    const cells = page.locator('.technical td');
+    for (const openOrder of [
+      () => page.goto(linkTo(large.order_uid)),
+      async () => {
+        await page.goto('/');
+        await page.fill('#uid', large.order_uid);
+        await page.keyboard.press('Enter');
+      },
+    ]) {
+      await openOrder();
+      await page.locator('#order').waitFor();
+      expect(await page.locator('.items tbody tr').count()).toBe(1000);
+      const isLaidOut = (row: number) =>
+        page
+          .locator('.items tbody tr')
+          .nth(row)
+          .locator('bdi')
+          .first()
+          .evaluate((name) => name.checkVisibility({ contentVisibilityAuto: true }));
+      expect(await isLaidOut(0)).toBe(true);
+      expect(await isLaidOut(900)).toBe(false);
+      expect(await page.evaluate(() => document.querySelectorAll('.technical td').length)).toBe(0);
+      await page.click('.technical summary');
+      await cells.last().waitFor();
+      expect(await cells.count()).toBe(6000);
+      expect(await page.locator('.technical :is(noscript, template)').count()).toBe(0);
+    }
+  }));
 
 test('a second visit requests only the page', () =>
   visit({ orders, liveFeed: false }, async ({ page, requests }) => {

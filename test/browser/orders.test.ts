@@ -105,6 +105,22 @@ test('the badge shows the tier that the order came from, and how long the other 
     expect(await text(page, '.against')).toContain('PostgreSQL took 4 ms, 200× as long');
   }));
 
+test('two bars show how long memory and PostgreSQL take, memory by far the shorter', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    await page.click('button[type=submit]');
+    await page.locator('.badge.memory').waitFor();
+    expect(await page.locator('.speed dl > div').allInnerTexts()).toEqual([
+      expect.stringMatching(/^memory\s+0\.02 ms$/),
+      expect.stringMatching(/^PostgreSQL\s+4 ms$/),
+    ]);
+    const widths = await page
+      .locator('.speed rect')
+      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width));
+    // 0.02 ms and 4 ms on a scale of six powers of ten, from 0.001 ms on: 22 and 60 of 100.
+    expect((widths[1] as number) / (widths[0] as number)).toBeCloseTo(60 / 22, 1);
+  }));
+
 test('a time is in the reader’s zone, with the exact one on hover and on focus, and Escape puts it away', () =>
   visit({ orders }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { OrderCache } from '../../src/lookup/cache.ts';
+import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import { createWarmUp, keepWarm } from '../../src/lookup/warm-up.ts';
@@ -141,8 +142,23 @@ describe('the warm-up', () => {
     const store = createStore(database.sql);
     await store.save(Array.from({ length: 30 }, (_, number) => buildOrder({ order_uid: uidOf(number) })));
     const memory = createMemoryCache(20);
-    const warmUp = createWarmUp({ store, caches: [memory], limit: 20, concurrency: 7, log: silent });
+    const lookup = createLookup({ memory, redis: undefined, store });
+    const warmUp = createWarmUp({
+      store,
+      caches: [memory],
+      limit: 20,
+      concurrency: 7,
+      onMeasured: lookup.measured,
+      log: silent,
+    });
     expect(await warmUp(never)).toBe(20);
+    // So that the page can compare them before anything has been looked up.
+    const [inMemory, inPostgres] = [lookup.lastHitMs('memory'), lookup.lastHitMs('postgres')];
+    expect(inMemory).toBeGreaterThan(0);
+    expect(inPostgres).toBeGreaterThan(inMemory as number);
+    expect(inPostgres).toBeLessThan(5_000);
+    lookup.measured('postgres', 1_000_000);
+    expect(lookup.lastHitMs('postgres')).toBe(inPostgres);
     const held = () =>
       Array.from({ length: 31 }, (_, number) => number).filter((number) => memory.get(uidOf(number)));
     expect(held()).toEqual(Array.from({ length: 20 }, (_, index) => 10 + index));

@@ -131,7 +131,8 @@ test('the security headers are strict, and nothing is inline but the style sheet
     const html = await answer.clone().text();
     const style = html.match(/<style>([^<]*)<\/style>/)?.[1] ?? '';
     const hash = new Bun.CryptoHasher('sha256').update(style).digest('base64');
-    expect(policy).toContain(`style-src 'self' 'sha256-${hash}';`);
+    const isPage = answer.status !== 303;
+    expect(policy).toContain(isPage ? `style-src 'self' 'sha256-${hash}';` : "style-src 'self';");
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
     expect(answer.headers.get('referrer-policy')).toBe('no-referrer');
     const found: string[] = [];
@@ -147,7 +148,7 @@ test('the security headers are strict, and nothing is inline but the style sheet
         },
       });
     await rewriter.transform(answer).text();
-    expect(found).toEqual(['style']);
+    expect(found).toEqual(isPage ? ['style'] : []);
   }
 });
 

@@ -282,6 +282,21 @@ const changeSetting = (event, link) => {
   }
 };
 
+// The table of technical fields is in a template, or in a <noscript>: as a text, or as elements where htmx has parsed it.
+document.addEventListener(
+  'toggle',
+  ({ target }) => {
+    const kept = target.open && target.querySelector('noscript, template');
+    if (!kept) return;
+    if (kept.matches('noscript') && kept.children.length === 0) {
+      const table = document.createElement('template');
+      table.innerHTML = kept.textContent;
+      kept.replaceWith(table.content);
+    } else kept.replaceWith(...(kept.content ?? kept).childNodes);
+  },
+  true,
+);
+
 document.addEventListener('click', (event) => {
   const copying = event.target.closest('[data-copy], [data-copy-from], [data-copy-link]');
   if (copying) return copy(copying);

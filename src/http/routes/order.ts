@@ -92,7 +92,7 @@ const getOrder = {
       name: 'uid',
       in: 'path',
       required: true,
-      description: `The order number: ${uidRule}`,
+      description: `The order number: ${uidRule}. The example is answered with \`404\` unless this order was sent; the page lists numbers that exist.`,
       schema: { type: 'string', minLength: 10, maxLength: 50, pattern: '^[^\\u0000]*$' },
       example: exampleOrder.order_uid,
     },
