@@ -200,7 +200,7 @@ test('the overview draws its plots, adds each second, and stops while it is hidd
     const time = Date.now() + 10_000;
     for (const listener of listeners) listener({ ...sampleAt(time), memory: 123e6 });
     const legend = page.locator('[aria-labelledby=plot-memory] .u-legend');
-    await eventually(async () => ((await legend.textContent()) ?? '').includes('resident'), true);
+    await eventually(async () => ((await legend.textContent()) ?? '').includes('123 MB'), true);
     await page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { value: true, configurable: true });
       document.dispatchEvent(new Event('visibilitychange'));

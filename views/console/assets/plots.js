@@ -46,6 +46,11 @@ const toData = ({ series }, all) => [
   ...series.map(({ column }) => all[column]),
 ];
 
+/** The legend has the values under the pointer, or else the newest. */
+const showNewest = (chart) => {
+  if (!chart.over.matches(':hover')) chart.setLegend({ idx: chart.data[0].length - 1 });
+};
+
 const draw = (element, all) => {
   const plot = JSON.parse(element.dataset.plot);
   const format = (value) => (value === null || value === undefined ? '—' : write[plot.unit](value));
@@ -94,12 +99,17 @@ const draw = (element, all) => {
     ],
   };
   const chart = new uPlot(options, toData(plot, all), element);
+  showNewest(chart);
+  chart.over.addEventListener('pointerleave', () => requestAnimationFrame(() => showNewest(chart)));
   return { plot, element, chart };
 };
 
 let all;
 const redraw = () => {
-  for (const { plot, chart } of plots) chart.setData(toData(plot, all));
+  for (const { plot, chart } of plots) {
+    chart.setData(toData(plot, all));
+    showNewest(chart);
+  }
 };
 const drawAll = () => {
   for (const { chart } of plots.splice(0)) chart.destroy();
