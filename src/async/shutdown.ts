@@ -1,5 +1,5 @@
 import { sleep } from './retry.ts';
-import { interruptedStatus } from './signals.ts';
+import { signalStatus } from './signals.ts';
 import { stopTimeoutsMs } from './stop-timeouts.ts';
 import { waitAtMost } from './timeouts.ts';
 
@@ -20,7 +20,7 @@ export const createShutdown = ({ drainMs, onSignal, onFailure }: Options) => {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      if (stopping.signal.aborted) process.exit(interruptedStatus);
+      if (stopping.signal.aborted) process.exit(signalStatus[signal]);
       const delayMs = signal === 'SIGTERM' ? drainMs : 0;
       onSignal(signal, delayMs);
       request(0, delayMs);

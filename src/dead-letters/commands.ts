@@ -185,7 +185,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
     if ((error as { code?: unknown }).code === 'EPIPE') return writes ? 1 : 0;
     if (!stop?.aborted || error !== stop.reason) throw error;
     progress.say(`Interrupted: the next ${command.name} continues with the rest.`);
-    return interruptedStatus;
+    return interruptedStatus(stop);
   } finally {
     progress.clear();
   }

@@ -18,7 +18,7 @@ type Source = Iterable<Message> | AsyncIterable<Message[]>;
 /**
  * Sends messages in batches, `rate` per second (0: no limit), until `count` are sent, they run out, or `signal` is aborted. One
  * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch of
- * its own. Resolves when the last is acknowledged; rejects with the error of `send`, or, once the messages before it are
+ * its own. Resolves when the last is acknowledged, with whether that was all; rejects with the error of `send`, or, once the messages before it are
  * acknowledged, with that of `messages`.
  */
 export const sendPaced = async ({
@@ -35,7 +35,7 @@ export const sendPaced = async ({
   maxBatchBytes?: number;
   send: (batch: Message[]) => Promise<void>;
   signal: AbortSignal;
-}): Promise<void> => {
+}): Promise<boolean> => {
   const queue = createQueue(messages, count, Math.min(maxBytes, maxBatchBytes));
   const allow = createAllowance(rate);
   let inFlight = Promise.resolve();
@@ -44,12 +44,13 @@ export const sendPaced = async ({
       const allowance = await allow(signal);
       const batch = await queue.take(allowance.messages);
       await inFlight;
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       allowance.used(batch.length);
       inFlight = send(batch);
       // It is awaited in the next round; until then a rejection must not count as unhandled.
       inFlight.catch(() => {});
     }
+    return queue.isOver();
   } finally {
     await inFlight;
   }
@@ -109,6 +110,7 @@ const createQueue = (source: Source, count: number, maxBatchBytes: number) => {
   const canArrive = () => !isReady() && !hasEnded && remaining > 0;
 
   return {
+    isOver: () => remaining === 0 || (hasEnded && !isReady()),
     /** Waits for the next message. False when there is none, or `signal` is aborted. */
     async hasMore(signal: AbortSignal): Promise<boolean> {
       while (canArrive() && !signal.aborted) {

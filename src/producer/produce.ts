@@ -1,5 +1,5 @@
 import { retry } from '../async/retry.ts';
-import { stopOnSignals } from '../async/signals.ts';
+import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { raceAbort } from '../async/timeouts.ts';
 import { brokersOf } from '../cli/kafka.ts';
 import { kafkaAddress } from '../config/kafka-address.ts';
@@ -7,6 +7,7 @@ import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
 import { tracingSettings } from '../config/tracing-settings.ts';
 import { traceSend } from '../ingest/traced-messages.ts';
+import { acknowledgedBefore } from '../kafka/acknowledged.ts';
 import { createKafka } from '../kafka/client.ts';
 import { isFinal } from '../kafka/retry.ts';
 import { createTopics } from '../kafka/topics.ts';
@@ -16,6 +17,7 @@ import { openFile } from './file.ts';
 import { type Message, madeMessages } from './messages.ts';
 import type { Options } from './options.ts';
 import { sendPaced } from './pace.ts';
+import { createPartitioner } from './partitioner.ts';
 import { createProgress } from './progress.ts';
 
 /** Kafka's errors about a message that is too large for its topic. */
@@ -30,9 +32,9 @@ const batchFrameBytes = 1_024;
 const ackTimeoutMs = 5_000;
 
 /**
- * Sends the messages that the options ask for. Resolves with status 0 when all of them are acknowledged or, after Ctrl-C or
- * SIGTERM, those in flight; with 1 when some were too large for the topic, which are named. While Kafka is unavailable it keeps
- * retrying. Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is
+ * Sends the messages that the options ask for. Resolves with status 0 when all of them are acknowledged; with 1 when some were too large
+ * for the topic, which are named. After Ctrl-C or SIGTERM those in flight are still acknowledged; the status is then 0 for an endless
+ * stream, and otherwise that of the signal unless all were sent. While Kafka is unavailable it keeps retrying. Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is
  * standard input.
  */
 export const execute = async (options: Options, config: Config): Promise<number> => {
@@ -50,7 +52,7 @@ export const execute = async (options: Options, config: Config): Promise<number>
   // Silent: `progress` reports errors of Kafka.
   const log = createLog('silent', 'producer');
   const kafka = createKafka(kafkaAddress(config, brokers), 'order-producer', log);
-  const producer = kafka.producer({ idempotent: true });
+  const producer = kafka.producer({ idempotent: true, createPartitioner });
   const tracing = await openTracing(
     tracingSettings(config, 'order-producer'),
     createLog(options.quiet ? 'silent' : 'warn', 'producer'),
@@ -61,14 +63,25 @@ export const execute = async (options: Options, config: Config): Promise<number>
     topicBytes = await createTopics(kafka, config, log);
   };
   const deliver = (batch: Message[]) => {
-    const sending = () =>
-      producer.send({ topic: config.topic, acks: -1, timeout: ackTimeoutMs, messages: batch });
+    let rest = batch;
+    const sending = async () => {
+      try {
+        await producer.send({ topic: config.topic, acks: -1, timeout: ackTimeoutMs, messages: rest });
+      } catch (error) {
+        const acknowledged = acknowledgedBefore(error);
+        rest = rest.filter((message) => !acknowledged.has(message));
+        throw error;
+      }
+    };
     // Not stopped by a signal: messages in flight have to be acknowledged.
     const never = new AbortController().signal;
     return retry(sending, { signal: never, isFinal });
   };
   const deliverTraced = tracedBy(tracing)(traceSend(config.topic), deliver);
-  let total: number | undefined = options.count;
+  let total = options.count;
+  const isEndless = !file && total === undefined;
+  let isComplete = false;
+  const isStopped = () => stop.aborted && !isEndless && !isComplete;
   let leftOut = 0;
   const send = async (batch: Message[]) => {
     try {
@@ -96,7 +109,7 @@ export const execute = async (options: Options, config: Config): Promise<number>
     }
     await progress.waitForKafka(raceAbort(stop, retry(connect, { signal: stop, isFinal })));
     progress.start(file && total);
-    await sendPaced({
+    isComplete = await sendPaced({
       messages: file ? file.messages() : madeMessages(options, orderRules(config)),
       count: options.count,
       rate: options.rate ?? (file ? 0 : 1),
@@ -109,8 +122,9 @@ export const execute = async (options: Options, config: Config): Promise<number>
     if (error instanceof Error && error === file?.fault()) throw describeFault(error);
     if (error !== stop.reason) throw error;
   } finally {
-    progress.finish();
+    progress.finish(isStopped() ? { of: total } : undefined);
     await tracing?.close();
   }
+  if (isStopped()) return interruptedStatus(stop);
   return leftOut > 0 ? 1 : 0;
 };

@@ -46,8 +46,10 @@ export const createProgress = ({
   let samples: { at: number; sent: number }[] = [];
 
   const say = (line: string) => console.log(isTerminal ? `\r\x1b[K${line}` : line);
-  const countOf = (count: number) => `${count} ${noun}${count === 1 ? '' : 's'}`;
-  const sentSoFar = () => `${countOf(sent)}${bad > 0 ? ` (${bad} of them deliberately invalid)` : ''}`;
+  const countOf = (count: number, of = count) =>
+    `${of === count ? '' : `${count} of `}${of} ${noun}${of === 1 ? '' : 's'}`;
+  const sentSoFar = (of?: number) =>
+    `${countOf(sent, of)}${bad > 0 ? ` (${bad} of them deliberately invalid)` : ''}`;
   const rateOf = (count: number, ms: number) => `${ms > 0 ? ((count * 1000) / ms).toFixed(1) : '0.0'}/s`;
 
   const print = (line: string, prefix = '') => {
@@ -120,11 +122,14 @@ export const createProgress = ({
       if (inFlight > 0)
         say(`Waiting for Kafka to acknowledge ${countOf(inFlight)}. Ctrl-C again abandons them.`);
     },
-    finish() {
+    /** `stopped`: before the end, which `of` messages are, if that is known. */
+    finish(stopped?: { of: number | undefined }) {
       clearInterval(timer);
       if (quiet) return;
       const took = startedAt === undefined ? 0 : performance.now() - startedAt;
-      say(`sent ${sentSoFar()} in ${(took / 1000).toFixed(1)} s, ${rateOf(sent, took)}`);
+      say(
+        `${stopped ? 'stopped before the end: ' : ''}sent ${sentSoFar(stopped?.of)} in ${(took / 1000).toFixed(1)} s, ${rateOf(sent, took)}`,
+      );
     },
   };
 };

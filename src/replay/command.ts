@@ -41,7 +41,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
       progress: progress.show,
       signal,
     });
-    if (signal.aborted) return interruptedStatus;
+    if (signal.aborted) return interruptedStatus(signal);
     return isDone ? 0 : 1;
   } catch (error) {
     const isUndefinedTable = (error as { code?: unknown }).code === '42P01';

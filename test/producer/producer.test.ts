@@ -10,7 +10,7 @@ import { newTopic, root, type Stored, summed, useProducer } from '../support/pro
 // Each test starts a process, and some wait for it to report an outage.
 setDefaultTimeout(30_000);
 
-const { run, read, someSent, folder, opened, brokers } = useProducer();
+const { start, run, read, someSent, folder, opened, brokers } = useProducer();
 
 const bytesOf = (messages: Stored[]) =>
   messages.map(({ partition, key, value }) => [partition, key, value?.toString('latin1')]);
@@ -158,14 +158,30 @@ test('--file - sends what arrives on standard input at once, and stops at the fi
   expect((await read(topic)).map(({ key }) => key).sort()).toEqual(['first-of-input', 'second-of-input']);
 });
 
-test('Ctrl-C ends a producer that waits for standard input', async () => {
+test('Ctrl-C ends a producer that waits for standard input, with status 130 and a line that says so', async () => {
   const topic = newTopic();
   const producer = startWithInput(topic);
   producer.write(JSON.stringify(buildOrder()));
   await someSent(topic);
   producer.child.kill('SIGINT');
   const { code, output } = await producer.ended();
-  expect({ code, sent: summed(output).sent }).toEqual({ code: 0, sent: 1 });
+  expect({ code, sent: summed(output).sent }).toEqual({ code: 130, sent: 1 });
+  expect(output).toContain('stopped before the end: sent 1 message in ');
+});
+
+test('SIGTERM in the middle of a file ends the producer with status 143, and says how many of how many were sent', async () => {
+  const path = join(folder, 'stopped.ndjson');
+  await Bun.write(path, `${JSON.stringify(buildOrder())}\n`.repeat(3_000));
+  const topic = newTopic();
+  const producer = start(topic, ['--file', path, '--rate', '200']);
+  await someSent(topic);
+  producer.child.kill('SIGTERM');
+  const { code, output } = await producer.end();
+  const { sent } = summed(output);
+  expect(code).toBe(143);
+  expect(output).toContain(`stopped before the end: sent ${sent} of 3000 messages in `);
+  expect(sent).toBeLessThan(3_000);
+  expect(await read(topic)).toHaveLength(sent);
 });
 
 test('a message that is too large for the topic is named, the others are sent, and the status is 1', async () => {

@@ -12,7 +12,8 @@ export const newTopic = () => `producer-${crypto.randomUUID()}`;
 
 export type Stored = { partition: number; key: string | null; value: Buffer | null; timestamp: number };
 
-const summary = /sent (\d+) \w+( \((\d+) of them deliberately invalid\))? in ([\d.]+) s, ([\d.]+)\/s\n$/;
+const summary =
+  /sent (\d+)(?: of \d+)? \w+( \((\d+) of them deliberately invalid\))? in ([\d.]+) s, ([\d.]+)\/s\n$/;
 /** The last line of the producer's output. */
 export const summed = (output: string) => {
   const [, sent, , bad = '0', seconds] = summary.exec(output) ?? [];
