@@ -1,7 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { escapeLine, shortened } from '../cli/escape-text.ts';
-import { openKafka } from '../cli/kafka.ts';
+import { brokersOf, openKafka } from '../cli/kafka.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
 import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
@@ -9,6 +9,7 @@ import { limitBatches } from '../kafka/record-batches.ts';
 import type { RetryKafka } from '../kafka/retry.ts';
 import { createOrderParser } from '../order/parser.ts';
 import { discard } from './discard.ts';
+import { createFinder, deletionAdvice } from './find.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
 import { letterToText } from './format/show.ts';
@@ -39,6 +40,29 @@ const listLetters = async ({ given }: CommandNamed<'list'>, { letters, output, p
     return output.write(line);
   };
   await list(letters.matching(given), { all, discarded, json, limit }, letters.topic, write);
+  return 0;
+};
+
+const findLetters = async (
+  { given }: CommandNamed<'find'>,
+  { config, reader, letters, output, progress }: Context,
+) => {
+  const { json = false, limit, ...person } = given;
+  const write = (line: string) => {
+    progress.clear();
+    return output.write(line);
+  };
+  const finder = createFinder(person);
+  await list(
+    finder.find(letters.matching({})),
+    { all: true, discarded: false, json, limit },
+    letters.topic,
+    write,
+  );
+  if (json) return 0;
+  const ranges = (await reader.offsetRanges(letters.topic)) ?? [];
+  for (const line of deletionAdvice(letters.topic, brokersOf(config).join(','), finder.last, ranges))
+    await write(line);
   return 0;
 };
 
@@ -150,6 +174,7 @@ const discardLetters = async (
 
 const runWith = (command: Command, context: Context): Promise<number> => {
   if (command.name === 'list') return listLetters(command, context);
+  if (command.name === 'find') return findLetters(command, context);
   if (command.name === 'show') return showLetter(command, context);
   if (command.name === 'discard') return discardLetters(command, context);
   return redriveLetters(command, context);

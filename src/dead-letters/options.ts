@@ -1,4 +1,5 @@
 import { define, type Given, optionLines, readArguments, type Table } from '../cli/arguments.ts';
+import { person } from '../cli/person.ts';
 import { integer, kafkaName } from '../config/values.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
@@ -22,6 +23,21 @@ const tables = {
     },
   },
   show: { options: {}, flags: { json: json('the letter'), help } },
+  find: {
+    options: {
+      phone: define({
+        ...person.phone,
+        description: 'letters with the digits of this phone number, however they are grouped',
+      }),
+      email: define({
+        ...person.email,
+        description: 'letters with this email address, in capital or small letters',
+      }),
+      customer: define({ ...person.customer, description: 'letters with this customer_id' }),
+      limit: limit('show the newest N; default 50, with --json all'),
+    },
+    flags: { json: json('the complete letters'), help },
+  },
   redrive: {
     options: {
       ...filterOptions,
@@ -59,15 +75,21 @@ const tables = {
 export type Command =
   | { name: 'list'; given: Given<(typeof tables)['list']> }
   | { name: 'show'; given: Given<(typeof tables)['show']>; partition: number; offset: bigint }
+  | { name: 'find'; given: Given<(typeof tables)['find']> }
   | { name: 'redrive'; given: Given<(typeof tables)['redrive']> }
   | { name: 'discard'; given: Given<(typeof tables)['discard']> };
 
 /** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
 export const readCommand = ([name, ...args]: string[]): Command | { help: string } => {
   if (name === undefined || name === '--help' || name === '-h') return { help: overview };
-  if (name === 'list' || name === 'redrive' || name === 'discard') {
+  if (name === 'list' || name === 'find' || name === 'redrive' || name === 'discard') {
     const read = readArguments(args, tables[name]);
     if (read === 'help') return { help: helps[name] };
+    if (
+      name === 'find' &&
+      !['phone', 'email', 'customer'].some((option) => Object.hasOwn(read.given, option))
+    )
+      throw new Error('find needs --phone, --email or --customer');
     return { name, given: read.given } as Command;
   }
   if (name === 'show') {
@@ -81,7 +103,7 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
       );
     return { name, given: read.given, ...place };
   }
-  throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, redrive, discard`);
+  throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, find, redrive, discard`);
 };
 
 const environment =
@@ -93,6 +115,7 @@ Messages that could not be stored are in the dead-letter topic. No command delet
 
   list                   list dead letters and their reasons
   show PARTITION/OFFSET  show one letter
+  find                   list all letters with the data of a person
   redrive                send the messages again, unchanged or with a fix
   discard                leave letters out of lists and redrives; --undo takes that back
 
@@ -114,6 +137,14 @@ ${environment}`,
 Shows one letter: origin, reason, key, headers and value. Control characters are shown as escapes.
 
 ${optionLines(tables.show)}
+
+${environment}`,
+  find: `Usage: bun run dead-letters find --phone PHONE | --email ADDRESS | --customer ID [options]
+
+Lists all letters with the data of a person, in their key or value: also those that were sent again or discarded. Of several options one has
+to match. As a letter need not be an order, some may only look as if. Says what Kafka can do to delete them.
+
+${optionLines(tables.find)}
 
 ${environment}`,
   redrive: `Usage: bun run dead-letters redrive [options]

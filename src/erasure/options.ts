@@ -1,4 +1,5 @@
 import { define, optionLines, readArguments, type Table } from '../cli/arguments.ts';
+import { person } from '../cli/person.ts';
 import { isOrderUid, type OrderUid } from '../order/order.ts';
 import type { Trait } from '../postgres/erasures.ts';
 
@@ -7,28 +8,14 @@ export type Selection = { uids: OrderUid[] } | { trait: Trait; value: string };
 
 export type Command = { selection: Selection; isDry: boolean; isConfirmed: boolean };
 
-const matching = (pattern: RegExp) => (text: string) => (pattern.test(text) ? text : undefined);
-
 const table = {
   options: {
-    phone: define({
-      value: 'PHONE',
-      allowed: 'a phone number with + and 5 to 15 digits, such as "+7 900 000-00-00"',
-      description: 'all stored orders with this phone number',
-      read: (text) => matching(/^\+\d{5,15}$/)(text.slice(0, 50).replace(/[ ().-]/g, '')),
-    }),
+    phone: define({ ...person.phone, description: 'all stored orders with this phone number' }),
     email: define({
-      value: 'ADDRESS',
-      allowed: 'an email address of at most 100 characters',
+      ...person.email,
       description: 'all stored orders with this email address, in capital or small letters',
-      read: (text) => (text.length <= 100 && text.includes('@') ? text : undefined),
     }),
-    customer: define({
-      value: 'ID',
-      allowed: 'a customer_id of 1 to 50 characters',
-      description: 'all stored orders with this customer_id',
-      read: matching(/^.{1,50}$/u),
-    }),
+    customer: define({ ...person.customer, description: 'all stored orders with this customer_id' }),
   },
   flags: {
     'dry-run': 'erase nothing, print the order_uids that would be erased',

@@ -82,6 +82,7 @@ const programs: [pattern: RegExp, file: string, ...subcommands: string[]][] = [
     'scripts/dead-letters.ts',
     'list',
     'show',
+    'find',
     'redrive',
   ],
   [/\bbun run replay\b(.*)/, 'scripts/replay.ts'],
