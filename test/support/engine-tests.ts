@@ -112,7 +112,7 @@ export const defineEngineTests = <Opened extends Engine>(
     inTab(async (tab, site) => {
       await tab.goto(`${site.origin}/?uid=${long.order_uid}`);
       await tab.evaluate(`scrollTo(0, 1500)`);
-      await eventually(() => tab.evaluate<number | undefined>('history.state?.scroll'), 1500);
+      await eventually(() => tab.evaluate<number>('Math.round(history.state?.scroll / 100)'), 15);
       await tab.evaluate(`document.querySelector('#uid').focus({ preventScroll: true })`);
       await tab.evaluate(
         `{ const field = document.querySelector('#uid'); field.value = '${plain.order_uid}'; field.form.requestSubmit(); }`.replace(
@@ -123,7 +123,8 @@ export const defineEngineTests = <Opened extends Engine>(
       await isShown(tab, plain.order_uid);
       await tab.back();
       await isShown(tab, long.order_uid);
-      await eventually(() => tab.evaluate<number>('Math.round(scrollY)'), 1500);
+      // Rows that are not in view have a height that is only estimated.
+      await eventually(() => tab.evaluate<number>('Math.round(scrollY / 100)'), 15);
       expect(await tab.evaluate<string>('document.activeElement.id')).toBe('order');
     }));
 
