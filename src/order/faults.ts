@@ -28,17 +28,17 @@ export function* findFaults(
   } else if (path.length === 0 && Array.isArray(value)) {
     yield 'the message is a list: send each order as a message of its own';
   } else if (!Check(schema, value)) {
-    yield `${name} ${value === undefined ? 'is missing' : causeOf(schema, value, () => written(path))}`;
+    yield `${name} ${value === undefined ? 'is missing' : causeOf(schema, value, (number) => written(path, number))}`;
   }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const causeOf = (schema: TSchema, value: unknown, written: () => string | undefined): string => {
+const causeOf = (schema: TSchema, value: unknown, written: (value: number) => string): string => {
   if (typeof value === 'string' && schema.type === 'string') return causeOfText(schema, value);
   const found =
-    typeof value === 'number' && schema.type === 'integer' ? numberText(value, written) : typeOf(value);
+    typeof value === 'number' && schema.type === 'integer' ? shortNumber(written(value)) : typeOf(value);
   return `must be ${allowed(schema)}, is ${found}`;
 };
 
@@ -89,11 +89,7 @@ const characterCount = (text: string) => (text.length > 10_000 ? 'more than 5000
 
 const maxDigits = 40;
 
-/** As it was sent, as a large number is rounded when it is parsed. */
-const numberText = (value: number, written: () => string | undefined) => {
-  const text = Number.isSafeInteger(value) ? `${value}` : (written() ?? `${value}`);
-  return text.length > maxDigits ? `${text.slice(0, maxDigits)}…` : text;
-};
+const shortNumber = (text: string) => (text.length > maxDigits ? `${text.slice(0, maxDigits)}…` : text);
 
 const typeOf = (value: unknown) => {
   if (value === null) return 'null';

@@ -23,7 +23,7 @@ export const createOrderParser = (rules: OrderRules) => {
 
   const check = (candidate: unknown, json?: string): { order: Order } | Refusal => {
     if (checker.Check(candidate)) return { order: copyOrder(candidate) };
-    const faults = findFaults(schema, candidate, createWrittenNumbers(json));
+    const faults = findFaults(schema, candidate, createWrittenNumbers(json, candidate));
     return { stage: 'validate', reason: describeFaults(faults) };
   };
 

@@ -58,8 +58,14 @@ test('numbers are in a reason as they were sent', () => {
     '1e400',
     '9007199254740993.0',
     '-1',
+    '-1e1',
+    '-0.0000001e8',
+    '-10E-1',
   ])
     expect(sent(number)).toBe(number);
+  const free = JSON.stringify({ ...order, payment: { ...order.payment, amount: '@' } });
+  const amount = (number: string) => reasonOf(free.replace(':"@"', ` : ${number}`)).split(', is ')[1];
+  for (const number of ['0', '-0', '1e-400', '-1e-400', '0.000', '0e9']) expect(amount(number)).toBe(number);
   expect(sent('1'.repeat(1000))).toBe(`${'1'.repeat(40)}…`);
   // The last of two equal fields counts, and fields of others do not.
   expect(
@@ -67,12 +73,26 @@ test('numbers are in a reason as they were sent', () => {
   ).toEndWith(', is 9223372036854775806');
 });
 
-test('a number in a JSON that is nested too deep, or is too long, is rounded', () => {
+test('a number is as it was sent in the reason of the longest order, too', () => {
+  const long = {
+    ...order,
+    items: Array.from({ length: 1000 }, () => ({
+      ...order.items[0],
+      name: 'ж'.repeat(100),
+      brand: '🎁'.repeat(100),
+    })),
+  };
+  const json = JSON.stringify({ ...long, sm_id: '@' });
+  expect(json.length).toBeGreaterThan(400_000);
+  expect(reasonOf(json.replace('"@"', '9223372036854775807'))).toEndWith(', is 9223372036854775807');
+});
+
+test('a number in a JSON that is nested too deep, or has too many values, is rounded, and said to be', () => {
   const json = JSON.stringify({ ...order, sm_id: '@' })
     .slice(1)
     .replace('"@"', '1152921504606846976');
-  for (const more of [`${'['.repeat(60_000)}${']'.repeat(60_000)}`, `"${'x'.repeat(300_000)}"`])
-    expect(reasonOf(`{"more":${more},${json}`)).toEndWith(', is 1152921504606847000');
+  for (const more of [`${'['.repeat(60_000)}${']'.repeat(60_000)}`, `[0${',0'.repeat(300_000)}]`])
+    expect(reasonOf(`{"more":${more},${json}`)).toEndWith(', is about 1152921504606847000');
 });
 
 test('a reason has at most 20 faults and 4096 bytes, and says that there are more', () => {

@@ -168,6 +168,8 @@ for (const [path, [min, max]] of Object.entries(integers)) {
     expect(read('1.0')).toBe(1);
     expect(read('1e1')).toBe(10);
     expect(read('100e-2')).toBe(1);
+    // Rounded by JSON.parse, as the documentation says.
+    expect(read('0.99999999999999999999')).toBe(1);
     for (const number of ['9007199254740992', '9007199254740993', '1e400', '-1e400', '1e-1'])
       expect(read(number), number).toBeUndefined();
     // Zero has no sign, here and in PostgreSQL.
