@@ -34,6 +34,22 @@ const product = (one: Ways, other: Ways): Ways => {
   return limited(ways);
 };
 
+/** NUL and surrogates are missing, as a text of an order holds neither. */
+function* codePoints() {
+  for (let point = 0x21; point <= 0x10_ffff; point++) if (point < 0xd800 || point > 0xdfff) yield point;
+  for (let point = 1; point < 0x21; point++) yield point;
+}
+
+/** The first character that a part of the pattern matches. Throws if there is none. */
+export const characterOf = ({ raw }: AST.Element): string => {
+  const single = new RegExp(`^${raw}$`, 'u');
+  for (const point of codePoints()) {
+    const character = String.fromCodePoint(point);
+    if (single.test(character)) return character;
+  }
+  throw new SyntaxError(`${raw} matches no character`);
+};
+
 const inSequence = (elements: readonly AST.Element[]): Ways =>
   elements.reduce((ways, element) => product(ways, waysOf(element)), only(0));
 
@@ -54,6 +70,7 @@ const waysOf = (element: AST.Element): Ways => {
     case 'Character':
     case 'CharacterSet':
     case 'CharacterClass':
+      characterOf(element);
       return only(1);
     case 'Quantifier':
       return repeated(element);
@@ -80,13 +97,14 @@ export const parseTrackPattern = (pattern: string): AST.Element[] => {
     last?.type === 'Assertion' &&
     last.kind === 'end';
   if (alternatives.length !== 1 || !isWhole) throw new SyntaxError('it may match a part of a text');
-  if (!inSequence(elements).some((ways) => ways > 0)) throw new SyntaxError('it matches no text that fits');
+  if (!inSequence(elements).some((ways, length) => ways > 0 && length > 0))
+    throw new SyntaxError('it matches no text that fits');
   return elements;
 };
 
 export const trackPatternAllowed =
-  `a regular expression from ^ to $ in ${maxPatternLength} ASCII characters without spaces at most, that can match ${maxLength} ` +
-  'characters; with few repetitions of varying number, no lookaround, no backreferences, alternatives in parentheses';
+  `a regular expression from ^ to $ in ${maxPatternLength} ASCII characters without spaces at most, that can match 1 to ${maxLength} ` +
+  'characters, and with each part some; with few repetitions of varying number, no lookaround, no backreferences, alternatives in parentheses';
 
 /** The pattern, or undefined if it is not allowed. */
 export const readTrackPattern = (pattern: string): string | undefined => {

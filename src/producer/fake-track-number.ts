@@ -1,6 +1,7 @@
 import type { AST } from '@eslint-community/regexpp';
+import { hasLength } from '../order/field-kinds.ts';
 import { columnLengths } from '../order/rules.ts';
-import { parseTrackPattern } from '../order/track-pattern.ts';
+import { characterOf, parseTrackPattern } from '../order/track-pattern.ts';
 
 type Random = { from: (min: number, max: number) => number; oneOf: <T>(values: readonly T[]) => T };
 
@@ -15,13 +16,14 @@ export const createTrackNumberMaker = (pattern: string, { from, oneOf }: Random)
       (character) => single.test(character),
     );
     const usual = matching.filter((character) => /[A-Z0-9]/.test(character));
-    return usual.length > 0 ? usual : matching;
+    if (usual.length > 0) return usual;
+    return matching.length > 0 ? matching : [characterOf(element)];
   };
   const cached = new Map<AST.Element, string[]>();
-  const characterOf = (element: AST.Element) => {
+  const randomCharacterOf = (element: AST.Element) => {
     const known = cached.get(element) ?? charactersOf(element);
     cached.set(element, known);
-    return known.length > 0 ? oneOf(known) : '';
+    return oneOf(known);
   };
 
   /** With `more`, a repetition may be longer than the least. */
@@ -30,7 +32,7 @@ export const createTrackNumberMaker = (pattern: string, { from, oneOf }: Random)
       .map((part) => {
         if (part.type === 'Group' || part.type === 'CapturingGroup')
           return make(oneOf(part.alternatives).elements, more);
-        if (part.type !== 'Quantifier') return characterOf(part);
+        if (part.type !== 'Quantifier') return randomCharacterOf(part);
         const { min, max, element } = part;
         const count = more ? from(min, Math.min(max, min + 4)) : min;
         return Array.from({ length: count }, () => make([element], more)).join('');
@@ -40,7 +42,10 @@ export const createTrackNumberMaker = (pattern: string, { from, oneOf }: Random)
   return (): string => {
     const usual = `WBIL${from(1_000_000_000, 9_999_999_999)}`;
     if (expression.test(usual)) return usual;
-    const made = make(elements, true);
-    return made.length <= columnLengths.trackNumber ? made : make(elements, false);
+    // Long ones may not fit, and short ones may be empty, as the pattern allows both.
+    for (let more = true; ; more = !more) {
+      const made = make(elements, more);
+      if (hasLength(made, 1, columnLengths.trackNumber)) return made;
+    }
   };
 };

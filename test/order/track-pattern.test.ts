@@ -54,6 +54,13 @@ test.each([
   `^${'[A-Z]'.repeat(40)}$`,
   '^A{3,2}$',
   '/^A$/',
+  '^$',
+  '^(?:)$',
+  '^A{0}$',
+  '^[^\\s\\S]{8}$',
+  '^[]A$',
+  '^\\u0000{8}$',
+  '^\\uD83D{8}$',
 ])('%j is rejected', (pattern) => {
   expect(readTrackPattern(pattern)).toBeUndefined();
 });

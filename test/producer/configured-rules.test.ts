@@ -32,6 +32,16 @@ test.each(configured)('orders are valid by the configured rules: %s', (_, more) 
   expect(new Set(orders.map((order) => order.track_number)).size).toBeGreaterThan(200);
 });
 
+test.each(['^[A-Z]*$', '^(?:[A-Z]{30}-){0,2}$', '^\\u{1F4E6}+$', '^(?:\\u{1F4E6}{20}){0,9}$'])(
+  'no track number is empty or too long by the pattern %s',
+  (trackPattern) => {
+    const rules = { ...defaultRules, trackPattern };
+    const { toOrder } = createOrderParser(rules);
+    for (const order of Array.from({ length: 50 }, createOrderMaker({ seed: 7, rules })))
+      expect(toOrder(order)).toEqual({ order });
+  },
+);
+
 test.each(configured)('every kind of bad message breaks the configured rules: %s', (_, more) => {
   const rules = { ...defaultRules, ...more };
   const { parse } = createOrderParser(rules);
