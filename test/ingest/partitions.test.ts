@@ -179,6 +179,49 @@ test('a partition that brings no messages though it has more is reported after s
   expect([member.joins(), member.fences]).toEqual([1, []]);
 });
 
+test('while the leader of one partition is looked for, the others are read, and after some seconds it is reported', async () => {
+  await using world = await openPartitions();
+  const member = world.join();
+  await until(() => member.state().kafka === undefined);
+  // Metadata names this broker all the while.
+  const repair = world.faults.error('Fetch', 'NOT_LEADER_OR_FOLLOWER', {
+    topic: world.topic,
+    partition: 1,
+    times: Number.POSITIVE_INFINITY,
+  });
+  await world.sendTo(1);
+  await until(async () => {
+    await world.sendTo(0, 1);
+    await until(() => world.isStored(0), 5_000);
+    return member.state().kafkaDegraded?.startsWith('partition 1 cannot be read: its leader has moved');
+  });
+  expect(await world.isStored(1)).toBe(false);
+  repair();
+  await until(() => world.isStored(1), 8_000);
+  expect([member.joins(), member.fences, member.state().kafkaDegraded]).toEqual([1, [], undefined]);
+});
+
+test('an operator can skip what is damaged while members run', async () => {
+  await using world = await openPartitions();
+  const member = world.join();
+  await until(() => member.state().kafka === undefined);
+  const repair = world.faults.error('Fetch', 'CORRUPT_MESSAGE', {
+    topic: world.topic,
+    partition: 1,
+    times: Number.POSITIVE_INFINITY,
+  });
+  await world.sendTo(1);
+  await until(() => member.state().kafkaDegraded);
+  await world.offsets.skip(world.group, [{ partition: 1, offset: 10n }], undefined);
+  await until(() => member.starts.some(({ partition, start }) => partition === 1 && start === 10n));
+  repair();
+  await until(() => member.state().kafkaDegraded === undefined);
+  expect(await world.isStored(1)).toBe(false);
+  await world.sendTo(0);
+  await world.drained();
+  expect(await world.isStored(0)).toBe(true);
+});
+
 test('a consumer that can read none of its partitions says so, and does not join again and again', async () => {
   await using world = await openPartitions();
   world.faults.error('Fetch', 'CORRUPT_MESSAGE', { topic: world.topic, times: Number.POSITIVE_INFINITY });

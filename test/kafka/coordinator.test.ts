@@ -43,7 +43,13 @@ const open = async () => {
         heartbeatInterval: 200,
         maxWaitTimeInMs: 100,
       });
-      const seen = { joins: 0, crashes: 0, assigned: [] as number[], messages: [] as string[] };
+      const seen = {
+        joins: 0,
+        crashes: 0,
+        assigned: [] as number[],
+        messages: [] as string[],
+        stop: () => consumer.disconnect(),
+      };
       consumer.on('consumer.group_join', ({ payload }) => {
         seen.joins++;
         seen.assigned = payload.memberAssignment.orders ?? [];
@@ -131,4 +137,16 @@ test('after a partition’s leader has moved, reading goes on there without a ga
   await until(() => member.messages.length >= 600);
   expect(sorted(member.messages)).toEqual(numbers(600));
   expect([member.joins, member.crashes]).toEqual([1, 0]);
+});
+
+test('a consumer that stops while it looks for the leader of a partition ends', async () => {
+  await using cluster = await open();
+  const member = await cluster.member();
+  const fault = { topic: 'orders', partition: 0, times: Number.POSITIVE_INFINITY };
+  cluster.faults.error('Fetch', 'NOT_LEADER_OR_FOLLOWER', fault);
+  await cluster.send(20);
+  await until(() => member.messages.length > 0);
+  // Again and again the fetchers are just being started anew.
+  await member.stop();
+  expect(member.crashes).toBe(0);
 });
