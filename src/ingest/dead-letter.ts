@@ -2,7 +2,7 @@ import type { IHeaders, Kafka } from 'kafkajs';
 import { header } from '../kafka/headers.ts';
 import type { LetterTopic } from '../kafka/letter-topic.ts';
 import { digestOf, type Message } from '../kafka/message.ts';
-import { createSender } from '../kafka/sender.ts';
+import { createSender, isTooLarge } from '../kafka/sender.ts';
 
 /** A message that could not be stored as an order, and why. `error` is the class of the reason, `reason` one line. */
 export type DeadLetter = {
@@ -35,11 +35,17 @@ export const createDeadLetters = ({
   letterTopic = () => ({ keepsTimestamps: true, isCompacted: false }),
   checkTopic,
 }: Options) => {
+  let refusedBytes = 0;
   const sender = createSender<DeadLetter>({
     kafka,
     topic,
     toMessage: (letter) => toRecord(letter, letterTopic()),
+    withoutTimestamp: ({ timestamp, ...message }) => ({
+      ...message,
+      headers: { [header.originalTimestamp]: timestamp as string, ...message.headers },
+    }),
     async onTooLarge(_, bytes) {
+      refusedBytes = bytes;
       await checkTopic(bytes);
       return true;
     },
@@ -50,6 +56,7 @@ export const createDeadLetters = ({
       try {
         await sender.send(letters);
       } catch (error) {
+        if (isTooLarge(error)) throw explainTooLarge(error as Error, topic, refusedBytes);
         if ((error as { type?: unknown }).type !== refusedRecord) throw error;
         // The topic may have become a compacted one.
         await checkTopic(0);
@@ -58,6 +65,12 @@ export const createDeadLetters = ({
     },
   };
 };
+
+/** Nothing gets past such a letter, as it would be lost: someone has to run the command. The error remains that of the client. */
+const explainTooLarge = (error: Error, topic: string, bytes: number) =>
+  Object.assign(error, {
+    publicReason: `a dead letter of ${bytes} bytes is larger than max.message.bytes of the topic ${topic}, which may not be raised: run kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=${bytes}`,
+  });
 
 const toRecord = ({ message, ...why }: DeadLetter, { keepsTimestamps, isCompacted }: LetterTopic) => {
   const { key, value, timestamp } = message;

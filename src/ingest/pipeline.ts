@@ -10,6 +10,7 @@ import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
+import { warnOnce } from '../observability/warn-once.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
 import { createOffsets } from '../postgres/offsets.ts';
@@ -108,10 +109,11 @@ export const createPipeline = ({
   const health = createPartitionHealth(topic, log, stateChanged);
   const kafkaOffsets = createKafkaOffsets(kafka, group, log);
   const offsets = createOffsets(sql);
+  const topicLog = warnOnce(log);
   let letterTopic: LetterTopic = { keepsTimestamps: true, isCompacted: false };
   let isUnclean = false;
   const prepareTopics = async (letterBytes = 0) => {
-    const ready = await ensureTopics(kafka, { ...topics, letterBytes }, log);
+    const ready = await ensureTopics(kafka, { ...topics, letterBytes }, topicLog);
     letterTopic = ready.letterTopic;
     if (ready.isUnclean && !isUnclean)
       log.warn(

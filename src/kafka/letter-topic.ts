@@ -2,7 +2,12 @@ import type { Admin } from 'kafkajs';
 import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 import { isFinal } from './retry.ts';
-import { changeTopicConfig, maxMessageBytesOf, readTopicConfig, type TopicConfig } from './topic-config.ts';
+import {
+  changeTopicConfig,
+  maxMessageBytesOf,
+  readTopicConfigIfAllowed,
+  type TopicConfig,
+} from './topic-config.ts';
 
 /** What the dead-letter topic does to its records, by which the form of letters is chosen. */
 export type LetterTopic = {
@@ -40,7 +45,7 @@ const changesTo = (config: TopicConfig, promised: Promised) =>
 
 /**
  * Checks the settings of the dead-letter topic, which others may have created. What lets letters vanish is changed if Kafka allows
- * it; otherwise a `warn` has the command for it. Rejects with the client's error.
+ * it; otherwise a `warn` has the command for it. Settings that may not be read are taken for right, with a `warn`. Rejects with the client's error.
  */
 export const checkLetterTopic = async (
   admin: Admin,
@@ -48,7 +53,8 @@ export const checkLetterTopic = async (
   promised: Promised,
   log: Log,
 ): Promise<LetterTopic> => {
-  const config = await readTopicConfig(admin, topic);
+  const config = await readTopicConfigIfAllowed(admin, topic, log);
+  if (!config) return { keepsTimestamps: true, isCompacted: false };
   const changes = changesTo(config, promised);
   const { made, refused, error } = await change(admin, topic, changes);
   const was = (names: Iterable<string>) =>

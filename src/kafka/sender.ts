@@ -1,5 +1,6 @@
 import { CompressionTypes, type ICustomPartitioner, type Kafka, type Message } from 'kafkajs';
 import { retry } from '../async/retry.ts';
+import { acknowledgedBefore } from './acknowledged.ts';
 
 /** The size of a request. A topic's limit counts a whole batch; a message that is larger is sent alone. */
 const batchBytes = 524_288;
@@ -25,7 +26,7 @@ const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 const badTimestamp = 'INVALID_TIMESTAMP';
 
 const typeOf = (error: unknown) => String((error as { type?: unknown }).type);
-const isTooLarge = (error: unknown) => tooLarge.includes(typeOf(error));
+export const isTooLarge = (error: unknown) => tooLarge.includes(typeOf(error));
 
 type Options<T> = {
   kafka: Kafka;
@@ -36,15 +37,23 @@ type Options<T> = {
    * `bytes` now, and with false to go on without it.
    */
   onTooLarge: (item: T, bytes: number) => Promise<boolean>;
+  /** Called with a message whose timestamp the topic refuses; returns what is sent in its place. Default: the message without a timestamp. */
+  withoutTimestamp?: (message: Message) => Message;
 };
 
 type Entry<T> = { item: T; message: Message; bytes: number };
 
 /**
- * Sends messages that must not be lost to one topic, in batches. A batch that is too large is halved until it fits; a timestamp that
- * the topic refuses is left out. Must be connected first.
+ * Sends messages that must not be lost to one topic, in batches. What a partition refuses as too large is halved until it fits; a
+ * timestamp that the topic refuses is left out. What was acknowledged is never sent again. Must be connected first.
  */
-export const createSender = <T extends object>({ kafka, topic, toMessage, onTooLarge }: Options<T>) => {
+export const createSender = <T extends object>({
+  kafka,
+  topic,
+  toMessage,
+  onTooLarge,
+  withoutTimestamp = ({ timestamp: _, ...message }) => message,
+}: Options<T>) => {
   // Not idempotent: after a request that failed, kafkajs uses its sequence numbers again for other messages. If Kafka stored the
   // first messages after all, it treats the others as duplicates, acknowledges them, and drops them.
   const producer = kafka.producer({
@@ -55,15 +64,21 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
   const acknowledged = new WeakSet<T>();
 
   const produce = async (entries: readonly Entry<T>[], withTimestamps: boolean) => {
-    await producer.send({
-      topic,
-      acks: -1,
-      timeout: acknowledgeTimeoutMs,
-      compression: sumOf(entries) >= compressFromBytes ? CompressionTypes.GZIP : CompressionTypes.None,
-      messages: entries.map(({ message: { timestamp, ...message } }) =>
-        withTimestamps && timestamp !== undefined ? { ...message, timestamp } : message,
-      ),
-    });
+    const messages = entries.map(({ message }) => (withTimestamps ? message : withoutTimestamp(message)));
+    try {
+      await producer.send({
+        topic,
+        acks: -1,
+        timeout: acknowledgeTimeoutMs,
+        compression: sumOf(entries) >= compressFromBytes ? CompressionTypes.GZIP : CompressionTypes.None,
+        messages,
+      });
+    } catch (error) {
+      const before = acknowledgedBefore(error);
+      for (const [at, { item }] of entries.entries())
+        if (before.has(messages[at] as Message)) acknowledged.add(item);
+      throw error;
+    }
     for (const { item } of entries) acknowledged.add(item);
   };
 
@@ -82,16 +97,17 @@ export const createSender = <T extends object>({ kafka, topic, toMessage, onTooL
     } catch (error) {
       const isBadTimestamp = typeOf(error) === badTimestamp;
       if (!isTooLarge(error) && !isBadTimestamp) throw error;
-      const [entry] = entries;
-      if (entries.length > 1) {
-        const middle = Math.ceil(entries.length / 2);
-        await deliver(entries.slice(0, middle), withTimestamps);
-        await deliver(entries.slice(middle), withTimestamps);
+      const refused = entries.filter(({ item }) => !acknowledged.has(item));
+      const [entry] = refused;
+      if (refused.length > 1) {
+        const middle = Math.ceil(refused.length / 2);
+        await deliver(refused.slice(0, middle), withTimestamps);
+        await deliver(refused.slice(middle), withTimestamps);
       } else if (entry && !isBadTimestamp) {
         if (await onTooLarge(entry.item, entry.bytes)) await produceOnceAccepted(entry, withTimestamps);
       } else if (withTimestamps) {
         // The topic refuses timestamps so far from now. Better no timestamp than no message.
-        await deliver(entries, false);
+        await deliver(refused, false);
       } else throw error;
     }
   };

@@ -1,5 +1,6 @@
 import { type Admin, ConfigResourceTypes } from 'kafkajs';
 import { retry } from '../async/retry.ts';
+import type { Log } from '../observability/log.ts';
 
 export type TopicConfig = {
   /** What is in effect, by name. */
@@ -27,6 +28,24 @@ export const readTopicConfig = async (admin: Admin, topic: string): Promise<Topi
   };
 };
 
+/** As `readTopicConfig`, but undefined, with a warning, if this user may not describe the topic's settings. */
+export const readTopicConfigIfAllowed = async (
+  admin: Admin,
+  topic: string,
+  log: Log,
+): Promise<TopicConfig | undefined> => {
+  try {
+    return await readTopicConfig(admin, topic);
+  } catch (error) {
+    if ((error as { type?: unknown }).type !== 'TOPIC_AUTHORIZATION_FAILED') throw error;
+    log.warn(
+      { topic, operation: 'DescribeConfigs' },
+      'the settings of the topic cannot be checked, Kafka’s defaults are assumed: grant DescribeConfigs on it',
+    );
+    return undefined;
+  }
+};
+
 export const changeTopicConfig = async (
   admin: Admin,
   topic: string,
@@ -42,12 +61,12 @@ export const changeTopicConfig = async (
   });
 };
 
-export const maxMessageBytesOf = ({ values }: TopicConfig): number =>
-  Number(values.get('max.message.bytes') ?? 1_048_588);
+export const maxMessageBytesOf = (config: TopicConfig | undefined): number =>
+  Number(config?.values.get('max.message.bytes') ?? 1_048_588);
 
 /** Whether a replica without the newest records may become the leader, which loses them. */
-export const allowsUncleanElection = ({ values }: TopicConfig): boolean =>
-  values.get('unclean.leader.election.enable') === 'true';
+export const allowsUncleanElection = (config: TopicConfig | undefined): boolean =>
+  config?.values.get('unclean.leader.election.enable') === 'true';
 
 /** Repeats the request while a broker does not know the topic yet: one that was just created takes a moment to reach them all. */
 export const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {

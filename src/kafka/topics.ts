@@ -1,7 +1,12 @@
 import type { Admin, Kafka } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
 import { checkLetterTopic, type LetterTopic, letterTopicConfig } from './letter-topic.ts';
-import { allowsUncleanElection, maxMessageBytesOf, onceKnown, readTopicConfig } from './topic-config.ts';
+import {
+  allowsUncleanElection,
+  maxMessageBytesOf,
+  onceKnown,
+  readTopicConfigIfAllowed,
+} from './topic-config.ts';
 
 /** What the headers of a dead letter may take besides the message, in bytes. */
 const letterHeaderBytes = 65_536;
@@ -57,7 +62,7 @@ const createMissing = async (
 ) => {
   const existing = new Set(await admin.listTopics());
   await createTopic(admin, existing, { topic, numPartitions: partitions }, log);
-  const config = await readTopicConfig(admin, topic);
+  const config = await readTopicConfigIfAllowed(admin, topic, log);
   const messageBytes = maxMessageBytesOf(config);
   const promised = {
     maxMessageBytes: Math.max(messageBytes, letterBytes) + letterHeaderBytes,

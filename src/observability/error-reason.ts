@@ -70,9 +70,11 @@ const wordsFor = (reasons: typeof byCode, signs: string[]) =>
 
 /**
  * Why a service is unavailable, without hosts, users or databases, since `/readyz` shows it to anybody. The driver's own message
- * belongs in the log only.
+ * belongs in the log only. An error may have a `publicReason` of its own.
  */
 export const reasonOf = (error: unknown): string => {
+  const { publicReason } = (error ?? {}) as { publicReason?: unknown };
+  if (typeof publicReason === 'string') return publicReason;
   const { codes, messages } = signsOf(error);
   const words = wordsFor(byCode, codes) ?? wordsFor(byMessage, messages) ?? 'unexpected error';
   const code = codes.find(isCode);

@@ -4,6 +4,7 @@ import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { changeTopicConfig, readTopicConfig } from '../../src/kafka/topic-config.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { reasonOf } from '../../src/observability/error-reason.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { toOrder } from '../support/order-parser.ts';
@@ -29,10 +30,10 @@ const letterOf = (value: Buffer | string | null, more: Partial<DeadLetter['messa
 });
 
 /** A dead-letter topic of the test's own and what sends to it. */
-const openLetters = async (addresses?: string[]) => {
+const openLetters = async (addresses?: string[], partitions = 1) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
-  const topics = { topic, deadLetterTopic: `${topic}_dlq`, partitions: 1 };
+  const topics = { topic, deadLetterTopic: `${topic}_dlq`, partitions };
   await ensureTopics(kafka, topics, silent);
   const rooms: number[] = [];
   const letters = createDeadLetters({
@@ -146,6 +147,42 @@ test('after a partial failure, acknowledged letters are not sent again', async (
   await letters.send(large);
   const admin = await broker.admin();
   expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('4');
+});
+
+test('of a batch that one partition refuses as too large, no letter of the others is sent twice', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers], 4);
+  broker.faults.error('Produce', 'MESSAGE_TOO_LARGE', { topic: letters.topic, partition: 1, times: 2 });
+  const keys = Array.from({ length: 40 }, (_, n) => Buffer.from(`key ${n}`));
+  await letters.send(keys.map((key) => letterOf(String(key), { key })));
+  const admin = await broker.admin();
+  const ends = await admin.fetchTopicOffsets(letters.topic);
+  expect(ends.reduce((sum, { high }) => sum + Number(high), 0)).toBe(40);
+});
+
+test('a letter whose timestamp the topic refuses has it in a header', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  broker.faults.error('Produce', 'INVALID_TIMESTAMP', { topic: letters.topic });
+  await letters.send([letterOf('late')]);
+  const consumer = letters.kafka.consumer({ groupId: 'reader', maxWaitTimeInMs: 50 });
+  const headers: (IHeaders | undefined)[] = [];
+  await consumer.connect();
+  await consumer.subscribe({ topic: letters.topic, fromBeginning: true });
+  await consumer.run({ eachMessage: async ({ message }) => void headers.push(message.headers) });
+  await until(() => headers.length === 1);
+  await consumer.disconnect();
+  expect(String(headers[0]?.['__connect.errors.original.timestamp'])).toBe('1700000000000');
+});
+
+test('a letter that no limit lets through is an error whose reason names topic, setting and command', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  broker.faults.error('Produce', 'MESSAGE_TOO_LARGE', { topic: letters.topic, times: 100 });
+  const error = await letters.send([letterOf('large')]).catch((error: unknown) => error);
+  const reason = reasonOf(error);
+  expect(reason).toContain(`max.message.bytes of the topic ${letters.topic}`);
+  expect(reason).toContain(`--entity-name ${letters.topic} --add-config max.message.bytes=`);
 });
 
 test('letters too large for one batch are sent alone, and one too large for the topic raises its limit', async () => {

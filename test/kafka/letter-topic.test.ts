@@ -4,6 +4,7 @@ import { ConfigResourceTypes, type Kafka } from 'kafkajs';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import { createDeadLetters } from '../../src/ingest/dead-letter.ts';
 import { createTopics, ensureTopics } from '../../src/kafka/topics.ts';
+import { warnOnce } from '../../src/observability/warn-once.ts';
 import { silent, topicName } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
 import { recordingLog } from '../support/recording-log.ts';
@@ -121,6 +122,22 @@ test('what may not be changed is a warning with the command, and letters get the
   const [warning] = next.lines.filter(({ level }) => level === 'warn');
   expect(Object.keys((warning?.fields.settings ?? {}) as object)).toEqual(['max.message.bytes']);
   expect(await topic.config()).toMatchObject({ 'retention.ms': '-1', 'retention.bytes': '-1' });
+});
+
+test('settings that may not be described are a warning for each topic, once, and no failure', async () => {
+  await using broker = await testBroker();
+  const kafka = await kafkaClient([broker.brokers]);
+  await using topic = await openTopic(kafka, {});
+  broker.faults.error('DescribeConfigs', 'TOPIC_AUTHORIZATION_FAILED', 50);
+  const { lines, log } = recordingLog();
+  const once = warnOnce(log);
+  for (let n = 0; n < 2; n++) {
+    const { letterTopic, messageBytes } = await ensureTopics(kafka, topic, once);
+    expect(letterTopic).toEqual({ keepsTimestamps: true, isCompacted: false });
+    expect(messageBytes).toBe(1_048_588);
+  }
+  const warned = lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields.topic);
+  expect(warned).toEqual([topic.topic, topic.deadLetterTopic]);
 });
 
 const letterOf = (offset: string, key: string | null, value: string | null, headers = {}) => ({
