@@ -1,3 +1,5 @@
+import { shortened } from './escape-text.ts';
+
 /** Output of a command: data on standard output, progress on standard error. */
 
 const flushLength = 65_536;
@@ -28,6 +30,10 @@ export const createOutput = () => {
   };
 };
 
+/** The text as it fits a line of a terminal of `columns`: a longer one wraps, and then cannot be overwritten. */
+export const fitted = (text: string, columns: number | undefined) =>
+  columns === undefined || columns === 0 ? text : shortened(text, Math.max(2, columns - 1));
+
 /** Time between two updates. */
 const terminalIntervalMs = 200;
 const pipeIntervalMs = 10_000;
@@ -44,7 +50,7 @@ export const createProgress = () => {
       const now = performance.now();
       if (now - shownAt < (isTerminal ? terminalIntervalMs : pipeIntervalMs)) return;
       shownAt = now;
-      process.stderr.write(isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
+      process.stderr.write(isTerminal ? `\r\x1b[K${fitted(text, process.stderr.columns)}` : `${text}\n`);
     },
     /** Call it before writing to standard output: on a terminal both share a line. */
     clear,

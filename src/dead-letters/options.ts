@@ -107,7 +107,8 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
 };
 
 const environment =
-  'From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_DLQ_TOPIC (orders_dlq), KAFKA_SSL, KAFKA_SASL_*.';
+  'From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_DLQ_TOPIC (orders_dlq), KAFKA_SSL*, KAFKA_SASL_*,\n' +
+  'KAFKA_MAX_BATCH_BYTES; for what redrive takes as a valid order ORDER_*, TRACK_PATTERN.';
 
 const overview = `Usage: bun run dead-letters COMMAND [options]
 

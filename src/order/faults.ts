@@ -1,7 +1,7 @@
 import { Kind, type TSchema } from '@sinclair/typebox';
 import { Check } from '@sinclair/typebox/value';
 import { emailPattern, hasLength, maxFutureMs } from './field-kinds.ts';
-import { toInstant } from './instant.ts';
+import { maxInstantLength, toInstant } from './instant.ts';
 import type { WrittenNumbers } from './written-numbers.ts';
 
 /** What is wrong with a message that is no order: each faulty field with its cause. Without values of text, which may be personal. */
@@ -54,6 +54,8 @@ const causeOfText = (schema: TSchema, value: string): string => {
 };
 
 const causeOfInstant = (value: string): string => {
+  if (value.length > maxInstantLength)
+    return `must have at most ${maxInstantLength} characters, has ${characterCount(value)}`;
   const instant = toInstant(value);
   if (instant === undefined)
     return toInstant(`${value}Z`) === undefined ? 'is no RFC 3339 date-time' : 'has no time zone';

@@ -1,7 +1,7 @@
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
 /** RFC 3339 allows any number of decimals, so it sets no limit. */
-const maxLength = 100;
+export const maxInstantLength = 100;
 
 /**
  * Converts an RFC 3339 date-time to UTC, truncated to microseconds, without trailing zeros:
@@ -9,7 +9,7 @@ const maxLength = 100;
  * years 1–9999, and for more than 100 characters. A leap second (23:59:60 UTC) is the second after it, as in PostgreSQL.
  */
 export const toInstant = (text: string): string | undefined => {
-  const match = text.length <= maxLength ? rfc3339.exec(text) : null;
+  const match = text.length <= maxInstantLength ? rfc3339.exec(text) : null;
   if (!match) return undefined;
   const [
     ,

@@ -100,17 +100,23 @@ async function* decompressed(
   }
   if (!gzipMagic.every((byte, at) => start[at] === byte)) return yield* all();
   const compressed = all();
+  let taken = 0;
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       const { value, done } = await compressed.next();
       if (done) controller.close();
-      else controller.enqueue(value);
+      else {
+        taken += value.length;
+        controller.enqueue(value);
+      }
     },
   }).pipeThrough(new DecompressionStream('gzip'));
   try {
     for await (const piece of stream as unknown as AsyncIterable<Uint8Array<ArrayBuffer>>) yield piece;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new Error(`it cannot be decompressed by gzip: ${error.message}`);
+    throw new Error(
+      `it cannot be decompressed by gzip: ${error.message} in the first ${taken} bytes; it is damaged or cut, or other bytes follow its end`,
+    );
   }
 }

@@ -45,7 +45,9 @@ the topic is named and left out.
 
 Exit status: 0 if all were sent; 1 if the file holds anything else, or messages were left out, or Kafka refuses them.
 
-From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_SSL, KAFKA_SASL_*.`;
+From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_SSL*,
+KAFKA_SASL_*; for generated orders ORDER_*, TRACK_PATTERN; for topics that it creates KAFKA_PARTITIONS, KAFKA_DLQ_TOPIC,
+DLQ_RETENTION_DAYS.`;
 
 export type Options = Given<typeof table>;
 

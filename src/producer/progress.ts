@@ -1,3 +1,4 @@
+import { fitted } from '../cli/output.ts';
 import type { Message } from './messages.ts';
 
 /** Time between two updates. */
@@ -53,7 +54,7 @@ export const createProgress = ({
   const rateOf = (count: number, ms: number) => `${ms > 0 ? ((count * 1000) / ms).toFixed(1) : '0.0'}/s`;
 
   const print = (line: string, prefix = '') => {
-    if (isTerminal) process.stdout.write(`\r\x1b[K${line}`);
+    if (isTerminal) process.stdout.write(`\r\x1b[K${fitted(line, process.stdout.columns)}`);
     else say(`${prefix}${line}`);
   };
   const show = () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { until } from '../support/until.ts';
 
 /** Writes `count` lines of JSON. Like pino, it has looked at `process.stdout` before, which makes the pipe non-blocking. */
 const program = (count: number) => `
@@ -28,6 +29,23 @@ test('more than a pipe holds arrives as it was written', async () => {
   const lines = (await new Response(child.stdout).text()).trimEnd().split('\n');
   expect(lines.length).toBe(3_000);
   expect(lines.map((line) => JSON.parse(line).n)).toEqual([...lines.keys()]);
+});
+
+test('progress on a narrow terminal stays on one line', async () => {
+  const show = `
+    import { createProgress } from '${join(import.meta.dir, '../../src/cli/output.ts')}';
+    const progress = createProgress();
+    const begun = performance.now();
+    while (performance.now() - begun < 250);
+    progress.show('x'.repeat(200));`;
+  let shown = '';
+  const child = Bun.spawn([process.execPath, '-e', show], {
+    terminal: { cols: 30, rows: 5, data: (_, data) => (shown += new TextDecoder().decode(data)) },
+  });
+  await child.exited;
+  await until(() => shown.includes('x…'));
+  expect(shown).toContain(`\x1b[K${'x'.repeat(28)}…`);
+  expect(shown).not.toContain('x'.repeat(29));
 });
 
 test('a reader that goes away rejects the write with EPIPE', async () => {

@@ -177,7 +177,7 @@ test('the newest letters come first, all are counted by reason, and redriven one
   expect(lines[1]).toContain(`3/${letters.findIndex(({ time }) => time === 2_499)} `);
   expect(lines.slice(3)).toEqual([
     '',
-    '2501 letters in dlq (the newest 2 are shown, --limit shows more; 1 more were sent again, --all shows them)',
+    '2501 letters in dlq (the newest 2 are shown, --limit shows more; 1 more was sent again, --all shows them)',
     '   2500  validate  ValidationError: items.*.name must be x',
     '      1  parse     ParseError: the message is empty',
   ]);
@@ -187,6 +187,33 @@ test('the newest letters come first, all are counted by reason, and redriven one
   expect(JSON.parse(json[0] ?? '')).toMatchObject({ letter: '3/0' });
   const newest = await listed(letters, { json: true, limit: 2 });
   expect(newest.map((line) => Date.parse(JSON.parse(line).time))).toEqual([2_499, 2_498]);
+});
+
+test('letters whose reasons differ only by the item, a size or offsets are one group', async () => {
+  const batch = (from: number) => `a batch cannot be read, offsets ${from} to ${from + 9}: it is not gzip`;
+  const lines = await listed([
+    letterOf({ reason: 'items.0 must be a JSON object, is null' }),
+    letterOf({ reason: 'items.12 must be a JSON object, is a number' }),
+    letterOf({
+      stage: 'parse',
+      error: 'ParseError',
+      reason: 'the message has 5300034 bytes, more than 4194304',
+    }),
+    letterOf({
+      stage: 'parse',
+      error: 'ParseError',
+      reason: 'the message has 4200000 bytes, more than 4194304',
+    }),
+    letterOf({ stage: 'parse', error: 'UnreadableBatch', reason: batch(0) }),
+    letterOf({ stage: 'parse', error: 'UnreadableBatch', reason: batch(10) }),
+    letterOf({ isDiscarded: true }),
+  ]);
+  expect(lines.slice(lines.indexOf('') + 1)).toEqual([
+    '6 letters in dlq (1 was discarded, --discarded shows them)',
+    '      2  validate  ValidationError: items.* must be a JSON object',
+    '      2  parse     ParseError: the message has * bytes, more than 4194304',
+    '      2  parse     UnreadableBatch: a batch cannot be read, offsets *: it is not gzip',
+  ]);
 });
 
 test('letters are grouped by each of their faults, and old letters by their one', async () => {

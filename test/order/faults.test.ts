@@ -18,6 +18,7 @@ test.each([
   ['2021-11-26 06:22:19', 'is no RFC 3339 date-time'],
   ['yesterday', 'is no RFC 3339 date-time'],
   ['2021-13-26T06:22:19', 'is no RFC 3339 date-time'],
+  [`2021-11-26T06:22:19.${'0'.repeat(100)}Z`, 'must have at most 100 characters, has 121'],
   ['2021-11-26T06:22:19.5', 'has no time zone'],
   ['1969-12-31T23:59:59Z', 'is before 1970, as a zero value that stands for a missing date'],
   [1_637_907_727, 'must be an RFC 3339 date-time, is a number'],

@@ -129,7 +129,12 @@ test.each([
     Buffer.from([0x7b, 0x22, 0xc8, 0x22, 0x3a, 0x31, 0x7d]),
     'line 1: the document is not UTF-8',
   ],
-  ['damaged gzip', gzipSync(one).subarray(0, 20), 'it cannot be decompressed by gzip: '],
+  ['cut gzip', gzipSync(one).subarray(0, 20), 'it cannot be decompressed by gzip: '],
+  [
+    'gzip with bytes after its end',
+    Buffer.concat([gzipSync(one), Buffer.alloc(512)]),
+    `it cannot be decompressed by gzip: inflate failed in the first ${gzipSync(one).length + 512} bytes; it is damaged or cut, or other bytes follow its end`,
+  ],
 ])('%s is refused in one line, with the line of the file', async (_, content, reason) => {
   const file = openFile(await fileOf(content));
   const refusal = await file.check(Number.POSITIVE_INFINITY, new AbortController().signal).catch(String);

@@ -17,6 +17,15 @@ const run = async (...command: string[]) => {
   return { status: await child.exited, output, errors };
 };
 
+test.each([
+  ['producer.ts', ['ORDER_*', 'TRACK_PATTERN', 'KAFKA_PARTITIONS', 'KAFKA_DLQ_TOPIC', 'DLQ_RETENTION_DAYS']],
+  ['scripts/dead-letters.ts', ['ORDER_*', 'TRACK_PATTERN', 'KAFKA_MAX_BATCH_BYTES', 'KAFKA_DLQ_TOPIC']],
+])('the help of %s names the settings that it reads', async (file, variables) => {
+  const { output } = await run(file, '--help');
+  for (const variable of ['KAFKA_BROKERS', 'KAFKA_TOPIC', 'KAFKA_SSL*', 'KAFKA_SASL_*', ...variables])
+    expect(output).toContain(variable);
+});
+
 test.each(['scripts/audit.ts', 'scripts/docs.ts', 'scripts/screenshots.ts', 'src/main.ts'])(
   '%s prints a usage line for --help, rejects other arguments, and does nothing else',
   async (file) => {

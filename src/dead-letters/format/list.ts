@@ -18,19 +18,24 @@ const maxKinds = 1_000;
 /** In characters, for the summary: more than the longest reason of this program. */
 const maxSummarizedLength = 5_000;
 
-/**
- * Groups letters for the summary, by each fault of an invalid order: the reason without the item's index and the value found, which
- * differ from letter to letter.
- */
+/** Without what differs from letter to letter: the index of an item, sizes and offsets, and the value found. */
+const withoutPlaces = (reason: string) =>
+  reason
+    .replace(/\bitems\.\d+(?=[. ]|$)/g, 'items.*')
+    .replace(/\bhas \d+ bytes\b/g, 'has * bytes')
+    .replace(/\boffsets \d+ to \d+\b/g, 'offsets *')
+    .replace(/, (is|has) [^,]*$/, '');
+
+/** Groups letters for the summary, by each fault of an invalid order. */
 const kindsOf = (letter: Letter): Set<string> => {
   const stage = shortened(letter.stage ?? '-', 20).padEnd(8);
   const { error, reason = '' } = letter;
   const faults = letter.stage === 'validate' ? faultsIn(reason.slice(0, maxSummarizedLength)) : [reason];
   return new Set(
     faults.map((fault) => {
-      const kind = shortened(reasonText({ error, reason: fault || undefined }), maxReasonLength)
-        .replace(/\.\d+\./g, '.*.')
-        .replace(/, (is|has) [^,]*$/, '');
+      const kind = withoutPlaces(
+        shortened(reasonText({ error, reason: fault || undefined }), maxReasonLength),
+      );
       return `${stage}  ${kind}`;
     }),
   );
@@ -87,6 +92,7 @@ const toRow = (letter: Letter): Row => [
   ].join(''),
 ];
 
+const wereOf = (count: number) => (count === 1 ? 'was' : 'were');
 const times = (count: number) => (count === 1 ? '1 redrive' : `${count} redrives`);
 
 /** Aligns the columns. `width` is the terminal's, undefined if there is none. */
@@ -140,8 +146,8 @@ const listTable = async (
   const notes = [
     rows.length < count ? `the newest ${rows.length} are shown, --limit shows more` : '',
     severalFaults > 0 ? `${severalFaults} with several faults, counted for each` : '',
-    redriven > 0 && !all ? `${redriven} more were sent again, --all shows them` : '',
-    discards > 0 ? `${discards} were discarded, --discarded shows them` : '',
+    redriven > 0 && !all ? `${redriven} more ${wereOf(redriven)} sent again, --all shows them` : '',
+    discards > 0 ? `${discards} ${wereOf(discards)} discarded, --discarded shows them` : '',
   ].filter((note) => note !== '');
   await write(
     `${count} ${discarded ? 'discarded ' : ''}${count === 1 ? 'letter' : 'letters'} in ${topic}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`,
