@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { applyPatch, type Operation } from 'rfc6902';
+import { parseExactly, stringifyExactly } from './exact-json.ts';
 
 /** A JSON Patch (RFC 6902) for the values of letters. */
 export type Fix = Operation[];
@@ -49,14 +50,17 @@ export const toFix = (patch: unknown, name: string): Fix => {
 
 /** The patched value, or the reason why the patch cannot be applied. */
 export const applyFix = (value: Buffer | null, fix: Fix): { fixed: Buffer } | { reason: string } => {
+  let text: string;
   let document: unknown;
   try {
-    document = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value ?? undefined));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(value ?? undefined);
+    document = JSON.parse(text);
   } catch {
     return { reason: 'the value is not JSON, so no patch can be applied' };
   }
   const tooLarge = limitExceeded(document);
   if (tooLarge) return { reason: tooLarge };
+  document = parseExactly(text);
   // One by one: after a failure the rest would be applied to a different document.
   for (const operation of fix) {
     const failure = apply(document, operation);
@@ -65,7 +69,7 @@ export const applyFix = (value: Buffer | null, fix: Fix): { fixed: Buffer } | { 
     const grown = operation.op === 'copy' ? limitExceeded(document) : undefined;
     if (grown) return { reason: `patched, ${grown}` };
   }
-  return { fixed: Buffer.from(JSON.stringify(document)) };
+  return { fixed: Buffer.from(stringifyExactly(document)) };
 };
 
 /** Limits of a patched value. On deeper nesting JSON.stringify fails, after seconds. */

@@ -147,6 +147,22 @@ test('a fix changes the value, or returns why it cannot', () => {
   expect(fix([{ op: 'test', path: '/a', value: 1 }, replace], '{"a":{"b":1}}')).toContain(
     'test /a: the value differs',
   );
+  // What the patch does not change stays as it was written, also where it is moved or copied.
+  const numbers = '[9223372036854775807,1e-400,1e400,0.12345678901234567890]';
+  expect(fix([replace], `{"a":{"b":1},"c":${numbers}}`)).toBe(`{"a":{"b":2},"c":${numbers}}`);
+  expect(
+    fix(
+      [
+        { op: 'move', from: '/c', path: '/d' },
+        { op: 'copy', from: '/d', path: '/e' },
+      ],
+      `{"c":${numbers}}`,
+    ),
+  ).toBe(`{"d":${numbers},"e":${numbers}}`);
+  expect(fix([replace], '{"a":{"b":9223372036854775807}}')).toBe('{"a":{"b":2}}');
+  expect(fix([{ op: 'test', path: '/c', value: 1 }, replace], '{"a":{"b":1},"c":1.0}')).toBe(
+    '{"a":{"b":2},"c":1}',
+  );
   for (const value of ['{', null]) expect(fix([replace], value)).toContain('is not JSON');
 });
 
