@@ -16,9 +16,11 @@ export type ComparedLog = LogEnds & {
 
 const nothing = { nextOffset: undefined, skippedTo: undefined, leaderEpoch: undefined, topicId: undefined };
 
-export const compareTopics = (one: string | undefined, other: string | undefined): SameTopic => {
-  if (one === undefined || other === undefined) return undefined;
-  return one === other ? 'same' : 'other';
+/** `id` is Kafka's, `stored` that of the stored offset. */
+export const compareTopics = (id: string | undefined, stored: string | undefined): SameTopic => {
+  if (id === undefined) return undefined;
+  if (stored === undefined) return 'unidentified';
+  return id === stored ? 'same' : 'other';
 };
 
 /** Compares the partitions' logs, which are of the topic with this id, with what is stored of them. Rejects with the client's error. */

@@ -45,7 +45,10 @@ export const createPositions = ({
     if (reason === 'committed-behind')
       log.info(place, 'the committed offset is behind PostgreSQL: reading again from there');
     if (reason === 'unknown')
-      log.warn(place, 'PostgreSQL or Kafka has no offset of this group: reading from the beginning');
+      log.warn(
+        place,
+        'PostgreSQL or Kafka has no offset of this group for this topic: reading from the beginning',
+      );
     if (reason === 'past-end')
       log.warn(
         place,
@@ -100,13 +103,18 @@ export const createPositions = ({
             committed: committed.get(one.partition),
             divergedAt: one.divergence?.at,
           };
-          return { ...position, ...startOffset(position), leaderEpoch: epochOf(one) };
+          const start = startOffset(position);
+          return {
+            ...position,
+            ...start,
+            isNewTopic: start.reason === 'recreated',
+            leaderEpoch: epochOf(one),
+          };
         });
         const held = new Set(await query(() => offsets.begin(group, topicId, found, claim)));
         for (const { partition, start } of found)
           if (!held.has(partition)) throw createFenceError({ reason: 'claim', partition, expected: start });
-        if (found.some(({ reason }) => reason === 'recreated'))
-          checkLog = createLogCheck({ kafkaOffsets, health });
+        if (found.some(({ isNewTopic }) => isNewTopic)) checkLog = createLogCheck({ kafkaOffsets, health });
         for (const { partition, high, ...start } of found) {
           report(partition, start);
           started(partition, start, high);

@@ -11,9 +11,9 @@ export type PartitionOffsets = {
   high: bigint;
   /**
    * Whether the stored offset is of this topic: `other` if it is of an earlier one of the same name, or of another cluster's;
-   * undefined if the ids of the topics are not known.
+   * `unidentified` if it was stored without an id, by an earlier version; undefined if the cluster gives no ids.
    */
-  topic: 'same' | 'other' | undefined;
+  topic: 'same' | 'other' | 'unidentified' | undefined;
   /**
    * The first offset at which the log may differ from what was read before the stored offset; undefined if it does not differ
    * below that, as far as is known.
@@ -22,7 +22,8 @@ export type PartitionOffsets = {
 };
 
 /**
- * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset. `recreated`: the topic is another one than
+ * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset, or PostgreSQL has a lower
+ * one without the topic's id. `recreated`: the topic is another one than
  * that of the stored offset. `diverged`: Kafka has lost records below the stored offset, and has assigned their offsets again, or
  * will. `past-end`: the log ends before the stored offset, so it is one of these, without the ids or epochs to tell which.
  * `database-behind`, `committed-behind`: one offset is behind the other.
@@ -72,7 +73,7 @@ const ofNewTopic = ({ stored = 0n, skippedTo, low, high }: LogOffsets): StartOff
 const ofSameLog = ({ stored, skippedTo, low, high, topic, ...known }: LogOffsets): StartOffset => {
   // Stored past the skip, and no longer known to Kafka: the topic was recreated, and the skip was for the earlier one.
   const isOfEarlierTopic =
-    topic === undefined &&
+    topic !== 'same' &&
     known.committed === undefined &&
     stored !== undefined &&
     stored > (skippedTo ?? stored);
@@ -90,6 +91,8 @@ const ofSameLog = ({ stored, skippedTo, low, high, topic, ...known }: LogOffsets
   if ((stored ?? committed ?? 0n) > high) return from(low, 'past-end');
   if (stored === undefined && committed === undefined) return from(low, 'new');
   if (stored === undefined || committed === undefined) return from(low, 'unknown', stored ?? committed);
+  // A backup of an earlier version may be from before the topic was recreated, which nothing tells.
+  if (stored < committed && topic === 'unidentified') return from(low, 'unknown', committed);
   if (stored < committed) return from(stored, 'database-behind', committed);
   return from(committed, stored > committed ? 'committed-behind' : undefined, stored);
 };

@@ -41,6 +41,8 @@ export type Begin = {
   low: bigint;
   /** The skip can be forgotten. */
   isPastSkip: boolean;
+  /** The stored offset was of an earlier topic. */
+  isNewTopic: boolean;
   /** The log of the leader with this epoch had all records before `start`; undefined if it is not known. */
   leaderEpoch: number | undefined;
 };
@@ -101,8 +103,8 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted. The
-   * letters of an earlier topic stay until then: their digests keep them from hiding others. Returns the partitions that `claim`
+   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted. Of an
+   * earlier topic it forgets all: the dead-letter topic may have been recreated too. Returns the partitions that `claim`
    * still holds; the others are left as they are. A topic id that is not known now stays as it was.
    */
   async begin(
@@ -113,18 +115,18 @@ export const createOffsets = (sql: Sql) => ({
   ): Promise<number[]> {
     const rows = await sql.unsafe<{ partition: number }[]>(
       `with starts as materialized (
-        select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[])
-          as starts (partition, start, low, is_past_skip, epoch)
+        select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::text[])
+          as starts (partition, start, low, is_past_skip, epoch, is_new_topic)
       ), begun as (
         update consumed_offsets c
         set next_offset = start, skipped_to = case when is_past_skip = 'true' then null else skipped_to end,
-          topic_id = coalesce($8, topic_id), leader_epoch = nullif(epoch, ${noEpoch})
+          topic_id = coalesce($9, topic_id), leader_epoch = nullif(epoch, ${noEpoch})
         from starts
-        where group_id = $1 and topic = $2 and c.partition = starts.partition and claim = $9
-        returning c.partition, low
+        where group_id = $1 and topic = $2 and c.partition = starts.partition and claim = $10
+        returning c.partition, low, is_new_topic
       ), pruned as (
         delete from dead_lettered_messages m using begun
-        where m.topic = $2 and m.partition = begun.partition and message_offset < low
+        where m.topic = $2 and m.partition = begun.partition and (message_offset < low or is_new_topic = 'true')
       )
       select partition from begun`,
       [
@@ -135,6 +137,7 @@ export const createOffsets = (sql: Sql) => ({
         starts.map(({ low }) => String(low)) as never,
         starts.map(({ isPastSkip }) => String(isPastSkip)) as never,
         starts.map(({ leaderEpoch = noEpoch }) => leaderEpoch) as never,
+        starts.map(({ isNewTopic }) => String(isNewTopic)) as never,
         topicId ?? null,
         claim,
       ],

@@ -27,7 +27,14 @@ const openRange = async (sql: Sql) => {
   const claim = crypto.randomUUID();
   const offsets = createOffsets(sql);
   await offsets.claim(group, [0], claim);
-  const begin = { partition: 0, start: 0n, low: 0n, isPastSkip: false, leaderEpoch: undefined };
+  const begin = {
+    partition: 0,
+    start: 0n,
+    low: 0n,
+    isPastSkip: false,
+    isNewTopic: false,
+    leaderEpoch: undefined,
+  };
   await offsets.begin(group, undefined, [begin], claim);
   const range: FencedRange = {
     ...group,

@@ -62,7 +62,14 @@ const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = () => ({}
   const claim = { value: crypto.randomUUID() as string };
   const begun = (async () => {
     await offsets.claim(group, [partition], claim.value);
-    const begin = { partition, start: 0n, low: 0n, isPastSkip: false, leaderEpoch: undefined };
+    const begin = {
+      partition,
+      start: 0n,
+      low: 0n,
+      isPastSkip: false,
+      isNewTopic: false,
+      leaderEpoch: undefined,
+    };
     await offsets.begin(group, undefined, [begin], claim.value);
   })();
   let next = 0n;
