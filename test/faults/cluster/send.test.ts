@@ -8,7 +8,7 @@ import { keysOf } from './kcat.ts';
 import { printReport } from './report.ts';
 import { type Cluster, closeCluster, openCluster, openWorld } from './world.ts';
 
-const messages = 20_000;
+const messages = 60_000;
 /** Longer than Kafka needs to elect other leaders, so that the partitions move. */
 const frozenMs = 20_000;
 
@@ -29,7 +29,7 @@ test('while a broker hangs, each message of a file is sent, and each bad one has
   const keys = Array.from({ length: messages }, (_, n) => `bad-${n}`);
   await Bun.write(path, keys.map((order_uid) => JSON.stringify({ order_uid })).join('\n'));
   await world.replica();
-  const producer = Bun.spawn([process.execPath, 'producer.ts', '--file', path, '--rate', '1000', '--quiet'], {
+  const producer = Bun.spawn([process.execPath, 'producer.ts', '--file', path, '--rate', '3000', '--quiet'], {
     cwd: join(import.meta.dir, '../../..'),
     env: {
       ...process.env,
