@@ -27,4 +27,6 @@ export type FromConsumer =
   | { type: 'state'; state: PipelineState }
   /** Answers the request of the same number. */
   | { type: 'metrics'; request: number; metrics: MetricObject[] }
+  /** Each second, as a sign of life. */
+  | { type: 'alive' }
   | { type: 'stopped' };

@@ -7,6 +7,9 @@ import type { PipelineState } from './pipeline.ts';
 import type { ConsumerSettings, FromConsumer, ToConsumer } from './thread-protocol.ts';
 
 const metricsTimeoutMs = 1_000;
+const checkIntervalMs = 1_000;
+/** A thread that sends nothing for so many checks hangs. Checks, not a time: a process that was stopped for a while is not silent. */
+const maxSilentChecks = 30;
 /** When a thread that has run for this time ends, the backoff of restarts is reset. */
 const steadyMs = 60_000;
 
@@ -17,10 +20,19 @@ type Options = {
   settings: ConsumerSettings;
   stored: (message: Extract<FromConsumer, { type: 'stored' }>) => void;
   log: Log;
+  /** For tests: the program of the thread, and the interval in which it has to send something. */
+  script?: URL;
+  intervalMs?: number;
 };
 
-/** Runs a consumer in a thread of this process. A thread that ends unexpectedly is restarted, with backoff. */
-export const startConsumerThread = ({ settings, stored, log }: Options) => {
+/** Runs a consumer in a thread of this process. A thread that ends unexpectedly, or hangs, is restarted, with backoff. */
+export const startConsumerThread = ({
+  settings,
+  stored,
+  log,
+  script = new URL('./worker.ts', import.meta.url),
+  intervalMs = checkIntervalMs,
+}: Options) => {
   const { name } = settings;
   const initialState: ConsumerState = {
     name,
@@ -41,8 +53,15 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
 
   const start = (): Worker => {
     const begun = Date.now();
-    const thread = new Worker(new URL('./worker.ts', import.meta.url));
+    const thread = new Worker(script);
+    let silentChecks = 0;
+    const checks = setInterval(() => {
+      if (++silentChecks !== maxSilentChecks) return;
+      log.error({ thread: name }, 'a consumer does not answer; it is ended');
+      thread.terminate();
+    }, intervalMs);
     thread.onmessage = ({ data }: MessageEvent<FromConsumer>) => {
+      silentChecks = 0;
       if (data.type === 'stored') stored(data);
       if (data.type === 'state') state = { ...initialState, ...data.state };
       if (data.type === 'metrics') requested.get(data.request)?.(data.metrics);
@@ -50,6 +69,7 @@ export const startConsumerThread = ({ settings, stored, log }: Options) => {
     };
     thread.onerror = (event) => log.error({ thread: name, reason: event.message }, 'error in a consumer');
     thread.addEventListener('close', () => {
+      clearInterval(checks);
       if (stopping) return stopped.resolve();
       if (Date.now() - begun > steadyMs) attempt = 0;
       const delayMs = backoff(attempt++);

@@ -101,6 +101,8 @@ const start = async (settings: ConsumerSettings) => {
   };
 };
 
+setInterval(() => send({ type: 'alive' }), 1_000);
+
 let running: ReturnType<typeof start> | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<ToConsumer>) => {

@@ -2,13 +2,10 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startConsumerThread } from '../../src/ingest/thread.ts';
-import { defaultRules } from '../../src/order/rules.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
-import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
+import { until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
-import { recordingLog } from '../support/recording-log.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
@@ -245,42 +242,6 @@ if (hasRedisServer)
     expect((await statusOf(`${url}/readyz`)).status).toBe(200);
     expect((await first.stop('SIGTERM')).status).toBe(0);
   });
-
-test('a consumer whose thread ends is reported, and restarted', async () => {
-  await using world = await openWorld();
-  await using database = await testDatabase();
-  const { log, texts } = recordingLog();
-  const settings = {
-    name: 'consumer-1',
-    kafka: { brokers: await brokers(), ssl: false, sasl: undefined },
-    topic: world.environment.KAFKA_TOPIC,
-    deadLetterTopic: world.environment.KAFKA_DLQ_TOPIC,
-    groupId: world.environment.KAFKA_GROUP_ID,
-    rules: defaultRules,
-    partitions: 1,
-    // Nothing that a client can be made for: the thread ends at once.
-    databaseUrl: 'no url',
-    databasePool: 2,
-    logLevel: 'silent',
-  };
-  const stored: string[] = [];
-  const consumer = startConsumerThread({ settings, log, stored: ({ uids }) => void stored.push(...uids) });
-  try {
-    await until(() => texts().filter((text) => text.includes('started again')).length >= 2);
-    expect(consumer.state().kafka).toMatch(/started again|not reached/);
-    expect(await consumer.metrics()).toEqual([]);
-    settings.databaseUrl = database.url;
-    await until(() => consumer.state().kafka === undefined, 60_000);
-    const orders = ordersOf(3);
-    await world.send(orders);
-    await until(() => stored.length === 3);
-    expect((await consumer.metrics()).find(({ name }) => name === 'orders_stored_total')).toMatchObject({
-      values: [{ value: 3 }],
-    });
-  } finally {
-    await consumer.stop();
-  }
-});
 
 const isFree = (port: number) => {
   try {

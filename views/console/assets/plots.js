@@ -124,7 +124,8 @@ const load = async () => {
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const drawIntervalMs = () => (calm.matches ? 60_000 : 1_000);
-let drawnAt = 0;
+// The first sample is drawn, however soon it comes.
+let drawnAt = Number.NEGATIVE_INFINITY;
 
 const add = (sample) => {
   if (sample.time <= (all.time.at(-1) ?? 0)) return;
