@@ -75,7 +75,10 @@ const run = async () => {
       total('orders_cache_entries', { tier: 'redis' }) === 1 &&
       total('orders_dead_letters_total', { stage: 'parse' }) === 1 &&
       total('orders_dead_letters_total', { stage: 'store' }) === 1 &&
-      total('orders_consumer_lag_messages', {}) === 0
+      total('orders_consumer_lag_messages', {}) === 0 &&
+      // On a loaded machine a request to Kafka may have timed out just before.
+      total('orders_ready', {}) === 1 &&
+      total('orders_service_up', { service: 'kafka' }) === 1
     );
   });
 };
