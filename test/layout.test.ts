@@ -41,3 +41,17 @@ test('no folder of src imports, over others, from itself', async () => {
   const cycles = [...imports.keys()].map((folder) => findCycle(imports, folder)?.join(' → '));
   expect(cycles.filter(Boolean)).toEqual([]);
 });
+
+test('the tests’ helpers are in test/support, and what else is there is a test or starts tests', () => {
+  const files = [...new Bun.Glob('**/*.ts').scanSync(import.meta.dir)];
+  const helpers = files.filter((file) => !file.endsWith('.test.ts') && !file.startsWith('support/'));
+  expect(helpers.sort()).toEqual(['first-run.ts', 'run.ts']);
+});
+
+test('the folders of the tests are those of what they test', () => {
+  const folders = (root: string) =>
+    new Set([...new Bun.Glob('*/**/*.ts').scanSync(root)].map((file) => folderOf(file)));
+  const tested = [...folders(source), 'page', 'main', 'browser', 'scripts'];
+  const ofWhole = ['contract', 'deploy', 'docs', 'faults', 'kubernetes', 'ops', 'support'];
+  expect([...folders(import.meta.dir)].filter((name) => ![...tested, ...ofWhole].includes(name))).toEqual([]);
+});

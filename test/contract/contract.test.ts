@@ -7,9 +7,9 @@ import { exampleOrder } from '../../src/order/example.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
 import { startProgram } from '../support/program.ts';
+import { runSchemathesis } from '../support/schemathesis.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
-import { runSchemathesis } from './schemathesis.ts';
 
 if (!Bun.which('schemathesis')) {
   console.error('schemathesis is not on the PATH: pip install -r test/contract/requirements.txt');

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig, settings } from '../../src/config/settings.ts';
-import { createCompose, root } from './engine.ts';
+import { createCompose, root } from '../support/container-engine.ts';
 
 setDefaultTimeout(60_000);
 

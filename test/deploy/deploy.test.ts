@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chromium } from 'playwright-core';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { createCompose, docker, finished, kept, lines, startLoad } from '../support/container-engine.ts';
+import { freePort } from '../support/reverse-proxy.ts';
 import { testWith } from '../support/test-with.ts';
 import { until as untilWithin } from '../support/until.ts';
-import { createCompose, docker, finished, kept, lines, startLoad } from './engine.ts';
-import { freePort } from './reverse-proxy.ts';
 
 // Containers are slow on a busy machine.
 const until = <T>(probe: () => T | Promise<T>, ms = 120_000) => untilWithin(probe, ms);

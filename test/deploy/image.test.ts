@@ -3,8 +3,8 @@ import { beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
+import { docker, finished, lines, root } from '../support/container-engine.ts';
 import { until } from '../support/until.ts';
-import { docker, finished, lines, root } from './engine.ts';
 
 setDefaultTimeout(120_000);
 

@@ -1,8 +1,8 @@
 /** The proxy's configuration, in front of replicas that fail on purpose. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { connect } from '../support/raw-http.ts';
+import { freePort, startReverseProxy } from '../support/reverse-proxy.ts';
 import { until } from '../support/until.ts';
-import { freePort, startReverseProxy } from './reverse-proxy.ts';
 
 const addresses = ['127.0.3.1', '127.0.3.2', '127.0.3.3'];
 

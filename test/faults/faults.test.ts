@@ -8,9 +8,9 @@
 import { afterAll, expect, test } from 'bun:test';
 import postgres from 'postgres';
 import { sleep } from '../../src/async/retry.ts';
+import { closeServices, openScenario, type Scenario } from '../support/faults/scenario.ts';
+import { createRandom } from '../support/faults/stream.ts';
 import { until } from '../support/until.ts';
-import { createRandom } from './stream.ts';
-import { closeServices, openWorld, type World } from './world.ts';
 
 const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
 console.log(`FAULTS_SEED=${seed}`);
@@ -20,25 +20,25 @@ const limit = 240_000;
 afterAll(closeServices);
 
 /** Waits until `orders` more orders are stored; the stream continues. */
-const progress = async (world: World, orders: number) => {
-  const goal = (await world.stored()) + orders;
-  await until(async () => (await world.stored()) >= goal, 60_000);
+const progress = async (scenario: Scenario, orders: number) => {
+  const goal = (await scenario.stored()) + orders;
+  await until(async () => (await scenario.stored()) >= goal, 60_000);
 };
 
 for (const name of ['kafka', 'postgres', 'redis'] as const) {
   test(
     `nothing is lost when ${name} is killed and comes back`,
     async () => {
-      await using world = await openWorld();
-      const replica = await world.replica();
-      const stream = await world.stream(seed);
-      await progress(world, 300);
-      await world.services[name].kill9();
+      await using scenario = await openScenario();
+      const replica = await scenario.replica();
+      const stream = await scenario.stream(seed);
+      await progress(scenario, 300);
+      await scenario.services[name].kill9();
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
       await sleep(500 + random() * 3_000);
-      await world.services[name].start();
-      await progress(world, 300);
-      await world.settle(await stream.stop());
+      await scenario.services[name].start();
+      await progress(scenario, 300);
+      await scenario.settle(await stream.stop());
       expect(await replica.stop()).toBe(0);
     },
     limit,
@@ -47,16 +47,16 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
   test(
     `nothing is lost when ${name} is frozen for 20 s`,
     async () => {
-      await using world = await openWorld();
-      const replica = await world.replica();
-      const stream = await world.stream(seed + 1);
-      await progress(world, 300);
-      world.services[name].freeze();
+      await using scenario = await openScenario();
+      const replica = await scenario.replica();
+      const stream = await scenario.stream(seed + 1);
+      await progress(scenario, 300);
+      scenario.services[name].freeze();
       await sleep(20_000);
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
-      world.services[name].thaw();
-      await progress(world, 300);
-      await world.settle(await stream.stop());
+      scenario.services[name].thaw();
+      await progress(scenario, 300);
+      await scenario.settle(await stream.stop());
       expect(await replica.stop()).toBe(0);
     },
     limit,
@@ -65,15 +65,15 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
   test(
     `nothing is lost when ${name} is down at the start`,
     async () => {
-      await using world = await openWorld();
-      await world.services[name].stop();
-      const replica = await world.replica();
+      await using scenario = await openScenario();
+      await scenario.services[name].stop();
+      const replica = await scenario.replica();
       expect((await fetch(`${replica.url}/healthz`)).status).toBe(200);
       await sleep(1_000 + random() * 2_000);
-      await world.services[name].start();
-      const stream = await world.stream(seed + 2);
-      await progress(world, 300);
-      await world.settle(await stream.stop());
+      await scenario.services[name].start();
+      const stream = await scenario.stream(seed + 2);
+      await progress(scenario, 300);
+      await scenario.settle(await stream.stop());
       expect(await replica.stop()).toBe(0);
     },
     limit,
@@ -81,7 +81,7 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
 }
 
 /** Errors of PostgreSQL while it cannot store orders; each lasts until the returned function is called. */
-const refusals: Record<string, (world: World) => Promise<() => Promise<unknown>>> = {
+const refusals: Record<string, (scenario: Scenario) => Promise<() => Promise<unknown>>> = {
   'is read-only': async ({ database: { sql }, disconnectAll }) => {
     const [row] = await sql<{ name: string }[]>`select current_database() as name`;
     await sql.unsafe(`alter database ${row?.name} set default_transaction_read_only = on`);
@@ -108,14 +108,14 @@ const refusals: Record<string, (world: World) => Promise<() => Promise<unknown>>
       locked.release();
     };
   },
-  'has a full disk': (world) => raising(world, 'disk_full', 1),
-  'runs out of memory': (world) => raising(world, 'out_of_memory', 1),
-  'meets deadlocks': (world) => raising(world, 'deadlock_detected', 0.3),
-  'cannot serialize': (world) => raising(world, 'serialization_failure', 0.3),
+  'has a full disk': (scenario) => raising(scenario, 'disk_full', 1),
+  'runs out of memory': (scenario) => raising(scenario, 'out_of_memory', 1),
+  'meets deadlocks': (scenario) => raising(scenario, 'deadlock_detected', 0.3),
+  'cannot serialize': (scenario) => raising(scenario, 'serialization_failure', 0.3),
 };
 
 /** A trigger that raises the error for this share of the statements. */
-const raising = async ({ database: { sql } }: World, error: string, share: number) => {
+const raising = async ({ database: { sql } }: Scenario, error: string, share: number) => {
   await sql.unsafe(`
     create or replace function refuse() returns trigger language plpgsql as $$
     begin
@@ -129,17 +129,17 @@ const raising = async ({ database: { sql } }: World, error: string, share: numbe
 test(
   `nothing is lost and nothing good becomes a dead letter while PostgreSQL ${Object.keys(refusals).join(', ')}`,
   async () => {
-    await using world = await openWorld();
-    const replica = await world.replica();
-    const stream = await world.stream(seed + 5);
+    await using scenario = await openScenario();
+    const replica = await scenario.replica();
+    const stream = await scenario.stream(seed + 5);
     for (const begin of Object.values(refusals)) {
-      await progress(world, 100);
-      const end = await begin(world);
+      await progress(scenario, 100);
+      const end = await begin(scenario);
       await sleep(1_500 + random() * 1_500);
       await end();
     }
-    await progress(world, 100);
-    await world.settle(await stream.stop());
+    await progress(scenario, 100);
+    await scenario.settle(await stream.stop());
     expect(await replica.stop()).toBe(0);
   },
   limit,
@@ -148,17 +148,17 @@ test(
 test(
   'nothing is lost when the program is killed twenty times',
   async () => {
-    await using world = await openWorld();
-    const stream = await world.stream(seed + 3);
+    await using scenario = await openScenario();
+    const stream = await scenario.stream(seed + 3);
     for (let kill = 0; kill < 20; kill++) {
-      const replica = await world.replica();
+      const replica = await scenario.replica();
       // Sometimes before it has joined the group.
-      if (kill % 5 > 0) await progress(world, 1);
+      if (kill % 5 > 0) await progress(scenario, 1);
       await sleep(random() * 400);
       await replica.kill9();
     }
-    const last = await world.replica();
-    await world.settle(await stream.stop());
+    const last = await scenario.replica();
+    await scenario.settle(await stream.stop());
     expect(await last.stop()).toBe(0);
   },
   limit * 2,
@@ -167,24 +167,24 @@ test(
 test(
   'nothing is lost when, of two replicas, one is killed, one added, one frozen beyond its session timeout, one stopped',
   async () => {
-    await using world = await openWorld();
-    const stream = await world.stream(seed + 4);
-    const first = await world.replica();
-    const second = await world.replica();
-    await progress(world, 500);
+    await using scenario = await openScenario();
+    const stream = await scenario.stream(seed + 4);
+    const first = await scenario.replica();
+    const second = await scenario.replica();
+    await progress(scenario, 500);
     await second.kill9();
-    await progress(world, 500);
-    const third = await world.replica();
-    await progress(world, 500);
+    await progress(scenario, 500);
+    const third = await scenario.replica();
+    await progress(scenario, 500);
     // In the middle of a batch, and for longer than the group waits: another member has its partitions when it wakes.
     first.freeze();
-    await progress(world, 500);
+    await progress(scenario, 500);
     await sleep(9_000);
     first.thaw();
-    await progress(world, 500);
+    await progress(scenario, 500);
     expect(await third.stop()).toBe(0);
-    await progress(world, 500);
-    await world.settle(await stream.stop());
+    await progress(scenario, 500);
+    await scenario.settle(await stream.stop());
     expect(await first.stop()).toBe(0);
   },
   limit,

@@ -3,15 +3,8 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
 import fc from 'fast-check';
 import { codecs } from '../../src/kafka/codecs.ts';
-import { decodeBatches } from '../../src/kafka/record-batches.ts';
+import { decode, good, limit, range } from '../support/decode-batches.ts';
 import { record, recordBatch, sized, varInt } from '../support/record-batch.ts';
-
-const limit = 4_000_000;
-const range = { from: 0n, end: 2n ** 62n };
-const decode = (bytes: Buffer, cost?: number, { from, end } = range) =>
-  decodeBatches(bytes, () => limit, { from, end }, cost);
-const good = (base: number, values = ['a', 'b']) =>
-  recordBatch({ base, records: values.map((value, delta) => record({ delta, value })) });
 
 const compressors: Record<number, (bytes: Buffer) => Buffer> = {
   1: gzipSync,
@@ -177,25 +170,6 @@ describe('an unreadable batch becomes one message with the reason', () => {
   });
 });
 
-test('a batch with a wrong checksum is fetched three times before it counts as unreadable', async () => {
-  const wrong = recordBatch({ base: 2, records: [record({}), record({ delta: 1 })], intact: false });
-  const answer = Buffer.concat([good(0), wrong, good(4)]);
-  expect((await decode(answer)).messages.map(({ offset }) => offset)).toEqual(['0', '1']);
-  expect((await decode(Buffer.concat([wrong, good(4)]))).messages).toEqual([]);
-  const { messages } = await decode(Buffer.concat([wrong, good(4)]));
-  expect(messages.map(({ offset }) => offset)).toEqual(['3', '4', '5']);
-  expect(messages[0]?.unreadable).toMatchObject({ firstOffset: '2', lastOffset: '3', records: 2 });
-  expect(messages[0]?.unreadable?.reason).toEndWith('its checksum is wrong');
-});
-
-test('a batch with a wrong checksum hides no batch after it, whatever last offset it claims', async () => {
-  const wrong = recordBatch({ base: 2, records: [record({})], lastDelta: 1_000, intact: false });
-  const answer = Buffer.concat([wrong, good(4)]);
-  for (let time = 1; time < 3; time++) expect((await decode(answer)).messages).toEqual([]);
-  const { messages } = await decode(answer);
-  expect(messages.map(({ offset }) => offset)).toEqual(['3', '4', '5']);
-});
-
 test('batches without records, and those that compaction has emptied, keep their last offset', async () => {
   const empty = recordBatch({ base: 0, records: [], count: 0, lastDelta: 9 });
   const compacted = recordBatch({ base: 10, records: [record({ delta: 3, value: 'left' })], lastDelta: 9 });
@@ -231,152 +205,6 @@ test('a response is decoded up to the memory limit, but its first batch always',
   expect(messages).toHaveLength(2);
   expect((await decode(batch, cost)).messages).toEqual([]);
   expect((await decode(batch)).messages).toHaveLength(1);
-});
-
-/** What a fetch brings once it was repeated often enough: the offsets, with `!` after those of unreadable batches. */
-const decodeAgain = async (bytes: Buffer, asked = range) => {
-  for (let time = 1; time < 3; time++) await decode(bytes, 0, asked);
-  return decode(bytes, 0, asked);
-};
-const offsetsOf = ({ messages }: Awaited<ReturnType<typeof decode>>) =>
-  messages.map(({ offset, unreadable }) => `${offset}${unreadable ? '!' : ''}`);
-const single = (base: number) => good(base, [`${base}`]);
-
-/** Three batches of one message each; one byte of the second is changed. */
-const damage = (at: number, bits: number) => {
-  const bytes = Buffer.concat([single(0), single(1), single(2)]);
-  const place = single(0).length + at;
-  bytes[place] = (bytes[place] as number) ^ bits;
-  return bytes;
-};
-
-/** Fetches until the end: the broker sends what begins with the batch of the offset that it is asked for. */
-const readAll = async (bytes: Buffer, end: number) => {
-  const seen: string[] = [];
-  for (let from = 0, fetches = 0; from < end && fetches < 20; fetches++) {
-    const sent = bytes.subarray(from * single(0).length);
-    const decoded = await decode(sent, 0, { from: BigInt(from), end: BigInt(end) });
-    seen.push(...offsetsOf(decoded));
-    from = Number(decoded.messages.at(-1)?.offset ?? from - 1) + 1;
-  }
-  return seen;
-};
-
-test('whichever bit of a batch is changed, it is one unreadable batch, and those around it are read', async () => {
-  // The leader's epoch, in bytes 12 to 15, is neither used nor part of the checksum.
-  const places = [...single(1).keys()].filter((at) => at < 12 || at > 15);
-  for (const at of places)
-    for (let bit = 0; bit < 8; bit++) {
-      const place = `byte ${at}, bit ${bit}`;
-      expect([place, await readAll(damage(at, 1 << bit), 3)]).toEqual([place, ['0', '1!', '2']]);
-    }
-});
-
-describe('a damaged batch is fetched three times, and then names its offset', () => {
-  const cases: [string, Buffer, RegExp][] = [
-    ['its format is below 0', damage(16, 0x80), /offsets 1 to 1: its format is -126; 0, 1 and 2 exist$/],
-    ['its format is above 2', damage(16, 0x01), /offsets 1 to 1: its format is 3; 0, 1 and 2 exist$/],
-    ['its format is an old one', damage(16, 0x02), /offsets 1 to 1: its checksum is wrong$/],
-    [
-      'its first offset is too high',
-      damage(3, 1),
-      /offsets 1 to 1: it says that it has the offsets \d{10,} to/,
-    ],
-  ];
-  test.each(cases)('%s', async (_, bytes, reason) => {
-    const asked = { from: 0n, end: 3n };
-    // The first bytes tell damaged batches apart: these are of another leader's epoch than in other tests.
-    bytes.writeInt32BE(7, single(0).length + 12);
-    expect(offsetsOf(await decode(bytes, 0, asked))).toEqual(['0']);
-    expect(offsetsOf(await decode(bytes, 0, asked))).toEqual(['0']);
-    const { messages } = await decode(bytes, 0, asked);
-    expect(messages.map(({ offset }) => offset)).toEqual(['0', '1', '2']);
-    expect(messages[1]?.unreadable?.reason).toMatch(reason);
-    expect(messages[1]?.unreadable).toMatchObject({ firstOffset: '1', lastOffset: '1' });
-  });
-});
-
-test('a size that is too large is damage in the first batch of a fetch, and elsewhere the end of it', async () => {
-  const bytes = damage(9, 1);
-  expect(offsetsOf(await decodeAgain(bytes))).toEqual(['0']);
-  const asked = { from: 1n, end: 3n };
-  const rest = bytes.subarray(single(0).length);
-  expect(offsetsOf(await decodeAgain(rest, asked))).toEqual(['1!', '2']);
-  const last = rest.subarray(0, single(1).length);
-  expect(offsetsOf(await decodeAgain(last, { from: 1n, end: 2n }))).toEqual(['1!']);
-  expect(offsetsOf(await decodeAgain(rest.subarray(0, 5), asked))).toEqual(['1!']);
-});
-
-test('a damaged batch that Kafka would not find again is unreadable at once', async () => {
-  const asked = { from: 0n, end: 3n };
-  // A size below 0 would be an error of Kafka's for the whole response.
-  expect(offsetsOf(await decode(damage(8, 0x80), 0, asked))).toEqual(['0', '1!', '2']);
-  // Kafka is asked for offset 1 next, and passes over a batch that seems to end before: by its first offset, or by its last.
-  expect(offsetsOf(await decode(damage(7, 1), 0, asked))).toEqual(['0', '1!', '2']);
-  expect(offsetsOf(await decode(damage(23, 0x80), 0, asked))).toEqual(['0', '1!', '2']);
-});
-
-test('offsets that go back, do not reach the fetch, or pass the end of the partition are damage', async () => {
-  const asked = { from: 10n, end: 20n };
-  expect(offsetsOf(await decodeAgain(good(5), asked))).toEqual(['11!']);
-  expect(offsetsOf(await decodeAgain(good(19), asked))).toEqual(['11!']);
-  expect(offsetsOf(await decodeAgain(Buffer.concat([good(10), good(10), good(14)]), asked))).toEqual([
-    '10',
-    '11',
-    '13!',
-    '14',
-    '15',
-  ]);
-  expect(offsetsOf(await decodeAgain(Buffer.concat([good(15), good(12)]), asked))).toEqual([
-    '11!',
-    '12',
-    '13',
-  ]);
-  // A fetch may begin within a batch, and compaction leaves gaps.
-  expect(offsetsOf(await decode(Buffer.concat([good(9), good(14)]), 0, asked))).toEqual([
-    '9',
-    '10',
-    '14',
-    '15',
-  ]);
-});
-
-test('a damaged batch is never a control record or part of a transaction, which are left out', async () => {
-  const wrong = recordBatch({
-    base: 0,
-    records: [record({})],
-    attributes: 0x30,
-    producerId: 5n,
-    intact: false,
-  });
-  const { messages } = await decodeAgain(wrong);
-  expect(messages).toHaveLength(1);
-  expect(messages[0]).toMatchObject({ isControlRecord: false, batchContext: { producerId: '-1' } });
-  expect(messages[0]?.unreadable).toBeDefined();
-});
-
-test('messages of the formats before Kafka 0.11 are read, and a damaged one is unreadable', async () => {
-  const old = (base: number, value: string) => {
-    const bytes = Buffer.alloc(12 + 14 + value.length);
-    bytes.writeBigInt64BE(BigInt(base));
-    bytes.writeInt32BE(bytes.length - 12, 8);
-    bytes.writeInt32BE(-1, 18);
-    bytes.writeInt32BE(value.length, 22);
-    bytes.write(value, 26);
-    bytes.writeUInt32BE(Bun.hash.crc32(bytes.subarray(16)), 12);
-    return bytes;
-  };
-  const whole = Buffer.concat([old(0, 'a'), old(1, 'b'), good(2)]);
-  const { messages } = await decode(whole);
-  expect(messages.map(({ value }) => String(value))).toEqual(['a', 'b', 'a', 'b']);
-  whole[26] = (whole[26] as number) ^ 1;
-  expect(offsetsOf(await decodeAgain(whole)).slice(-2)).toEqual(['2', '3']);
-  expect(offsetsOf(await decodeAgain(whole))[0]).toEndWith('!');
-});
-
-test('bytes that are no record batches are one unreadable batch', async () => {
-  expect(offsetsOf(await decodeAgain(Buffer.alloc(100)))).toEqual(['0!']);
-  expect(offsetsOf(await decodeAgain(Buffer.concat([Buffer.alloc(100), good(7)])))).toEqual(['6!', '7', '8']);
 });
 
 test('decoding any records ends, with the last offset or at a batch that is cut short', async () => {

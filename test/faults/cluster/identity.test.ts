@@ -2,25 +2,16 @@
  * Nothing is lost when Kafka assigns offsets a second time: the topic is recreated, or an out-of-date replica becomes the leader. In
  * both, the new log has grown past the stored offset before anything of it is read.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
+import { partitionsOf } from '../../support/cluster/kcat.ts';
+import type { Scenario } from '../../support/cluster/scenario.ts';
+import { useCluster } from '../../support/cluster/use-cluster.ts';
+import type { Sent } from '../../support/faults/stream.ts';
 import { until } from '../../support/until.ts';
-import type { Sent } from '../stream.ts';
-import { partitionsOf } from './kcat.ts';
-import { printReport } from './report.ts';
-import { type Cluster, closeCluster, openCluster, openWorld, type World } from './world.ts';
 
-const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
-console.log(`FAULTS_SEED=${seed}`);
 const limit = 400_000;
 
-let cluster: Cluster;
-beforeAll(async () => {
-  cluster = await openCluster();
-}, 120_000);
-afterAll(async () => {
-  printReport();
-  await closeCluster(cluster);
-}, 120_000);
+const { seed, openScenario } = useCluster();
 
 const merge = (...all: Sent[]): Sent => ({
   orders: new Map(all.flatMap(({ orders }) => [...orders])),
@@ -28,17 +19,17 @@ const merge = (...all: Sent[]): Sent => ({
 });
 
 /** Sends messages, of which no two calls send the same, and resolves once Kafka has acknowledged them. */
-const createSender = (world: World) => {
+const createSender = (scenario: Scenario) => {
   let feeds = 0;
   return async (count: number): Promise<Sent> => {
-    const feed = world.feed(10 * seed + feeds++, { conflicts: false });
+    const feed = scenario.feed(10 * seed + feeds++, { conflicts: false });
     await feed.send(count);
     return feed.stop();
   };
 };
 
 /** Orders wait in PostgreSQL until the returned function is called. Resolves once some do. */
-const holdOrders = async ({ ask, named }: World) => {
+const holdOrders = async ({ ask, named }: Scenario) => {
   const released = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
   const holding = ask(named, (sql) =>
@@ -64,13 +55,13 @@ test(
   async () => {
     const settings = { 'min.insync.replicas': '1' };
     const name = 'topic recreated under members that wait for PostgreSQL';
-    await using world = await openWorld({ cluster, name, partitions: 1, replicationFactor: 2, settings });
-    const { brokers, topic } = world;
-    const send = createSender(world);
-    const replica = await world.replica();
+    await using scenario = await openScenario({ name, partitions: 1, replicationFactor: 2, settings });
+    const { brokers, topic } = scenario;
+    const send = createSender(scenario);
+    const replica = await scenario.replica();
     const first = await send(100);
-    await world.progress(90);
-    const held = await holdOrders(world);
+    await scenario.progress(90);
+    const held = await holdOrders(scenario);
     const gone = await send(1_500);
     await held.isFelt();
     // A member that fetches would see that the topic is gone; this one has soon fetched as much as it may hold.
@@ -84,7 +75,7 @@ test(
     const later = await send(3_000);
     await held.release();
     const sent = merge(first, gone, later);
-    await world.settle(sent, { gone: new Set([...gone.orders.keys(), ...gone.bad]) });
+    await scenario.settle(sent, { gone: new Set([...gone.orders.keys(), ...gone.bad]) });
     expect(replica.has('the topic was recreated')).toBe(true);
   },
   limit,
@@ -96,12 +87,12 @@ for (const isRunning of [false, true])
     async () => {
       const name = `unclean election, ${isRunning ? 'running member' : 'no member'}`;
       const settings = { 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'true' };
-      await using world = await openWorld({ cluster, name, partitions: 1, replicationFactor: 2, settings });
-      const { brokers, topic } = world;
-      const send = createSender(world);
-      let replica = await world.replica();
+      await using scenario = await openScenario({ name, partitions: 1, replicationFactor: 2, settings });
+      const { brokers, topic } = scenario;
+      const send = createSender(scenario);
+      let replica = await scenario.replica();
       const first = await send(200);
-      await world.progress(150);
+      await scenario.progress(150);
 
       const partition = async () => (await partitionsOf(brokers.all, topic).catch(() => []))[0];
       const { leader = 0, replicas = [] } = (await partition()) ?? {};
@@ -110,14 +101,14 @@ for (const isRunning of [false, true])
       await until(async () => (await partition())?.isrs.length === 1, 60_000);
       // What is sent now is on one broker only.
       const second = await send(400);
-      await world.progress(350);
+      await scenario.progress(350);
       if (!isRunning) expect(await replica.stop()).toBe(0);
       await brokers.node(leader).kill9();
       await brokers.node(follower).start();
       await until(async () => (await partition())?.leader === follower, 90_000);
       const third = await send(1_200);
-      if (!isRunning) replica = await world.replica();
-      await world.settle(merge(first, second, third));
+      if (!isRunning) replica = await scenario.replica();
+      await scenario.settle(merge(first, second, third));
       for (const warning of ['Kafka has lost records that were stored', 'allows unclean leader election'])
         expect(replica.has(warning)).toBe(true);
     },

@@ -4,32 +4,23 @@
  *
  * FAULTS_SEED repeats the random choices of a run.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { partitionsOf, recordsOf } from '../../support/cluster/kcat.ts';
+import type { Scenario } from '../../support/cluster/scenario.ts';
+import { partitionLog, useCluster } from '../../support/cluster/use-cluster.ts';
 import { until } from '../../support/until.ts';
-import { partitionsOf, recordsOf } from './kcat.ts';
-import { printReport } from './report.ts';
-import { type Cluster, closeCluster, openCluster, openWorld, partitionLog, type World } from './world.ts';
 
-const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
-console.log(`FAULTS_SEED=${seed}`);
 const limit = 400_000;
 const settings = { 'min.insync.replicas': '1' };
 
-let cluster: Cluster;
-beforeAll(async () => {
-  cluster = await openCluster();
-}, 120_000);
-afterAll(async () => {
-  printReport();
-  await closeCluster(cluster);
-}, 120_000);
+const { seed, openScenario } = useCluster();
 
 /** A stream of small batches, all of which Kafka has acknowledged. */
-const sendAll = async (world: World) => {
-  const feed = world.feed(seed, { conflicts: false });
+const sendAll = async (scenario: Scenario) => {
+  const feed = scenario.feed(seed, { conflicts: false });
   const sent = async () => {
-    const ends = await world.brokers.withAdmin((admin) => admin.fetchTopicOffsets(world.topic));
+    const ends = await scenario.brokers.withAdmin((admin) => admin.fetchTopicOffsets(scenario.topic));
     return ends.reduce((sum, { high }) => sum + Number(high), 0);
   };
   for (let part = 1; part <= 10; part++) {
@@ -48,8 +39,12 @@ const health = async (url: string) => {
 };
 
 /** The orders that are in these partitions. */
-const ordersIn = async (world: World, sent: Awaited<ReturnType<typeof sendAll>>, partitions: number[]) => {
-  const records = await recordsOf(world.brokers.all, world.topic);
+const ordersIn = async (
+  scenario: Scenario,
+  sent: Awaited<ReturnType<typeof sendAll>>,
+  partitions: number[],
+) => {
+  const records = await recordsOf(scenario.brokers.all, scenario.topic);
   const keys = records.filter(({ partition }) => partitions.includes(partition)).map(({ key }) => key);
   return new Set(keys.filter((key) => sent.orders.has(key))).size;
 };
@@ -58,23 +53,23 @@ test(
   'a member that starts while partitions have no leader reads the others, and those as soon as they have one',
   async () => {
     const name = 'partitions without a leader at the start';
-    await using world = await openWorld({ cluster, name, partitions: 6, replicationFactor: 1, settings });
-    const { brokers, topic } = world;
-    const sent = await sendAll(world);
+    await using scenario = await openScenario({ name, partitions: 6, replicationFactor: 1, settings });
+    const { brokers, topic } = scenario;
+    const sent = await sendAll(scenario);
     const before = await partitionsOf(brokers.all, topic);
-    const id = (await brokers.coordinatorOf(world.groupId)) === 1 ? 2 : 1;
+    const id = (await brokers.coordinatorOf(scenario.groupId)) === 1 ? 2 : 1;
     const idsOf = (isLed: boolean) =>
       before.filter(({ leader }) => (leader === id) === isLed).map(({ partition }) => partition);
     const [leaderless, led] = [idsOf(true), idsOf(false)];
-    const readable = await ordersIn(world, sent, led);
+    const readable = await ordersIn(scenario, sent, led);
     await brokers.node(id).kill9();
     await until(async () => {
       const known = await partitionsOf(brokers.withoutBroker(id), topic).catch(() => []);
       return known.filter(({ leader }) => leader === -1).length === leaderless.length;
     }, 60_000);
 
-    const replica = await world.replica();
-    await until(async () => (await world.stored()) === readable, 60_000);
+    const replica = await scenario.replica();
+    await until(async () => (await scenario.stored()) === readable, 60_000);
     const expected = `partitions ${leaderless.sort().join(', ')} cannot be read: no leader (LEADER_NOT_AVAILABLE)`;
     await until(async () => (await health(replica.url)).reason === expected);
     expect((await health(replica.url)).status).toBe('degraded');
@@ -83,7 +78,7 @@ test(
 
     await brokers.node(id).start();
     const begun = Date.now();
-    const row = await world.settle(sent);
+    const row = await scenario.settle(sent);
     console.log(`all was stored ${Date.now() - begun} ms after the broker's return`);
     expect([row.lost, joins()]).toEqual([0, 1]);
   },
@@ -104,9 +99,9 @@ test(
   'while two partitions are damaged on a disk the others are read, and those are read on once they are repaired',
   async () => {
     const name = 'two partitions damaged on a disk';
-    await using world = await openWorld({ cluster, name, partitions: 9, replicationFactor: 1, settings });
-    const { brokers, topic } = world;
-    const sent = await sendAll(world);
+    await using scenario = await openScenario({ name, partitions: 9, replicationFactor: 1, settings });
+    const { brokers, topic } = scenario;
+    const sent = await sendAll(scenario);
     const partitions = await partitionsOf(brokers.all, topic);
     const [{ leader }] = partitions as [(typeof partitions)[number]];
     // Both on one broker, with others that it leads, and with those of the other brokers.
@@ -119,10 +114,10 @@ test(
     };
     const others = partitions.map(({ partition }) => partition);
     const whole = others.filter((one) => one !== negative.partition && one !== large.partition);
-    const readable = await ordersIn(world, sent, whole);
+    const readable = await ordersIn(scenario, sent, whole);
     damage();
 
-    const replica = await world.replica();
+    const replica = await scenario.replica();
     await until(async () => {
       const { reason } = await health(replica.url);
       return (
@@ -130,8 +125,8 @@ test(
         reason?.includes(`partition ${large.partition} cannot be read: Kafka returns no messages`)
       );
     }, 60_000);
-    await until(async () => (await world.stored()) >= readable, 60_000);
-    const stored = await world.stored();
+    await until(async () => (await scenario.stored()) >= readable, 60_000);
+    const stored = await scenario.stored();
     expect(stored).toBeLessThan(sent.orders.size);
     expect((await health(replica.url)).status).toBe('degraded');
     const told = replica.log.filter((line) => line.includes('a partition cannot be read'));
@@ -139,7 +134,7 @@ test(
 
     // The same bits again.
     damage();
-    await world.settle(sent);
+    await scenario.settle(sent);
     await until(async () => (await health(replica.url)).status === 'ready');
     expect(replica.log.filter((line) => line.includes('joined the group'))).toHaveLength(1);
   },

@@ -2,27 +2,19 @@
  * Nothing is lost in a random sequence of faults of a cluster, under a stream with two replicas of the
  * program. FAULTS_SEED repeats a sequence, FAULTS_ROUNDS is its length.
  */
-import { afterAll, beforeAll, test } from 'bun:test';
-import { createRandom } from '../stream.ts';
-import { endBackends, openPair } from './pair.ts';
-import { printReport } from './report.ts';
-import { type Cluster, closeCluster, openCluster, openWorld, type World } from './world.ts';
+import { test } from 'bun:test';
+import { endBackends, openPair } from '../../support/cluster/pair.ts';
+import type { Scenario } from '../../support/cluster/scenario.ts';
+import { useCluster } from '../../support/cluster/use-cluster.ts';
+import { createRandom } from '../../support/faults/stream.ts';
 
-const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
 const rounds = Number(process.env.FAULTS_ROUNDS ?? 10);
 const perSecond = 300;
 
-let cluster: Cluster;
-beforeAll(async () => {
-  cluster = await openCluster();
-}, 120_000);
-afterAll(async () => {
-  printReport();
-  await closeCluster(cluster);
-}, 120_000);
+const { seed, openScenario } = useCluster();
 
 type Pair = Awaited<ReturnType<typeof openPair>>;
-type Fault = (world: World, random: () => number, pair: Pair) => Promise<unknown>;
+type Fault = (scenario: Scenario, random: () => number, pair: Pair) => Promise<unknown>;
 
 /** Whose standby has taken over: that can happen once. */
 const promoted = new WeakSet<Pair>();
@@ -53,26 +45,26 @@ const faults: Record<string, Fault> = {
       await brokers.move(topic, [Math.floor(random() * 12), Math.floor(random() * 12)]);
     }
   },
-  async 'a replica is killed and replaced'(world, random) {
+  async 'a replica is killed and replaced'(scenario, random) {
     const replica = anyOf(
-      world.replicas.filter((one) => one.running()),
+      scenario.replicas.filter((one) => one.running()),
       random,
     );
     await replica.kill9();
     await Bun.sleep(random() * 3_000);
-    await world.replica();
+    await scenario.replica();
   },
-  async 'a replica is stopped and replaced'(world, random) {
+  async 'a replica is stopped and replaced'(scenario, random) {
     const replica = anyOf(
-      world.replicas.filter((one) => one.running()),
+      scenario.replicas.filter((one) => one.running()),
       random,
     );
     await replica.stop();
-    await world.replica();
+    await scenario.replica();
   },
-  async 'a replica is frozen'(world, random) {
+  async 'a replica is frozen'(scenario, random) {
     const replica = anyOf(
-      world.replicas.filter((one) => one.running()),
+      scenario.replicas.filter((one) => one.running()),
       random,
     );
     replica.freeze();
@@ -88,14 +80,14 @@ const faults: Record<string, Fault> = {
     await Bun.sleep(random() * 5_000);
     await server.start();
   },
-  async 'an asynchronous standby that is behind takes over'(world, random, pair) {
+  async 'an asynchronous standby that is behind takes over'(scenario, random, pair) {
     if (promoted.has(pair)) return;
     await pair.cutStandby();
     await Bun.sleep(random() * 4_000);
     await pair.primary.kill9();
     await pair.promote();
     promoted.add(pair);
-    world.pointDatabaseTo(pair.standby.url);
+    scenario.pointDatabaseTo(pair.standby.url);
   },
 };
 
@@ -104,23 +96,22 @@ test(
   async () => {
     const random = createRandom(seed);
     await using pair = await openPair();
-    await using world = await openWorld({
-      cluster,
+    await using scenario = await openScenario({
       database: pair,
       name: `${rounds} random faults, seed ${seed}`,
     });
-    await world.replica();
-    await world.replica();
-    const feed = world.feed(seed);
+    await scenario.replica();
+    await scenario.replica();
+    const feed = scenario.feed(seed);
     feed.start(perSecond);
-    await world.progress(500);
+    await scenario.progress(500);
     for (let round = 0; round < rounds; round++) {
       const name = anyOf(Object.keys(faults), random);
       console.log(`${new Date().toISOString()} ${name}`);
-      await faults[name]?.(world, random, pair);
-      await world.progress(200, 180_000);
+      await faults[name]?.(scenario, random, pair);
+      await scenario.progress(200, 180_000);
     }
-    await world.settle(await feed.stop(), { within: 180_000 });
+    await scenario.settle(await feed.stop(), { within: 180_000 });
   },
   rounds * 120_000 + 300_000,
 );

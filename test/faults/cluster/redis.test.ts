@@ -2,30 +2,22 @@
  * The cache is written to again within seconds when the primary of Redis changes, and no order is lost meanwhile; each test
  * prints a row of a table at the end.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Redis from 'ioredis';
 import { startRedisGroup } from '../../../scripts/services/cluster.ts';
 import { SENTINEL_NAME } from '../../../scripts/services/redis.ts';
+import { expectWithin } from '../../support/cluster/report.ts';
+import type { Scenario } from '../../support/cluster/scenario.ts';
+import { useCluster } from '../../support/cluster/use-cluster.ts';
 import { until } from '../../support/until.ts';
-import { expectWithin, printReport } from './report.ts';
-import { type Cluster, closeCluster, openCluster, openWorld, type World } from './world.ts';
 
-const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 1_000_000));
-console.log(`FAULTS_SEED=${seed}`);
 const limit = 400_000;
 const perSecond = 200;
 const writtenWithinMs = 5_000;
 
-let cluster: Cluster;
-beforeAll(async () => {
-  cluster = await openCluster();
-}, 120_000);
-afterAll(async () => {
-  printReport();
-  await closeCluster(cluster);
-}, 120_000);
+const { seed, openScenario } = useCluster();
 
 /** A Redis, its replica and Sentinels, for one test. */
 const openGroup = async () => {
@@ -68,10 +60,10 @@ const openGroup = async () => {
 };
 
 /** Orders are looked up, each once, until one of them is in this Redis. Resolves to the time it took, in ms. */
-const writtenAfter = async (world: World, url: string, redis: Redis) => {
+const writtenAfter = async (scenario: Scenario, url: string, redis: Redis) => {
   const begun = Date.now();
-  const uids = await world.ask(
-    world.named,
+  const uids = await scenario.ask(
+    scenario.named,
     (sql) => sql<{ uid: string }[]>`
     select order_uid as uid from orders order by id limit 2000`,
   );
@@ -91,19 +83,19 @@ test(
   'the new primary of Redis is written to within 5 s after a failover behind one name',
   async () => {
     await using group = await openGroup();
-    await using world = await openWorld({ cluster, cache: group, name: 'Redis: failover behind one name' });
-    const replica = await world.replica();
-    const feed = world.feed(seed);
+    await using scenario = await openScenario({ cache: group, name: 'Redis: failover behind one name' });
+    const replica = await scenario.replica();
+    const feed = scenario.feed(seed);
     feed.start(perSecond);
-    await world.progress(2_000);
-    world.watch.reset();
+    await scenario.progress(2_000);
+    scenario.watch.reset();
     await group.failover();
     await group.promoted();
     // Open connections stay at the old one, which answers READONLY once it is a replica.
-    world.pointCacheTo(group.replica.url, { cut: false });
+    scenario.pointCacheTo(group.replica.url, { cut: false });
     await group.demoted();
-    const ms = await group.ask(group.replica.port, (redis) => writtenAfter(world, replica.url, redis));
-    const row = await world.settle(await feed.stop());
+    const ms = await group.ask(group.replica.port, (redis) => writtenAfter(scenario, replica.url, redis));
+    const row = await scenario.settle(await feed.stop());
     console.log(`the new primary was written to after ${ms} ms`);
     expectWithin({ ms, late: row.longest.late }, writtenWithinMs);
   },
@@ -114,16 +106,16 @@ test(
   'the new primary of Redis is written to within 5 s after the Sentinels have chosen it',
   async () => {
     await using group = await openGroup();
-    await using world = await openWorld({ cluster, cache: group, name: 'Redis: primary killed, Sentinels' });
-    const replica = await world.replica({ REDIS_URL: group.url });
-    const feed = world.feed(seed);
+    await using scenario = await openScenario({ cache: group, name: 'Redis: primary killed, Sentinels' });
+    const replica = await scenario.replica({ REDIS_URL: group.url });
+    const feed = scenario.feed(seed);
     feed.start(perSecond);
-    await world.progress(2_000);
-    world.watch.reset();
+    await scenario.progress(2_000);
+    scenario.watch.reset();
     await group.primary.kill9();
     await group.promoted();
-    const ms = await group.ask(group.replica.port, (redis) => writtenAfter(world, replica.url, redis));
-    const row = await world.settle(await feed.stop());
+    const ms = await group.ask(group.replica.port, (redis) => writtenAfter(scenario, replica.url, redis));
+    const row = await scenario.settle(await feed.stop());
     console.log(`the new primary was written to after ${ms} ms`);
     expectWithin({ ms, late: row.longest.late }, writtenWithinMs);
   },

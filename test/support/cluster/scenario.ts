@@ -1,23 +1,20 @@
-import { join } from 'node:path';
 import postgres from 'postgres';
-import { startCluster } from '../../../scripts/services/cluster.ts';
+import type { startCluster } from '../../../scripts/services/cluster.ts';
 import { createKafka } from '../../../src/kafka/client.ts';
 import { createStore } from '../../../src/postgres/store.ts';
-import { silent, uniqueName } from '../../support/database.ts';
-import { type Replica, startReplica } from '../../support/replica.ts';
-import { startProxy } from '../../support/tcp-proxy.ts';
-import { until } from '../../support/until.ts';
-import type { Sent } from '../stream.ts';
+import { silent, uniqueName } from '../database.ts';
+import type { Sent } from '../faults/stream.ts';
+import { type Replica, startReplica } from '../replica.ts';
+import { startProxy } from '../tcp-proxy.ts';
+import { until } from '../until.ts';
 import { controlBrokers } from './brokers.ts';
 import { openFeed } from './feed.ts';
 import { keysOf } from './kcat.ts';
 import { type Row, rows } from './report.ts';
 import { startWatch } from './watch.ts';
 
-export type World = Awaited<ReturnType<typeof openWorld>>;
-export type Cluster = Awaited<ReturnType<typeof openCluster>>;
-
-const directory = join(import.meta.dir, '../../../.services/faults-cluster');
+export type Cluster = Awaited<ReturnType<typeof startCluster>>;
+export type Scenario = Awaited<ReturnType<typeof openScenario>>;
 
 /** After the last fault is over, everything that was sent has to be stored and committed within this time, in ms. */
 const settledWithinMs = 120_000;
@@ -26,22 +23,7 @@ const pollIntervalMs = 200;
 const comparedAtOnce = 1_000;
 const maxCompared = 10_000;
 
-/** A whole cluster, to be shared by the tests of a file. */
-export const openCluster = () => startCluster({ dir: directory });
-
-/** The file with the first messages of a partition, on the disk of a broker. */
-export const partitionLog = (broker: number, topic: string, partition: number) =>
-  join(directory, `kafka-${broker}/data/${topic}-${partition}/00000000000000000000.log`);
-
-export const closeCluster = async (cluster: Cluster) => {
-  const { kafka, postgres: database, redis } = cluster;
-  const services = [kafka, Object.values(database), [redis.primary, redis.replica], redis.sentinels].flat();
-  // The last broker would wait for the others to take its partitions.
-  for (const broker of kafka) await broker.kill9();
-  await Promise.all(services.map((service) => service.stop()));
-};
-
-type Options = {
+export type ScenarioOptions = {
   cluster: Cluster;
   /** The name of the scenario in the report. */
   name: string;
@@ -56,7 +38,7 @@ type Options = {
 };
 
 /** A topic and a database of the scenario's own, both behind names that may be pointed to another server, and the program on them. */
-export const openWorld = async (options: Options) => {
+export const openScenario = async (options: ScenarioOptions) => {
   const { cluster, name, partitions = 12, replicationFactor = 3, settings = {}, environment = {} } = options;
   const list = cluster.kafka.map((node) => node.brokers);
   const kafka = createKafka({ brokers: list, ssl: false, sasl: undefined }, 'faults', silent);

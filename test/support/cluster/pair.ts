@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { startPostgresPair } from '../../../scripts/services/cluster.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../until.ts';
 
 const directory = join(import.meta.dir, '../../../.services');
 

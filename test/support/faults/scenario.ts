@@ -1,23 +1,23 @@
 import { join } from 'node:path';
 import type { Kafka } from 'kafkajs';
-import { startServices } from '../../scripts/services/start.ts';
-import { createKafka } from '../../src/kafka/client.ts';
-import { ensureTopics } from '../../src/kafka/topics.ts';
-import { createStore } from '../../src/postgres/store.ts';
-import { createDatabase, silent, uniqueName } from '../support/database.ts';
-import { type Replica, startReplica } from '../support/replica.ts';
-import { until } from '../support/until.ts';
+import { startServices } from '../../../scripts/services/start.ts';
+import { createKafka } from '../../../src/kafka/client.ts';
+import { ensureTopics } from '../../../src/kafka/topics.ts';
+import { createStore } from '../../../src/postgres/store.ts';
+import { createDatabase, silent, uniqueName } from '../database.ts';
+import { type Replica, startReplica } from '../replica.ts';
+import { until } from '../until.ts';
 import { type Sent, startStream } from './stream.ts';
 
-export type World = Awaited<ReturnType<typeof openWorld>>;
+export type Scenario = Awaited<ReturnType<typeof openScenario>>;
 
-const directory = join(import.meta.dir, '../../.services/faults');
+const directory = join(import.meta.dir, '../../../.services/faults');
 
 /** After the last fault is over, everything that was sent has to be stored and committed within this time, in ms. */
 const settledWithin = 90_000;
 
 /** Real services that may be stopped or frozen, a topic and a database of its own, and the program on them. */
-export const openWorld = async () => {
+export const openScenario = async () => {
   const services = await startServices({ dir: directory, which: ['kafka', 'postgres', 'redis'] });
   const { kafka, postgres, redis } = services;
   const brokers = kafka.gives.KAFKA_BROKERS as string;
@@ -119,7 +119,7 @@ const keysOf = async (kafka: Kafka, topic: string): Promise<Set<string>> => {
   return keys;
 };
 
-/** Stops what `openWorld` started. */
+/** Stops what `openScenario` started. */
 export const closeServices = async () => {
   const services = await startServices({ dir: directory, which: ['kafka', 'postgres', 'redis'] });
   await Promise.all(Object.values(services).map((service) => service.stop()));

@@ -1,5 +1,5 @@
 import postgres from 'postgres';
-import type { Replica } from '../../support/replica.ts';
+import type { Replica } from '../replica.ts';
 
 const everyMs = 100;
 const askedEveryMs = 500;

@@ -1,8 +1,8 @@
 import type { Order } from '../../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../../src/producer/fake-order.ts';
-import { orderSchema } from '../../support/order-parser.ts';
-import { createRandom, type Sent } from '../stream.ts';
+import { createRandom, type Sent } from '../faults/stream.ts';
+import { orderSchema } from '../order-parser.ts';
 import { kcat } from './kcat.ts';
 
 const patterns = 200;

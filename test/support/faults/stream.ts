@@ -1,9 +1,9 @@
 import type { Kafka } from 'kafkajs';
-import { retry, sleep } from '../../src/async/retry.ts';
-import type { Order } from '../../src/order/order.ts';
-import { type BadKind, badKinds } from '../../src/producer/bad-message.ts';
-import { createOrderMaker } from '../../src/producer/fake-order.ts';
-import { orderSchema } from '../support/order-parser.ts';
+import { retry, sleep } from '../../../src/async/retry.ts';
+import type { Order } from '../../../src/order/order.ts';
+import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
+import { createOrderMaker } from '../../../src/producer/fake-order.ts';
+import { orderSchema } from '../order-parser.ts';
 
 /** What was sent, by its expected result. */
 export type Sent = {

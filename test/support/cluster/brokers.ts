@@ -1,6 +1,6 @@
 import { ConfigResourceTypes, type Kafka } from 'kafkajs';
 import type { startKafkaCluster } from '../../../scripts/services/kafka.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../until.ts';
 import { partitionsOf } from './kcat.ts';
 
 type Nodes = Awaited<ReturnType<typeof startKafkaCluster>>;

@@ -2,8 +2,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../support/until.ts';
-import { docker, finished, root } from './engine.ts';
+import { docker, finished, root } from './container-engine.ts';
+import { until } from './until.ts';
 
 const configuration = join(root, 'ops/haproxy.cfg');
 /** Its image has the options that the configuration uses; the machine's own HAProxy may be older. */
