@@ -8,14 +8,15 @@ import type { View } from './view.ts';
 
 type ItemsProps = { view: View; order: Order; differences: Differences };
 
-/** Of more, only those in view are laid out. */
-const fewItems = 50;
+/** Items that are laid out together, when they come into view; a browser has less to do with few groups than with many rows. */
+const groupSize = 25;
 
 /** The items: a table, or cards where it does not fit. */
-export const OrderItems = ({ view: { text, format }, order, differences }: ItemsProps) => {
+export const OrderItems = ({ view, order, differences }: ItemsProps) => {
+  const { text, format } = view;
   const money = (amount: number | bigint) => format.money(amount, order.payment.currency);
   return (
-    <section class={order.items.length > fewItems ? 'card items long' : 'card items'} aria-labelledby="items">
+    <section class="card items" aria-labelledby="items">
       <h3 id="items" safe>
         {text.items}
       </h3>
@@ -41,41 +42,56 @@ export const OrderItems = ({ view: { text, format }, order, differences }: Items
             </th>
           </tr>
         </thead>
-        <tbody role="rowgroup">
-          {order.items.map((item, index) => {
-            const difference = differences.items[index];
-            return (
-              <tr role="row">
-                <th role="rowheader" scope="row">
-                  <bdi safe>{item.name}</bdi>
-                  <span class="note">
-                    <bdi safe>{item.brand}</bdi>
-                    {item.size === '0' ? null : <bdi safe>{fill(text.size, { size: item.size })}</bdi>}
-                  </span>
-                </th>
-                <td role="cell" class="end price" safe>
-                  {money(item.price)}
-                </td>
-                <td role="cell" class="end sale" safe>
-                  {format.discount(item.sale)}
-                </td>
-                <td role="cell" class="end item-total">
-                  <span safe>{money(item.total_price)}</span>
-                  {difference === undefined ? null : (
-                    <Difference text={text.itemDiffers} sum={money(difference)} />
-                  )}
-                </td>
-                <td role="cell" class="end item-status">
-                  <span class="label" aria-hidden="true" safe>
-                    {text.itemStatus.toLowerCase()}
-                  </span>{' '}
-                  <span class="code" safe>{`${item.status}`}</span>
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
+        {toGroups(order.items).map((group, number) => (
+          <tbody role="rowgroup" class={number > 0 && group.length === groupSize ? 'later' : undefined}>
+            {group.map((item, index) => (
+              <Item
+                view={view}
+                item={item}
+                money={money}
+                difference={differences.items[number * groupSize + index]}
+              />
+            ))}
+          </tbody>
+        ))}
       </table>
     </section>
   );
 };
+
+type ItemProps = {
+  view: View;
+  item: Order['items'][number];
+  difference: bigint | undefined;
+  money: (amount: number | bigint) => string;
+};
+
+const Item = ({ view: { text, format }, item, difference, money }: ItemProps) => (
+  <tr role="row">
+    <th role="rowheader" scope="row">
+      <bdi safe>{item.name}</bdi>
+      <span class="note">
+        <bdi safe>{item.brand}</bdi>
+        {item.size === '0' ? null : <bdi safe>{fill(text.size, { size: item.size })}</bdi>}
+      </span>
+    </th>
+    <td role="cell" class="end price" safe>
+      {money(item.price)}
+    </td>
+    <td role="cell" class="end sale" safe>
+      {format.discount(item.sale)}
+    </td>
+    <td role="cell" class="end item-total">
+      <span safe>{money(item.total_price)}</span>
+      {difference === undefined ? null : <Difference text={text.itemDiffers} sum={money(difference)} />}
+    </td>
+    <td role="cell" class="end item-status" data-label={text.itemStatus.toLowerCase()} safe>
+      {`${item.status}`}
+    </td>
+  </tr>
+);
+
+const toGroups = <T,>(items: readonly T[]): T[][] =>
+  Array.from({ length: Math.ceil(items.length / groupSize) }, (_, number) =>
+    items.slice(number * groupSize, (number + 1) * groupSize),
+  );

@@ -1,7 +1,7 @@
 import { Html } from '@elysiajs/html';
 import type { Order } from '../src/order/order.ts';
 import { fill } from './format.ts';
-import type { View } from './view.ts';
+import { literal, type View } from './view.ts';
 
 type ExactProps = { view: View; instant: string; written: string; relative?: boolean };
 
@@ -48,10 +48,10 @@ export const Implausible = ({ text }: { text: string }) => (
 );
 
 /**
- * The fields for support and debugging. Those of the items are not built until a person opens them, as a thousand items have six
- * thousand: the page's script moves them out of a template, or of what is for browsers without scripts.
+ * The fields for support and debugging. Those of the items are a text until a person opens them, as a thousand items have six thousand:
+ * the page's script makes a table of it.
  */
-export const Technical = ({ view: { text, isPart = false }, order }: { view: View; order: Order }) => {
+export const Technical = ({ view: { text, hasScript = false }, order }: { view: View; order: Order }) => {
   const { payment } = order;
   const fields = {
     entry: order.entry,
@@ -67,6 +67,7 @@ export const Technical = ({ view: { text, isPart = false }, order }: { view: Vie
     'payment.request_id': payment.request_id,
     'payment.payment_dt': payment.payment_dt,
   };
+  const itemTable = <ItemFields text={text} order={order} />;
   return (
     <details class="technical">
       <summary safe>{text.technical}</summary>
@@ -84,14 +85,10 @@ export const Technical = ({ view: { text, isPart = false }, order }: { view: Vie
           </div>
         ))}
       </dl>
-      {isPart ? (
-        <template>
-          <ItemFields text={text} order={order} />
-        </template>
+      {hasScript ? (
+        <p data-html={literal(itemTable as string)}></p>
       ) : (
-        <noscript>
-          <ItemFields text={text} order={order} />
-        </noscript>
+        <noscript>{itemTable as 'safe'}</noscript>
       )}
     </details>
   );

@@ -24,6 +24,7 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
         data-uid={literal(finding.order.order_uid)}
         data-say={literal(fill(text.found, { uid: finding.order.order_uid }))}
         aria-labelledby="order"
+        hx-ignore
       >
         <OrderCard view={view} order={finding.order} source={finding.source} />
       </article>

@@ -15,8 +15,8 @@ export type View = {
   text: Text;
   format: Format;
   now: Date;
-  /** Whether this is a part of a page whose script runs. */
-  isPart?: boolean;
+  /** Whether the page's script runs, as it does where it made the request. */
+  hasScript?: boolean;
 };
 
 /** The tier that an order came from. `others`: how long the last hit in each other tier took, in ms. */

@@ -55,7 +55,13 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
   const viewFor = (request: Request): View => {
     const preferences = readPreferences(request);
     const { language } = preferences;
-    return { ...preferences, text: texts[language], format: formats[language], now: new Date() };
+    return {
+      ...preferences,
+      text: texts[language],
+      format: formats[language],
+      now: new Date(),
+      hasScript: request.headers.has('hx-request-type'),
+    };
   };
 
   const answer = async ({ request }: { request: Request }) => {
@@ -89,7 +95,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
         headers,
       );
     headers[isAt(request, address) ? 'hx-replace-url' : 'hx-push-url'] = address;
-    return respondHtml(request, <Fragment view={{ ...view, isPart }} finding={finding} />, status, headers);
+    return respondHtml(request, <Fragment view={view} finding={finding} />, status, headers);
   };
 
   /** The list of several orders as a file. */

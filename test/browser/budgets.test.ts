@@ -1,4 +1,5 @@
 import { expect } from 'bun:test';
+import type { CDPSession, Page } from 'playwright-core';
 import { buildOrder } from '../support/build-order.ts';
 import { linkTo, openChromium, test, widths } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
@@ -12,6 +13,8 @@ const order = orders[0] as (typeof orders)[0];
 
 const [item] = order.items as [(typeof order.items)[0]];
 const large = buildOrder({ order_uid: 'thousand-items', items: Array.from({ length: 1000 }, () => item) });
+
+const fifty = buildOrder({ order_uid: 'fifty-items-1', items: large.items.slice(0, 50) });
 
 const watchShifts = () => {
   const seen = { shift: 0 };
@@ -122,8 +125,49 @@ test('of a thousand items only those in view are laid out, and the technical tab
       await page.click('.technical summary');
       await cells.last().waitFor();
       expect(await cells.count()).toBe(6000);
-      expect(await page.locator('.technical :is(noscript, template)').count()).toBe(0);
+      expect(await page.locator('.technical :is(noscript, [data-html])').count()).toBe(0);
     }
+  }));
+
+type TraceEvent = { name: string; args: { beginData?: { totalObjects: number } } };
+
+/** How many boxes the largest layout had in view of it. */
+const boxesOf = async (page: Page, act: () => Promise<void>) => {
+  const session = (await page.context().browser()?.newBrowserCDPSession()) as CDPSession;
+  const layouts: number[] = [];
+  session.on('Tracing.dataCollected', ({ value }) => {
+    for (const { name, args } of value as unknown as TraceEvent[])
+      if (name === 'Layout') layouts.push(args.beginData?.totalObjects ?? 0);
+  });
+  const traceConfig = { includedCategories: ['devtools.timeline'] };
+  await session.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig });
+  await act();
+  const complete = new Promise((resolve) => session.once('Tracing.tracingComplete', resolve));
+  await session.send('Tracing.end');
+  await complete;
+  await session.detach();
+  return Math.max(...layouts);
+};
+
+test('a thousand items that are looked up take less than twice the boxes of fifty and ten elements each, and htmx does not search them', () =>
+  visit({ orders: [large, fifty], liveFeed: false }, async ({ page }) => {
+    const lookUp = (uid: string) => async () => {
+      await page.goto('/');
+      await page.evaluate(() =>
+        document.addEventListener('htmx:before:process', ({ target }) => {
+          if (target !== document.body) document.body.dataset.searched = (target as Element).tagName;
+        }),
+      );
+      await page.fill('#uid', uid);
+      await page.keyboard.press('Enter');
+      await eventually(() => page.locator('#order').textContent(), uid);
+    };
+    const few = await boxesOf(page, lookUp(fifty.order_uid));
+    const elements = () => page.evaluate(() => document.querySelectorAll('#result *').length);
+    const fewElements = await elements();
+    expect(await boxesOf(page, lookUp(large.order_uid))).toBeLessThan(2 * few);
+    expect((await elements()) - fewElements).toBeLessThan(950 * 11);
+    expect(await page.getAttribute('body', 'data-searched')).toBeNull();
   }));
 
 test('a second visit requests only the page', () =>

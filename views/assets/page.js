@@ -282,17 +282,15 @@ const changeSetting = (event, link) => {
   }
 };
 
-// The table of technical fields is in a template, or in a <noscript>: as a text, or as elements where htmx has parsed it.
+// The table of technical fields is a text: of an attribute, or in a page that came without this script of its <noscript>.
 document.addEventListener(
   'toggle',
   ({ target }) => {
-    const kept = target.open && target.querySelector('noscript, template');
+    const kept = target.open && target.querySelector('noscript, [data-html]');
     if (!kept) return;
-    if (kept.matches('noscript') && kept.children.length === 0) {
-      const table = document.createElement('template');
-      table.innerHTML = kept.textContent;
-      kept.replaceWith(table.content);
-    } else kept.replaceWith(...(kept.content ?? kept).childNodes);
+    const table = document.createElement('template');
+    table.innerHTML = kept.dataset.html ?? kept.textContent;
+    kept.replaceWith(table.content);
   },
   true,
 );
