@@ -1,13 +1,12 @@
 /** The console in a browser: each flow with and without JavaScript, hostile letters, accessibility, and what a first visit weighs. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { columns, createRing, type Sample } from '../../src/console/overview/series.ts';
 import { colourRules, violations } from '../support/axe.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { atEveryWidth, launch, test, withAndWithoutScript } from '../support/chromium.ts';
+import { type ConsoleSite, openConsoleSite, sampleAt } from '../support/console-site.ts';
 import { eventually } from '../support/eventually.ts';
 import { until } from '../support/kafka-and-postgres.ts';
-import { openLetterConsole } from '../support/letter-console.ts';
 import { anna } from '../support/open-console.ts';
 
 setDefaultTimeout(60_000);
@@ -16,58 +15,17 @@ const hostile = `<img src=x onerror=alert(1)>"'&lt;\u202eabc\u2066${'W'.repeat(1
 const order = buildOrder({ order_uid: 'a-letter-uid' });
 const wrong = { ...order, locale: 'de' };
 
-/** Lookups of a made-up quarter of an hour: memory in microseconds, PostgreSQL in milliseconds. */
-const sampleAt = (time: number) =>
-  ({
-    time,
-    ...Object.fromEntries(columns.map((name) => [name, name.startsWith('redis') ? null : 1])),
-    memoryMedian: 4e-6,
-    memoryP99: 9e-6,
-    postgresMedian: 0.001 + 0.0005 * Math.sin(time / 60_000),
-    postgresP99: 0.02,
-    fromMemory: 900 + 50 * Math.sin(time / 30_000),
-    fromPostgres: 12,
-    hits: 0.987,
-    stored: 100 + 20 * Math.cos(time / 20_000),
-    lag: Math.max(0, 300 * Math.sin(time / 100_000)),
-    memory: 2e8,
-  }) as Sample;
-const ring = createRing(900);
-for (let n = 0; n < 900; n++) ring.push(sampleAt(Date.now() - (900 - n) * 1_000));
-const listeners = new Set<(sample: Sample) => void>();
-const history = {
-  series: () => ring.read(),
-  subscribe(listener: (sample: Sample) => void) {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  },
-};
-
-type Console = Awaited<ReturnType<typeof openLetterConsole>>;
 let browser: Browser;
-let desk: Console;
-let server: ReturnType<typeof Bun.serve>;
-
-const send = async (...messages: { key: string; value: string; headers?: Record<string, string> }[]) => {
-  await desk.pipeline.send(messages);
-  await desk.pipeline.drained();
-};
+let site: ConsoleSite;
 
 beforeAll(async () => {
   if (!Bun.which('chromium')) return;
-  desk = await openLetterConsole(undefined, { history });
-  desk.pipeline.join();
-  server = Bun.serve({
-    port: 0,
-    hostname: '127.0.0.1',
-    fetch: (request, own) => desk.app.fetch(request, () => own.requestIP(request)?.address),
-  });
+  site = await openConsoleSite();
   browser = await launch();
 });
 afterAll(async () => {
   await browser?.close();
-  await server?.stop(true);
-  await desk?.[Symbol.asyncDispose]();
+  await site?.[Symbol.asyncDispose]();
 });
 
 /** A visit that fails when anything is logged on the console, such as a violation of the content security policy. */
@@ -75,7 +33,7 @@ const visit = async (options: BrowserContextOptions, act: (page: Page) => Promis
   const context = await browser.newContext({
     locale: 'en-GB',
     viewport: { width: 1024, height: 800 },
-    baseURL: `http://127.0.0.1:${server.port}`,
+    baseURL: site.origin,
     ...options,
   });
   context.setDefaultTimeout(10_000);
@@ -124,7 +82,7 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
   test(`a letter is found, edited, sent and stored, ${how}`, () =>
     visit({ javaScriptEnabled }, async (page) => {
       const uid = `edited-${how.replaceAll(' ', '-')}`;
-      await send({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) });
+      await site.send({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) });
       await logIn(page, '/console/dead-letters');
       await page.fill('[name=uid]', uid);
       await page.keyboard.press('Enter');
@@ -141,13 +99,15 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
       await page.locator('.outcome').waitFor();
       expect(await page.textContent('.outcome')).toContain('1 sent again');
       expect(await page.locator('.stopping').isVisible()).toBe(false);
-      await until(() => desk.pipeline.store.find(uid as never));
+      await until(() => site.desk.pipeline.store.find(uid as never));
     }));
 
   test(`all that match are tried, and selected ones are discarded and taken back, ${how}`, () =>
     visit({ javaScriptEnabled }, async (page) => {
       const uids = [1, 2, 3].map((n) => `many-${n}-${how.replaceAll(' ', '-')}`);
-      await send(...uids.map((uid) => ({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) })));
+      await site.send(
+        ...uids.map((uid) => ({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) })),
+      );
       await logIn(page, '/console/dead-letters');
       await page.check('[name=scope][value=all]');
       await page.fill('[name=fix]', '[{"op":"replace","path":"/locale","value":"en"}]');
@@ -176,7 +136,7 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript)
     visit({ javaScriptEnabled, acceptDownloads: true }, async (page) => {
       const uid = `found-${how.replaceAll(' ', '-')}`;
       const phone = javaScriptEnabled ? '+79770000001' : '+79770000002';
-      await desk.pipeline.store.save([
+      await site.desk.pipeline.store.save([
         buildOrder({ order_uid: uid, delivery: { phone, name: hostile.slice(0, 100) } }),
       ]);
       await logIn(page, '/console/orders');
@@ -196,21 +156,21 @@ test('the overview draws its plots, adds each second, and stops while it is hidd
   visit({}, async (page) => {
     await logIn(page);
     await eventually(() => drawn(page), 6);
-    await eventually(async () => listeners.size, 1);
+    await eventually(async () => site.listeners.size, 1);
     const time = Date.now() + 10_000;
-    for (const listener of listeners) listener({ ...sampleAt(time), memory: 123e6 });
+    for (const listener of site.listeners) listener({ ...sampleAt(time), memory: 123e6 });
     const legend = page.locator('[aria-labelledby=plot-memory] .u-legend');
     await eventually(async () => ((await legend.textContent()) ?? '').includes('123 MB'), true);
     await page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { value: true, configurable: true });
       document.dispatchEvent(new Event('visibilitychange'));
     });
-    await eventually(async () => listeners.size, 0);
+    await eventually(async () => site.listeners.size, 0);
     await page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { value: false, configurable: true });
       document.dispatchEvent(new Event('visibilitychange'));
     });
-    await eventually(async () => listeners.size, 1);
+    await eventually(async () => site.listeners.size, 1);
     await page.click('.plots details summary');
     expect(await page.locator('.plots details[open] tbody tr').count()).toBe(15);
   }));
@@ -241,13 +201,13 @@ test('a hostile letter or order is text in every view, fits at every width, and 
       locale: hostile,
       delivery: { name: hostile },
     });
-    await send(
+    await site.send(
       { key: hostile, value, headers: { [hostile]: hostile } },
       { key: 'k', value: `${hostile}\u0000\u001b[31m` },
       { key: 'k', value: '' },
       { key: 'k', value: '['.repeat(20_000) },
     );
-    await desk.pipeline.store.save([
+    await site.desk.pipeline.store.save([
       buildOrder({
         order_uid: hostile.slice(0, 50),
         delivery: { name: hostile.slice(0, 100), city: hostile.slice(0, 100) },

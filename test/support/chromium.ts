@@ -8,6 +8,7 @@ import {
   type Request,
 } from 'playwright-core';
 import type { Order } from '../../src/order/order.ts';
+import type { Engine } from './engine-tests.ts';
 import { type Served, type SiteOptions, serve } from './site.ts';
 import { testWith } from './test-with.ts';
 
@@ -128,3 +129,30 @@ export const withAndWithoutScript = [true, false].map((javaScriptEnabled) => ({
 }));
 
 export const linkTo = (uid: string) => `/?uid=${encodeURIComponent(uid)}`;
+
+/** Chromium as one of the three engines. */
+export const openChromiumEngine = async (): Promise<Engine> => {
+  const browser = await launch();
+  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1024, height: 800 } });
+  return {
+    async openTab() {
+      const page = await context.newPage();
+      page.on('dialog', (dialog) => dialog.accept());
+      return {
+        goto: async (url) => void (await page.goto(url)),
+        evaluate: <Value>(expression: string) => page.evaluate(expression) as Promise<Value>,
+        type: async (text) => {
+          for (const [index, line] of text.split('\n').entries()) {
+            if (index > 0) await page.keyboard.press('Enter');
+            await page.keyboard.type(line);
+          }
+        },
+        press: (key) => page.keyboard.press(key === ' ' ? 'Space' : key),
+        back: async () => void (await page.goBack()),
+        resize: (width) => page.setViewportSize({ width, height: 800 }),
+        close: () => page.close(),
+      };
+    },
+    close: () => browser.close(),
+  };
+};

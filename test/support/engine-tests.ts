@@ -6,12 +6,17 @@ import { eventually } from './eventually.ts';
 import { type Served, serve } from './site.ts';
 import type { testWith } from './test-with.ts';
 
+export type Key = 'Tab' | 'Enter' | ' ' | 'ArrowDown';
+
+/** Dialogs of a page are accepted. */
 export type Tab = {
   goto(url: string): Promise<void>;
   /** The value of an expression, or what its promise resolves with. */
   evaluate<Value>(expression: string): Promise<Value>;
   /** Types into what has the focus; a line's end is Enter. */
   type(text: string): Promise<void>;
+  /** Presses a key, by its name in `KeyboardEvent.key`. */
+  press(key: Key): Promise<void>;
   back(): Promise<void>;
   resize(width: number): Promise<void>;
   close(): Promise<void>;

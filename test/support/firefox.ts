@@ -21,19 +21,23 @@ export const openFirefox = async () => {
     extraPrefsFirefox: { 'intl.accept_languages': 'en-GB' },
   });
 
-  const toTab = (page: Page): Tab => ({
-    goto: async (url) => void (await page.goto(url)),
-    evaluate: <Value>(expression: string) => page.evaluate(expression) as Promise<Value>,
-    async type(text) {
-      for (const [index, line] of text.split('\n').entries()) {
-        if (index > 0) await page.keyboard.press('Enter');
-        await page.keyboard.type(line);
-      }
-    },
-    back: async () => void (await page.evaluate('history.back()')),
-    resize: (width) => page.setViewport({ width, height: 800 }),
-    close: () => page.close(),
-  });
+  const toTab = (page: Page): Tab => {
+    page.on('dialog', (dialog) => dialog.accept());
+    return {
+      goto: async (url) => void (await page.goto(url)),
+      evaluate: <Value>(expression: string) => page.evaluate(expression) as Promise<Value>,
+      async type(text) {
+        for (const [index, line] of text.split('\n').entries()) {
+          if (index > 0) await page.keyboard.press('Enter');
+          await page.keyboard.type(line);
+        }
+      },
+      press: (key) => page.keyboard.press(key),
+      back: async () => void (await page.evaluate('history.back()')),
+      resize: (width) => page.setViewport({ width, height: 800 }),
+      close: () => page.close(),
+    };
+  };
 
   return {
     openTab: async () => toTab(await browser.newPage()),

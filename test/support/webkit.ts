@@ -8,7 +8,8 @@ export const hasWebkit = [Bun.which('WebKitWebDriver'), Bun.which('Xvfb')].every
   (program) => program !== null,
 );
 
-const enter = '\ue007';
+/** As WebDriver names them. */
+const keys = { Tab: '\ue004', Enter: '\ue007', ' ': ' ', ArrowDown: '\ue015' };
 
 /** The number of the display that it has opened. */
 const startDisplay = async () => {
@@ -33,7 +34,8 @@ export const openWebkit = async (): Promise<Engine> => {
   const { display, process: xvfb } = await startDisplay();
   const port = freePort();
   const driver = Bun.spawn(['WebKitWebDriver', `--port=${port}`, '--host=127.0.0.1'], {
-    env: { ...process.env, DISPLAY: display, LANGUAGE: 'en_GB', LC_ALL: 'C.UTF-8' },
+    // Not C.UTF-8: WebKitGTK makes the language "C" of it, which no Intl accepts.
+    env: { ...process.env, DISPLAY: display, LANGUAGE: 'en_GB', LC_ALL: 'C' },
     stdio: ['ignore', 'ignore', 'ignore'],
   });
 
@@ -76,7 +78,13 @@ export const openWebkit = async (): Promise<Engine> => {
       async type(text) {
         const active = (await run('GET', '/element/active')) as Record<string, string>;
         const [id] = Object.values(active);
-        await run('POST', `/element/${id}/value`, { text: text.replaceAll('\n', enter) });
+        await run('POST', `/element/${id}/value`, { text: text.replaceAll('\n', keys.Enter) });
+      },
+      async press(key) {
+        // The driver hangs at a key that opens a dialog.
+        await evaluate('(window.confirm = () => true) && undefined');
+        const actions = ['keyDown', 'keyUp'].map((type) => ({ type, value: keys[key] }));
+        await run('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
       },
       // Not the driver's: that one skips what a page did without a gesture of a person.
       back: () => evaluate<void>('history.back()'),

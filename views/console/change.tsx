@@ -9,6 +9,7 @@ export type ChangeKind = 'redrive' | 'try' | 'discard' | 'restore';
 
 /** Where the page is split: what comes after it is sent when the change has ended. */
 const split = '<!-- progress -->';
+const progressEnd = '</ol></section>';
 
 /** The page of a change, in two parts: until the progress, and after the outcome. */
 export const renderChange = (
@@ -26,13 +27,13 @@ export const renderChange = (
           {words.stop}
         </a>
       </p>
-      <ol class="progress" role="log" aria-label={words.running[kind]}>
-        {split}
-      </ol>
+      <section class="progress" role="log" tabindex="0" aria-label={words.running[kind]}>
+        <ol>{split}</ol>
+      </section>
     </ConsoleLayout>
   ) as string;
   const [before = '', after = ''] = page.split(split);
-  return [before, after.replace('</ol>', '')];
+  return [before, after.replace(progressEnd, '')];
 };
 
 const numbers = ({ format }: ConsoleView, { done, skipped }: Progress) => ({
@@ -55,7 +56,7 @@ type EndProps = { view: ConsoleView; kind: ChangeKind; back: Record<string, stri
 /** How it ended. The list of the progress is open before it. */
 export const Ended = ({ view, kind, back, outcome }: EndProps & { outcome: Outcome }) => (
   <>
-    {'</ol>'}
+    {progressEnd}
     <p class="outcome" role="status" safe>
       {fill(view.words.ended[kind], numbers(view, outcome))}
     </p>
@@ -87,7 +88,7 @@ export const Failed = ({
   isUnavailable,
 }: Omit<EndProps, 'kind'> & { counts: Progress; isUnavailable: boolean }) => (
   <>
-    {'</ol>'}
+    {progressEnd}
     <p class="error" role="alert">
       {isUnavailable ? <span safe>{view.words.lettersUnavailable}</span> : null}{' '}
       <span safe>{fill(view.words.failedAfter, numbers(view, counts))}</span>

@@ -1,0 +1,4 @@
+import { openChromiumEngine, test } from '../support/chromium.ts';
+import { defineConsoleTests } from '../support/console-engine-tests.ts';
+
+defineConsoleTests(test, Bun.which('chromium') !== null, openChromiumEngine);

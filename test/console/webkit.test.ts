@@ -1,0 +1,6 @@
+import { defineConsoleTests } from '../support/console-engine-tests.ts';
+import { testWith } from '../support/test-with.ts';
+import { hasWebkit, openWebkit } from '../support/webkit.ts';
+
+const test = testWith(hasWebkit, 'WebKitGTK and Xvfb (Debian: webkit2gtk-driver, xvfb)');
+defineConsoleTests(test, hasWebkit, openWebkit);

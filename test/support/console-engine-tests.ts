@@ -1,0 +1,209 @@
+/** What every browser engine has to do with the console, by keyboard alone. Everything else is tested in Chromium. */
+import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
+import { colourRules, violations } from './axe.ts';
+import { buildOrder } from './build-order.ts';
+import { type ConsoleSite, openConsoleSite } from './console-site.ts';
+import { type Engine, type Tab, text } from './engine-tests.ts';
+import { eventually } from './eventually.ts';
+import { until } from './kafka-and-postgres.ts';
+import { anna } from './open-console.ts';
+import type { testWith } from './test-with.ts';
+
+const pages = ['', 'orders', 'orders?q=nothing-has-this', 'dead-letters?state=all', 'letter?id=0/0'];
+/** Enough for any control of a page of the console. */
+const mostTabs = 80;
+
+/** Whether the focus is on what the selector names. */
+const isFocused = (tab: Tab, selector: string) =>
+  tab.evaluate<boolean>(`document.activeElement.matches(${JSON.stringify(selector)})`);
+
+/** Presses Tab until the focus is there. */
+const tabTo = async (tab: Tab, selector: string) => {
+  for (let n = 0; n < mostTabs; n++) {
+    if (await isFocused(tab, selector)) return;
+    await tab.press('Tab');
+  }
+  throw new Error(`Tab does not lead to ${selector}`);
+};
+
+const enter = async (tab: Tab, selector: string) => {
+  await tabTo(tab, selector);
+  await tab.press('Enter');
+};
+
+/** Waits until an expression has this value. While one page replaces another, nothing can be evaluated. */
+const becomes = (tab: Tab, expression: string, value: unknown) =>
+  eventually(() => tab.evaluate<unknown>(expression).catch(() => undefined), value, 15_000);
+
+/** Waits for a page that has this. */
+const isThere = (tab: Tab, selector: string) =>
+  becomes(tab, `document.querySelector(${JSON.stringify(selector)}) !== null`, true);
+
+const contains = (tab: Tab, selector: string, part: string) =>
+  becomes(
+    tab,
+    `document.querySelector(${JSON.stringify(selector)})?.textContent.includes(${JSON.stringify(part)})`,
+    true,
+  );
+
+const wrongOrder = (uid: string) => ({ ...buildOrder({ order_uid: uid }), locale: 'de' });
+
+/** Defines the tests, for one browser and one console. */
+export const defineConsoleTests = (
+  test: ReturnType<typeof testWith>,
+  hasEngine: boolean,
+  open: () => Promise<Engine>,
+) => {
+  setDefaultTimeout(90_000);
+  let engine: Engine;
+  let site: ConsoleSite;
+  if (hasEngine) {
+    beforeAll(async () => {
+      [engine, site] = await Promise.all([open(), openConsoleSite()]);
+      await site.send({ key: 'k', value: JSON.stringify(wrongOrder('first-letter')) });
+    });
+    afterAll(async () => {
+      await engine?.close();
+      await site?.[Symbol.asyncDispose]();
+    });
+  }
+
+  /** Acts at a page of the console in English, logged in, and closes the tab. */
+  const inTab = async (path: string, act: (tab: Tab) => Promise<void>) => {
+    const tab = await engine.openTab();
+    try {
+      await tab.goto(`${site.origin}/console/login?lang=en`);
+      await becomes(tab, 'document.activeElement.id', 'token');
+      await tab.type(`${anna.token}\n`);
+      await isThere(tab, '.menu');
+      if (path !== '') await tab.goto(`${site.origin}/console/${path}`);
+      await act(tab);
+    } finally {
+      site.hasScripts = true;
+      await tab.close();
+    }
+  };
+
+  const sendLetters = (...uids: string[]) =>
+    site.send(...uids.map((uid) => ({ key: uid, value: JSON.stringify(wrongOrder(uid)) })));
+
+  test('a wrong token is refused in words, the right one leads to the plots, and a logout ends it', () =>
+    inTab('', async (tab) => {
+      await becomes(tab, `document.querySelectorAll('.plots[data-state=drawn] canvas').length`, 6);
+      await eventually(async () => site.listeners.size > 0, true, 15_000);
+      await enter(tab, '.plots summary');
+      await contains(tab, '.plots details[open] table', 'PostgreSQL, p99');
+      // Firefox leaves the page at its end: so from the beginning of one.
+      await tab.goto(`${site.origin}/console/dead-letters`);
+      await enter(tab, '.menu form button');
+      await becomes(tab, 'document.activeElement.id', 'token');
+      await tab.type('not-the-right-token\n');
+      await contains(tab, '[role=alert]', 'No operator has this token.');
+      await becomes(tab, 'document.activeElement.id', 'token');
+    }));
+
+  for (const hasScripts of [true, false]) {
+    const how = hasScripts ? '' : ', without scripts';
+    const suffix = hasScripts ? 'a' : 'b';
+
+    test(`an order is found by its phone number, and both exports hold it${how}`, () =>
+      inTab('orders', async (tab) => {
+        site.hasScripts = hasScripts;
+        const phone = hasScripts ? '+79770000011' : '+79770000012';
+        await site.desk.pipeline.store.save([
+          buildOrder({ order_uid: `by-phone-${suffix}`, delivery: { phone } }),
+        ]);
+        await tab.goto(`${site.origin}/console/orders?q=nothing-has-this`);
+        await tabTo(tab, '[name=q]');
+        await tab.evaluate(`document.activeElement.select()`);
+        await tab.type(`8${phone.slice(2)}\n`);
+        await contains(tab, '.found h2', 'Found by phone');
+        expect(await text(tab, 'tbody th')).toBe(`by-phone-${suffix}`);
+        for (const [format, start] of [
+          ['csv', '\ufefforder_uid,'],
+          ['ndjson', '{"order_uid"'],
+        ] as const) {
+          await tabTo(tab, `.export a[href*="format=${format}"]`);
+          const body = await tab.evaluate<string>(
+            `fetch(document.activeElement.href).then((response) => response.arrayBuffer()).then((bytes) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes))`,
+          );
+          expect(body).toStartWith(start);
+          expect(body).toContain(`by-phone-${suffix}`);
+        }
+      }));
+
+    test(`a letter is found by its number, edited, checked, sent again and stored${how}`, () =>
+      inTab('', async (tab) => {
+        site.hasScripts = hasScripts;
+        const uid = `edited-letter-${suffix}`;
+        await sendLetters(uid);
+        await enter(tab, '.menu a[href="./dead-letters"]');
+        await isThere(tab, '.filter');
+        await tabTo(tab, '.filter [name=uid]');
+        await tab.type(`${uid}\n`);
+        await becomes(tab, `document.querySelectorAll('tbody tr').length`, 1);
+        await enter(tab, 'tbody th a');
+        await contains(tab, '.faulty', 'is not one of en, ru');
+        await tabTo(tab, '[name=value]');
+        const at = `document.activeElement.value.indexOf('"de"')`;
+        await tab.evaluate(`document.activeElement.setSelectionRange(${at} + 1, ${at} + 3)`);
+        await tab.type('en');
+        if (!hasScripts) await enter(tab, '[value=check]');
+        await contains(tab, '#check', 'This is a valid order.');
+        await enter(tab, '[value=edited]');
+        await contains(tab, '.outcome', '1 sent again, 0 skipped.');
+        expect(await violations(tab.evaluate)).toEqual([]);
+        await until(() => site.desk.pipeline.store.find(uid as never));
+      }));
+
+    test(`a selected letter is tried, discarded and taken back${how}`, () =>
+      inTab('', async (tab) => {
+        site.hasScripts = hasScripts;
+        const uid = `discarded-letter-${suffix}`;
+        await sendLetters(uid);
+        const list = `${site.origin}/console/dead-letters?uid=${uid}`;
+        await tab.goto(list);
+        for (const [action, outcome] of [
+          ['try', '0 would be sent again, 1 would be skipped. Nothing has been sent.'],
+          ['discard', '1 discarded.'],
+        ] as const) {
+          await tabTo(tab, '[name=letter]');
+          await tab.press(' ');
+          await enter(tab, `.change [value=${action}]`);
+          await contains(tab, '.outcome', outcome);
+          expect(await violations(tab.evaluate)).toEqual([]);
+          await enter(tab, 'main p a[href*=dead-letters]:not(.button)');
+          await isThere(tab, '.filter');
+        }
+        await contains(tab, '.empty', 'No letters match.');
+        await tab.goto(`${list}&state=discarded`);
+        await tabTo(tab, '[name=scope]');
+        await tab.press('ArrowDown');
+        await enter(tab, '[value=restore]');
+        await contains(tab, '.outcome', '1 taken back.');
+        await tab.goto(list);
+        await isThere(tab, 'tbody tr');
+      }));
+  }
+
+  for (const [language, theme] of [
+    ['en', 'light'],
+    ['ru', 'dark'],
+  ] as const)
+    test(`every page fits, also at 320 pixels, and axe finds nothing: ${language}, ${theme}`, () =>
+      inTab('', async (tab) => {
+        await tab.goto(`${site.origin}/console/?lang=${language}`);
+        await tab.goto(`${site.origin}/console/?theme=${theme}`);
+        for (const page of pages) {
+          await tab.goto(`${site.origin}/console/${page}`);
+          for (const width of [1024, 320]) {
+            await tab.resize(width);
+            const wider = await tab.evaluate<number>('document.body.scrollWidth - document.body.clientWidth');
+            expect([page, width, wider]).toEqual([page, width, 0]);
+            const found = await violations(tab.evaluate, width === 320 ? colourRules : {});
+            expect([page, width, found]).toEqual([page, width, []]);
+          }
+          await tab.resize(1024);
+        }
+      }));
+};
