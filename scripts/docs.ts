@@ -43,7 +43,7 @@ export const withSettings = (text: string) => {
 const sections: [string, RegExp][] = [
   ['Process', /^(SERVE|CONSUMERS|STOP_DELAY|DATA_DIR|NODE_EXTRA_CA_CERTS)$/],
   ['HTTP', /^(PORT|HOST|ALLOWED_HOSTS|BASE_PATH|PUBLIC_URL|LIVE_FEED|RATE_LIMIT|TRUSTED_PROXIES)$/],
-  ['Rules of orders', /^(ORDER_(CURRENCIES|PROVIDERS|LOCALES|FREE_ITEMS)|TRACK_PATTERN)$/],
+  ['Rules of orders', /^(ORDER_(CURRENCIES|PROVIDERS|LOCALES|FREE_ITEMS|RETENTION_DAYS)|TRACK_PATTERN)$/],
   ['Kafka', /^KAFKA_/],
   ['PostgreSQL', /^DATABASE_/],
   ['Cache', /^(REDIS_|CACHE_|WARMUP_)/],

@@ -51,6 +51,8 @@ import { isFinalMigrationError, migrateDatabase } from './postgres/migrate.ts';
 import { openDatabase } from './postgres/pool.ts';
 import { createStore } from './postgres/store.ts';
 import { traceStore } from './postgres/traced-store.ts';
+import { openRetention } from './retention/open.ts';
+import type { Retention } from './retention/retention.ts';
 
 type Context = {
   config: Config;
@@ -143,6 +145,8 @@ const openLookup = (
 type Parts = ReturnType<typeof openLookup> & {
   postgres: Postgres;
   services: Services;
+  /** None: orders are kept for ever. */
+  retention: Retention | undefined;
   /** None: there is no console. */
   operators: readonly Operator[];
   /** Filled once the database is migrated. */
@@ -170,7 +174,7 @@ const operatorsOf = ({ consoleTokens, host }: Config, { embedded }: Services): O
 /** Serves HTTP on all ports, and metrics. */
 const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Parts) => {
   const { lookup, memory, redis, standby, warmUp, feed, forgetting } = parts;
-  const { consumers, postgres, services, operators } = parts;
+  const { consumers, postgres, services, operators, retention } = parts;
   const { basePath, metricsPort, trustedProxies } = config;
   const hasHttp = config.serve.has('http');
   const health = createHealth({
@@ -187,6 +191,7 @@ const serveHttp = ({ config, log, tracing, shutdown, open }: Context, parts: Par
     connections: config.databasePool,
     health,
     consumers,
+    retention,
     lookups: hasHttp ? { lookup, requests, memory, redis, standby, feed, warmUp, forgetting } : undefined,
   });
   open.defer(metrics.stop);
@@ -272,12 +277,15 @@ const start = async (context: Context) => {
   const postgres = openPostgres(context, services.databaseUrl);
   const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
   const opened = openLookup(context, postgres, feed);
+  const retention = openRetention(services.databaseUrl, config, log);
+  open.defer(retention.close);
   const consumers: ConsumerThread[] = [];
   const operators = operatorsOf(config, services);
   const { url, makeIndexes } = serveHttp(context, {
     ...opened,
     postgres,
     services,
+    retention: retention.retention,
     operators,
     consumers,
   });
@@ -295,6 +303,7 @@ const start = async (context: Context) => {
   await raceAbort(shutdown.signal, retry(migrate, { ...untilStopped, isFinal: isFinalMigrationError }));
   postgres.state.markUp();
   void makeIndexes?.();
+  retention.start();
   if (hasHttp) log.info({ page: config.publicUrl ?? `${url}${config.basePath}/` }, 'ready');
 
   const { lookup, memory, redis, warmUp } = opened;

@@ -7,4 +7,5 @@ export const orderRules = (config: Config): OrderRules => ({
   locales: config.locales,
   trackPattern: config.trackPattern,
   freeItems: config.freeItems,
+  retentionDays: config.retentionDays,
 });

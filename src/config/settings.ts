@@ -175,6 +175,12 @@ export const settings = {
     description:
       'whether items may be free: price and total_price of items, goods_total and amount of payments may be 0',
   }),
+  retentionDays: define({
+    variable: 'ORDER_RETENTION_DAYS',
+    ...optional(integer(1, 36_500)),
+    description:
+      'days after its date_created that an order is kept; older ones are deleted, and refused when they arrive; the same in all processes; unset: orders are kept for ever',
+  }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', default: 'false', ...flag, description: 'TLS to Kafka' }),
   kafkaCertificate: define({
     variable: 'KAFKA_SSL_CERT',

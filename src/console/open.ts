@@ -11,7 +11,7 @@ import {
   type SearchField,
   searchFieldNames,
 } from '../postgres/search.ts';
-import { keepSearchIndexes, readyFields } from '../postgres/search-indexes.ts';
+import { keepSearchIndexesOf, readyFields } from '../postgres/search-indexes.ts';
 import { createConsole } from './handler.tsx';
 import { letterSettings } from './letters/settings.ts';
 import { createLettersThread } from './letters/thread.ts';
@@ -37,8 +37,6 @@ type Options = {
 /** Its own, so that an export takes no connection from lookups. */
 const connections = 3;
 const silenceTimeoutSeconds = 30;
-/** A large table takes long to index. */
-const indexTimeoutSeconds = 6 * 3_600;
 /** An index that has become complete is used after this. */
 const readyIntervalMs = 5_000;
 
@@ -82,18 +80,7 @@ export const openConsole = ({ operators, config, health, host, log, ...options }
       log,
     }),
     /** Makes the indexes of the search, once there are tables. */
-    async makeIndexes() {
-      const name = 'console indexes';
-      const own = openDatabase({
-        url: databaseUrl,
-        connections: 1,
-        name,
-        silenceTimeoutSeconds: indexTimeoutSeconds,
-      });
-      const end = () => own.end({ timeout: 1 });
-      closing.signal.addEventListener('abort', end);
-      await keepSearchIndexes(own, fields, log, closing.signal).finally(end);
-    },
+    makeIndexes: () => keepSearchIndexesOf(databaseUrl, fields, log, closing.signal),
     /** Ends the streams of the overview, which a server that stops would wait for. */
     endStreams: () => streamsClosing.abort(),
     async close() {

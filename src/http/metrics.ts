@@ -6,6 +6,8 @@ import { addProcessMetrics } from '../observability/metrics/process.ts';
 import { createReadings } from '../observability/metrics/reading.ts';
 import { addThreadMetrics } from '../observability/metrics/thread.ts';
 import { addPoolMetrics } from '../postgres/pool-metrics.ts';
+import { addRetentionMetrics } from '../retention/metrics.ts';
+import type { Retention } from '../retention/retention.ts';
 import type { Feed } from './feed.ts';
 import type { Health } from './health.ts';
 import type { RequestCounts } from './request-counts.ts';
@@ -17,6 +19,8 @@ type Sources = {
   connections: number;
   health: () => Promise<Health>;
   consumers: readonly ConsumerThread[];
+  /** Absent when orders are kept for ever. */
+  retention?: Retention | undefined;
   /** Absent when this process answers no lookups. */
   lookups: (LookupSources & { requests: RequestCounts; feed: Feed | undefined }) | undefined;
 };
@@ -25,7 +29,7 @@ type Sources = {
  * All metrics, of this thread and of the consumer threads. They are not summed here: a metric of one thread has the label `thread`,
  * so that one that restarts at 0 does not look as if all had.
  */
-export const createMetrics = ({ sql, connections, health, consumers, lookups }: Sources) => {
+export const createMetrics = ({ sql, connections, health, consumers, retention, lookups }: Sources) => {
   const registry = new Registry();
   const readings = createReadings(registry);
   addProcessMetrics(readings);
@@ -38,6 +42,8 @@ export const createMetrics = ({ sql, connections, health, consumers, lookups }: 
       read: () => lookups.feed?.subscribers() ?? 0,
     });
   }
+
+  if (retention) addRetentionMetrics(readings, retention);
 
   const main = new Registry();
   main.setDefaultLabels({ thread: 'main' });

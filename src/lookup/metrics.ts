@@ -111,7 +111,7 @@ export const addLookupMetrics = (
 
   counter({
     name: 'orders_erased_removed_total',
-    help: 'Orders removed from memory, Redis or the live list because PostgreSQL no longer has them: they were erased',
+    help: 'Orders removed from memory, Redis or the live list because PostgreSQL no longer has them: they were erased, or have expired',
     labels: ['place'],
     read: () => forgetting.removed().map(([place, removed]) => [{ place }, removed]),
   });

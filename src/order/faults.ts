@@ -1,6 +1,6 @@
 import { Kind, type TSchema } from '@sinclair/typebox';
 import { Check } from '@sinclair/typebox/value';
-import { emailPattern, hasLength, maxFutureMs } from './field-kinds.ts';
+import { emailPattern, hasLength, isExpired, maxFutureMs } from './field-kinds.ts';
 import { maxInstantLength, toInstant } from './instant.ts';
 import type { WrittenNumbers } from './written-numbers.ts';
 
@@ -44,7 +44,7 @@ const causeOf = (schema: TSchema, value: unknown, written: (value: number) => st
 
 const causeOfText = (schema: TSchema, value: string): string => {
   if (schema.enum) return `is not one of ${list(schema.enum)}`;
-  if (schema[Kind] === 'Instant') return causeOfInstant(value);
+  if (schema[Kind] === 'Instant') return causeOfInstant(schema, value);
   const { minLength, maxLength, pattern } = schema;
   if (!hasLength(value, minLength, maxLength))
     return `must have ${minLength} to ${maxLength} characters, has ${characterCount(value)}`;
@@ -53,15 +53,19 @@ const causeOfText = (schema: TSchema, value: string): string => {
   return pattern === emailPattern ? 'is no e-mail address' : `does not match ${pattern}`;
 };
 
-const causeOfInstant = (value: string): string => {
+const causeOfInstant = (schema: TSchema, value: string): string => {
   if (value.length > maxInstantLength)
     return `must have at most ${maxInstantLength} characters, has ${characterCount(value)}`;
   const instant = toInstant(value);
   if (instant === undefined)
     return toInstant(`${value}Z`) === undefined ? 'is no RFC 3339 date-time' : 'has no time zone';
-  const aheadMs = Date.parse(instant) - Date.now();
-  return aheadMs > maxFutureMs
-    ? `must be at most ${duration(maxFutureMs)} ahead, is ${duration(aheadMs)} ahead`
+  const ms = Date.parse(instant);
+  const aheadMs = ms - Date.now();
+  if (aheadMs > maxFutureMs)
+    return `must be at most ${duration(maxFutureMs)} ahead, is ${duration(aheadMs)} ahead`;
+  // Without its age: so all such letters are one group.
+  return ms >= 0 && isExpired(schema, ms)
+    ? `is older than ORDER_RETENTION_DAYS, ${schema['x-max-age-days']} days`
     : 'is before 1970, as a zero value that stands for a missing date';
 };
 

@@ -1,11 +1,13 @@
 import { Kind, Type, TypeRegistry } from '@sinclair/typebox';
 import { toInstant } from './instant.ts';
+import { expiryOf } from './retention.ts';
 
 /** The kinds of fields of an order, as JSON Schema with the checks that TypeBox lacks. */
 
 /** Lengths are in characters (code points); TypeBox's own strings count UTF-16 units. */
 type TextRule = { minLength: number; maxLength: number; pattern?: string; format?: string };
-type InstantRule = { format: 'date-time' };
+/** JSON Schema has no keyword for a limit of age. */
+type InstantRule = { format: 'date-time'; 'x-max-age-days'?: number };
 
 /** How far a date may be in the future, as clocks differ. */
 export const maxFutureMs = 3_600_000;
@@ -36,11 +38,17 @@ const isText = (rule: TextRule, value: unknown) =>
 const isOptionalText = (rule: TextRule, value: unknown) =>
   value === undefined || value === null || isText(rule, value);
 
-const isInstant = (_: InstantRule, value: unknown) => {
+/** Whether an instant, in ms since 1970, is older than its rule allows. */
+export const isExpired = (rule: Record<string, unknown>, ms: number) => {
+  const maxAgeDays = rule['x-max-age-days'];
+  return typeof maxAgeDays === 'number' && ms < expiryOf(maxAgeDays, Date.now());
+};
+
+const isInstant = (rule: InstantRule, value: unknown) => {
   const instant = typeof value === 'string' ? toInstant(value) : undefined;
   if (instant === undefined) return false;
   const ms = Date.parse(instant);
-  return ms >= 0 && ms <= Date.now() + maxFutureMs;
+  return ms >= 0 && ms <= Date.now() + maxFutureMs && !isExpired(rule, ms);
 };
 
 TypeRegistry.Set<TextRule>('Text', isText);
@@ -62,14 +70,15 @@ export const optionalText = (maxLength: number) =>
     maxLength,
     description: 'A message may omit it or hold null, which is the empty text',
   });
-export const instant = () =>
+/** `maxAgeDays`: null for no limit. */
+export const instant = (maxAgeDays: number | null) =>
   Type.Unsafe<string>({
     [Kind]: 'Instant',
     type: 'string',
     format: 'date-time',
     maxLength: 100,
-    description:
-      'RFC 3339, from the year 1970 on and at most one hour in the future; kept to the microsecond, answered in UTC',
+    description: `RFC 3339, from the year 1970 on and at most one hour in the future; kept to the microsecond, answered in UTC${maxAgeDays === null ? '' : `; a message's at most ${maxAgeDays} days ago`}`,
+    ...(maxAgeDays !== null && { 'x-max-age-days': maxAgeDays }),
   });
 // Without the format, code generated from the schema may use integers of 32 bits.
 export const integer = (minimum: number, more: { maximum?: number; description?: string } = {}) =>

@@ -16,6 +16,7 @@ export const createOrderSchema = ({
   locales,
   trackPattern,
   freeItems,
+  retentionDays,
 }: OrderRules) => {
   const trackNumber = () => text(1, columnLengths.trackNumber, { pattern: trackPattern });
   const price = () => integer(freeItems ? 0 : 1);
@@ -68,7 +69,7 @@ export const createOrderSchema = ({
       delivery_service: text(1, 50),
       shardkey: text(1, 10),
       sm_id: integer(0),
-      date_created: instant(),
+      date_created: instant(retentionDays),
       oof_shard: text(1, 10),
     },
     {

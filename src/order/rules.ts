@@ -7,6 +7,8 @@ export type OrderRules = {
   trackPattern: string;
   /** Whether prices and totals may be 0. */
   freeItems: boolean;
+  /** Older orders are refused; null: none is too old. */
+  retentionDays: number | null;
 };
 
 export const defaultRules: OrderRules = {
@@ -15,6 +17,7 @@ export const defaultRules: OrderRules = {
   locales: ['en', 'ru'],
   trackPattern: '^[A-Z0-9]{8,20}$',
   freeItems: false,
+  retentionDays: null,
 };
 
 /** What the columns of PostgreSQL hold, in characters. */

@@ -76,10 +76,10 @@ export const createStore = (sql: Sql) => ({
     return new Map(rows.map((row) => [row.order_uid, row.document]));
   },
 
-  /** The number of the last erasure, which grows with each; 0 before the first. */
+  /** The number of the last erasure. It grows with each, and as expired orders are deleted; 0 before the first. */
   async latestErasure(): Promise<bigint> {
     const [row] = await sql.unsafe<{ latest: string }[]>(
-      'select coalesce(max(number), 0)::text as latest from erased_orders',
+      `select ((select coalesce(max(number), 0) from erased_orders) + (select coalesce(max(number), 0) from order_retention))::text as latest`,
       [],
       { prepare: true },
     );

@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import type { Order } from '../../src/order/order.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { uniqueName } from '../support/database.ts';
@@ -11,7 +12,9 @@ import { testWith } from '../support/test-with.ts';
 setDefaultTimeout(90_000);
 
 const document = await Bun.file(`${import.meta.dir}/../../SECURITY.md`).text();
-const [grants = '', eraserGrants = ''] = [...document.matchAll(/```sql\n([^`]+)```/g)].map(([, sql]) => sql);
+const [grants = '', eraserGrants = '', retentionGrants = ''] = [
+  ...document.matchAll(/```sql\n([^`]+)```/g),
+].map(([, sql]) => sql);
 
 const environmentOf = async (databaseUrl: string) => {
   const topic = uniqueName('orders');
@@ -68,6 +71,32 @@ test('the rights that SECURITY.md grants to erase orders are enough for it', asy
     expect(await erase('--email', email)).toMatchObject({ code: 0, errors: '' });
     expect(await erase(orders[1]?.order_uid as string)).toMatchObject({ code: 0, errors: '' });
     expect(await createStore(sql).newest(9)).toEqual([]);
+  } finally {
+    await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
+  }
+});
+
+test('the rights that SECURITY.md grants for the retention are enough, with the index made by the owner', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  const [old, fresh] = Array.from({ length: 2 }, createOrderMaker({ seed: 6 })) as [Order, Order];
+  await createStore(sql).save([{ ...old, date_created: '2020-01-01T00:00:00Z' }, fresh]);
+  const role = uniqueName('lookup');
+  await sql.unsafe(`create role ${role} login password 'pa55'`);
+  try {
+    await sql.unsafe(grants.replaceAll('to lookup', `to ${role}`));
+    await sql.unsafe(retentionGrants.replaceAll('to lookup', `to ${role}`));
+    const url = Object.assign(new URL(database.url), { username: role, password: 'pa55' }).href;
+    const environment = { ...(await environmentOf(url)), SERVE: 'http', ORDER_RETENTION_DAYS: '30' };
+    await using first = startProgram(environment);
+    await first.said('indexes cannot be made or dropped', 30_000);
+    await first.said('expired orders are not deleted yet', 30_000);
+    await first.stop('SIGTERM');
+    const operations = await Bun.file(`${import.meta.dir}/../../docs/operations.md`).text();
+    await sql.unsafe(/create index concurrently orders_date_created[^']*/.exec(operations)?.[0] ?? '');
+    await using second = startProgram(environment);
+    await until(async () => (await createStore(sql).newest(9)).join() === fresh.order_uid, 30_000);
+    expect((await second.stop('SIGTERM')).status).toBe(0);
   } finally {
     await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
   }

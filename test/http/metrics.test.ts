@@ -43,6 +43,7 @@ const run = async () => {
       LIVE_FEED: 'true',
       METRICS_PORT: '0',
       METRICS_TOKEN: token,
+      ORDER_RETENTION_DAYS: '30',
     }),
   );
   url = await program.url();

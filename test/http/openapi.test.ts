@@ -132,6 +132,7 @@ test('the order in it has the configured rules', async () => {
     locales: ['zh-Hant'],
     trackPattern: '^[A-Z-]+$',
     freeItems: true,
+    retentionDays: 30,
   };
   const route = createSwaggerRoute({ rules })(new Elysia());
   const served = await (await route.handle(new Request('http://localhost/swagger/json'))).json();

@@ -1,0 +1,104 @@
+import type { Sql } from 'postgres';
+import { backoff, sleep } from '../async/retry.ts';
+import { reasonOf } from '../observability/error-reason.ts';
+import type { Log } from '../observability/log.ts';
+import { openDatabase } from './pool.ts';
+
+/** An index that only some configurations need. Its name must not change from version to version. */
+export type Index = { name: string; table: string; columns: string };
+
+type State = { name: string; isValid: boolean; isBuilding: boolean };
+
+/** SQLSTATE: the index exists already, or is gone already, as another process was first. */
+const raced = ['42P07', '42704', '23505'];
+const permissionDenied = '42501';
+/** A large table takes long to index. */
+const silenceTimeoutSeconds = 6 * 3_600;
+
+const readState = (sql: Sql, names: readonly string[]) => sql<State[]>`
+  select c.relname as name, i.indisvalid as "isValid",
+    exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid) as "isBuilding"
+  from pg_index i join pg_class c on c.oid = i.indexrelid
+  where c.relname = any(${names as never}::text[]) and c.relnamespace = current_schema()::regnamespace`;
+
+/** Those of the names whose index is complete. Rejects with the driver's error. */
+export const readyIndexes = async (sql: Sql, names: readonly string[]): Promise<Set<string>> =>
+  new Set((await readState(sql, names)).filter(({ isValid }) => isValid).map(({ name }) => name));
+
+type Indexes = {
+  /** All that this program may have made. */
+  known: readonly Index[];
+  /** The names of those that are needed. */
+  needed: ReadonlySet<string>;
+};
+
+/** One step towards the indexes that are needed; resolves with whether there was nothing left to do. */
+const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<boolean> => {
+  const states = await readState(
+    sql,
+    known.map(({ name }) => name),
+  );
+  const indexes = new Map(states.map((state) => [state.name, state]));
+  let isDone = true;
+  for (const { name, table, columns } of known) {
+    const state = indexes.get(name);
+    // Of a build that another process is busy with, or has not begun to report.
+    if (state && !state.isValid && state.isBuilding) {
+      isDone = false;
+      continue;
+    }
+    if (state && (!state.isValid || !needed.has(name))) {
+      await sql.unsafe(`drop index concurrently if exists ${name}`);
+      log.info({ index: name }, 'an index was dropped');
+      indexes.delete(name);
+    }
+    if (!needed.has(name) || indexes.has(name)) continue;
+    const begun = performance.now();
+    await sql.unsafe(`create index concurrently if not exists ${name} on ${table} (${columns})`);
+    log.info({ index: name, ms: Math.round(performance.now() - begun) }, 'an index was created');
+  }
+  return isDone;
+};
+
+/**
+ * Makes the indexes that are needed, and drops the others, in the background: orders are stored and looked up meanwhile. What an
+ * interrupted build has left is made anew. Several processes may do it at once. Retries until it succeeds or `signal` is
+ * aborted; without the right to create indexes it logs that and gives up.
+ */
+export const keepIndexes = async (
+  sql: Sql,
+  indexes: Indexes,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> => {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      if (await improve(sql, indexes, log)) return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const code = String((error as { code?: unknown }).code);
+      if (code === permissionDenied) {
+        log.warn(
+          { indexes: [...indexes.needed] },
+          'indexes cannot be made or dropped: the role does not own the tables',
+        );
+        return;
+      }
+      if (!raced.includes(code)) log.warn({ reason: reasonOf(error) }, 'the indexes cannot be made yet');
+    }
+    await sleep(backoff(attempt), signal);
+  }
+};
+
+/** As `keepIndexes`, on a connection of its own to the database at `url`. */
+export const keepIndexesOf = async (
+  url: string,
+  indexes: Indexes,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> => {
+  const sql = openDatabase({ url, connections: 1, name: 'indexes', silenceTimeoutSeconds });
+  const end = () => sql.end({ timeout: 1 });
+  signal.addEventListener('abort', end);
+  await keepIndexes(sql, indexes, log, signal).finally(end);
+};
