@@ -24,6 +24,11 @@ export type Lookup = {
    * `Unavailable` stands for an answer that is not known.
    */
   findAll(uids: readonly OrderUid[]): Promise<(Answer | Unavailable)[]>;
+  /**
+   * For each of these uids, which no order has, those that orders have and that differ by letter case only: two at most. In one query
+   * of PostgreSQL, for people who typed a number. Rejects with `Unavailable`.
+   */
+  findOtherCases(uids: readonly OrderUid[]): Promise<OrderUid[][]>;
   /** How long the last hit in this tier took, in ms; undefined before the first. */
   lastHitMs(tier: Tier): number | undefined;
 };
@@ -39,7 +44,7 @@ type Redis = OrderCache & Pick<RedisCache, 'getAll' | 'isBypassed'>;
 type Options = {
   memory: MemoryCache;
   redis: Redis | undefined;
-  store: Pick<Store, 'find' | 'findAll'>;
+  store: Pick<Store, 'find' | 'findAll' | 'findOtherCases'>;
   /** Changes when orders were erased: a load from before may hold one, and is not cached. */
   generation?: (() => number) | undefined;
   /** Called for each query of PostgreSQL that was answered in time, or failed. */
@@ -219,6 +224,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
       if (parts.length > 0) void loadAllBelowMemory(parts);
       return Promise.all(answers.map(toValue));
     },
+    findOtherCases: query.findOtherCases,
     lastHitMs: (tier: Tier) => lastHits[tier],
     /** What a hit in this tier took elsewhere, as `lastHitMs` until the first lookup has hit it. */
     measured(tier: Tier, durationMs: number) {

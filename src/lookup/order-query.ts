@@ -12,7 +12,7 @@ export class Unavailable extends Error {
 }
 
 type Options = {
-  store: Pick<Store, 'find' | 'findAll'>;
+  store: Pick<Store, 'find' | 'findAll' | 'findOtherCases'>;
   /** Called after each query that was answered in time. */
   onSuccess?: (() => void) | undefined;
   /** Called for each query that failed or timed out. */
@@ -53,6 +53,9 @@ export const createOrderQuery = ({ store, onSuccess, onFailure }: Options) => {
     find: (uid: OrderUid): Promise<string | undefined> => run(() => store.find(uid)),
     /** Of these uids, those that an order has, with its JSON, in one query. Rejects with `Unavailable`. */
     findAll: (uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> => run(() => store.findAll(uids)),
+    /** As the store's. Rejects with `Unavailable`. */
+    findOtherCases: (uids: readonly OrderUid[]): Promise<OrderUid[][]> =>
+      run(() => store.findOtherCases(uids)),
     inFlight: () => inFlight,
   };
 };

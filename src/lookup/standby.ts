@@ -8,7 +8,7 @@ import { createCircuitBreaker } from './circuit-breaker.ts';
 /** The primary has to answer within the rest of the lookup's time. */
 const timeoutMs = 500;
 
-type Reads = Pick<Store, 'find' | 'findAll' | 'ping'>;
+type Reads = Pick<Store, 'find' | 'findAll' | 'findOtherCases' | 'ping'>;
 type Standby = Reads & Pick<Store, 'latestErasure'>;
 type Options = { primary: Reads; standby: Standby; log: Log };
 
@@ -55,6 +55,8 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
       if (missing.length === 0) return found ?? new Map();
       return new Map([...(found ?? []), ...(await primary.findAll(missing))]);
     },
+    /** On the primary, as all numbers that the standby does not have. */
+    findOtherCases: primary.findOtherCases,
     /** Until the standby has the erasure of this number, the primary answers. */
     onErasure(latest: bigint) {
       awaited = latest;

@@ -2,7 +2,7 @@ import type { Finding, Row, Source } from '../../views/view.ts';
 import type { Answer, Lookup, Tier } from '../lookup/lookup.ts';
 import { Unavailable } from '../lookup/order-query.ts';
 import { isOrderUid, type Order } from '../order/order.ts';
-import { areSeveral, isShortened, otherCases, splitNumbers, trimUid, uidOfLink } from './pasted.ts';
+import { areSeveral, hasCase, isShortened, splitNumbers, trimUid, uidOfLink } from './pasted.ts';
 
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 
@@ -59,20 +59,30 @@ export const createFind = (lookup: Lookup) => {
     }
   };
 
-  /** Of numbers that differ by letter case only, the one that exists; undefined when both do. */
-  const onlyOne = (uids: readonly string[], found: Map<string, Found | Unavailable | undefined>) => {
-    const existing = uids.map((uid) => found.get(uid)).filter((one) => one !== undefined);
-    return existing.length === 1 ? existing[0] : undefined;
+  /** For each of these numbers, which no order has, the order whose number alone differs by letter case only. */
+  const lookUpOtherCases = async (
+    numbers: readonly string[],
+  ): Promise<Map<string, Found | Unavailable | undefined>> => {
+    const uids = numbers.filter((number) => isOrderUid(number) && hasCase(number));
+    if (uids.length === 0) return new Map();
+    try {
+      const others = await lookup.findOtherCases(uids);
+      const only = others.map((cases) => (cases.length === 1 ? cases[0] : undefined));
+      const found = await lookUp(only.filter((uid) => uid !== undefined));
+      return new Map(uids.map((uid, index) => [uid, found.get(only[index] ?? '')]));
+    } catch (error) {
+      if (error instanceof Unavailable) return new Map(uids.map((uid) => [uid, error]));
+      throw error;
+    }
   };
 
   const findSeveral = async (numbers: readonly string[]): Promise<Finding> => {
     if (numbers.length > maxNumbers) return { state: 'tooMany', given: '', count: numbers.length };
     const exact = await lookUp(numbers);
-    const misspelt = numbers.filter((number) => isOrderUid(number) && exact.get(number) === undefined);
-    const others = await lookUp(misspelt.flatMap(otherCases));
+    const others = await lookUpOtherCases(numbers.filter((number) => exact.get(number) === undefined));
     const rows = numbers.map((given): Row => {
       if (!isOrderUid(given)) return { state: 'malformed', given };
-      const found = exact.get(given) ?? onlyOne(otherCases(given), others);
+      const found = exact.get(given) ?? others.get(given);
       if (found === undefined) return { state: 'notFound', given };
       if (found instanceof Unavailable) return { state: 'unavailable', given };
       return { state: 'found', given: found.order.order_uid, ...found };
@@ -97,8 +107,8 @@ export const createFind = (lookup: Lookup) => {
 
     // A link to an order; the one word of a sentence that is as long as a number; another letter case.
     const inside = uidOfLink(trimmed) ?? numbers.find(isOrderUid) ?? trimmed;
-    const others = await lookUp([...(inside === trimmed ? [] : [inside]), ...otherCases(inside)]);
-    const found = others.get(inside) ?? onlyOne(otherCases(inside), others);
+    const exact = inside === trimmed ? undefined : (await lookUp([inside])).get(inside);
+    const found = exact ?? (await lookUpOtherCases([inside])).get(inside);
     if (found) return toFinding(found);
     const shown = cutUid(uidOfLink(trimmed) ?? trimmed);
     if (isShortened(trimmed)) return { state: 'shortened', given: shown };

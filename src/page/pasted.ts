@@ -38,9 +38,8 @@ export const splitNumbers = (text: string): string[] => {
 /** Whether the text holds several numbers: a sentence, with one word as long as a number or none, does not. */
 export const areSeveral = (parts: readonly string[]) => parts.filter(isOrderUid).length > 1;
 
-/** The number in other letter cases. An order's number in mixed case is found only as it is. */
-export const otherCases = (uid: string): string[] =>
-  [uid.toLowerCase(), uid.toUpperCase()].filter((other) => other !== uid && isOrderUid(other));
+/** Whether the text has letters in lower or upper case. */
+export const hasCase = (text: string) => text.toLowerCase() !== text.toUpperCase();
 
 /** Whether the text is a number as the page shortens it, with its middle left out. */
 export const isShortened = (text: string) => /^[^\s…]{2,12}(?:…|\.{3})[^\s…]{2,12}$/u.test(text);

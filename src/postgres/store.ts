@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres';
 import type { Order, OrderUid } from '../order/order.ts';
 import { isNotErased } from './erased-sql.ts';
+import { otherCasesParameters, otherCasesStatement } from './letter-case.ts';
 import { type FencedRange, rangeParameters } from './offsets.ts';
 import { document, saveFencedStatement, saveStatement, toColumns } from './order-sql.ts';
 
@@ -74,6 +75,21 @@ export const createStore = (sql: Sql) => ({
       { prepare: true },
     );
     return new Map(rows.map((row) => [row.order_uid, row.document]));
+  },
+
+  /**
+   * For each of the uids the orders' whose letters are the same in lower or upper case, itself included: two at most, and none where
+   * very many orders begin so.
+   */
+  async findOtherCases(uids: readonly OrderUid[]): Promise<OrderUid[][]> {
+    const rows = await sql.unsafe<{ place: number; order_uid: OrderUid }[]>(
+      otherCasesStatement,
+      otherCasesParameters(uids) as never[],
+      { prepare: true },
+    );
+    const found: OrderUid[][] = uids.map(() => []);
+    for (const { place, order_uid } of rows) found[place - 1]?.push(order_uid);
+    return found;
   },
 
   /** The number of the last erasure. It grows with each, and as expired orders are deleted; 0 before the first. */

@@ -23,5 +23,6 @@ export const traceStore = (tracing: Tracing, store: Store): Store => {
     saveBatch: (orders, ...rest) => query('INSERT', orders.length, () => store.saveBatch(orders, ...rest)),
     find: (uid) => query('SELECT', 1, () => store.find(uid)),
     findAll: (uids) => query('SELECT', uids.length, () => store.findAll(uids)),
+    findOtherCases: (uids) => query('SELECT', uids.length, () => store.findOtherCases(uids)),
   };
 };

@@ -232,6 +232,7 @@ describe('any route', () => {
         });
       },
       findAll: () => Promise.reject(new TypeError(`cannot read ${secret}`)),
+      findOtherCases: () => Promise.reject(new TypeError(`cannot read ${secret}`)),
       lastHitMs: () => undefined,
     } as Lookup;
     const { get, logged } = openApp({

@@ -39,6 +39,7 @@ const answers = async () => {
     lookup: {
       find: () => Promise.reject(new Error('a bug')),
       findAll: () => Promise.reject(new Error('a bug')),
+      findOtherCases: () => Promise.reject(new Error('a bug')),
       lastHitMs: () => undefined,
     } as Lookup,
     health: () => Promise.reject(new Error('a bug')),

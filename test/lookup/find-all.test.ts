@@ -35,6 +35,7 @@ const openLookup = async (redis?: RedisCache) => {
         await gate.opened;
         return store.findAll(uids);
       },
+      findOtherCases: store.findOtherCases,
     },
   });
   const read = async (uids: readonly string[]) =>

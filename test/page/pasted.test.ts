@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import type { Lookup } from '../../src/lookup/lookup.ts';
+import { Unavailable } from '../../src/lookup/order-query.ts';
 import { createPage } from '../../src/page/handler.tsx';
 import { splitNumbers, uidOfLink } from '../../src/page/pasted.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -65,6 +67,44 @@ test('a number in another letter case is found if one order alone has it', async
   expect(await paste('Twin-Order-1')).toEqual(['notFound', 'Twin-Order-1']);
   expect(await paste('TWIN-ORDER-1')).toEqual(['found', 'TWIN-ORDER-1']);
   expect(await paste(mixed.order_uid)).toEqual(['found', mixed.order_uid]);
+  expect(await paste('mIXED-case-1')).toEqual(['found', mixed.order_uid]);
+  expect(await paste('заказ MIXED-CASE-1,')).toEqual(['found', mixed.order_uid]);
+  expect(await paste('MIXED-CASE-1 Twin-Order-1 UPPER-case-1')).toEqual([
+    'several',
+    'Mixed-Case-1 Twin-Order-1 UPPER-CASE-1',
+  ]);
+});
+
+test('other letter cases cost nothing where the number is found as it is, or has no letters', async () => {
+  const world = createWorld([mixed]);
+  const asked: (readonly string[])[] = [];
+  const lookup: Lookup = {
+    ...world.lookup,
+    findOtherCases(uids) {
+      asked.push(uids);
+      return world.lookup.findOtherCases(uids);
+    },
+  };
+  const app = createPage({ lookup, liveFeed: false });
+  const get = (query: string) => app.handle(new Request(`http://localhost/?${query}`));
+  await get(`uid=${mixed.order_uid}`);
+  await get('uid=0123456789');
+  await get('uid=short');
+  expect(asked).toEqual([]);
+  await get(`uid=${mixed.order_uid}&uid=other-order-1&uid=0123456789&uid=other-order-2`);
+  expect(asked).toEqual([['other-order-1', 'other-order-2']]);
+});
+
+test('while the database does not answer, a number in another letter case is not called missing', async () => {
+  const world = createWorld([mixed]);
+  const lookup: Lookup = {
+    ...world.lookup,
+    // As after a lookup a moment ago.
+    find: async () => ({ document: undefined, steps: [] }),
+    findOtherCases: () => Promise.reject(new Unavailable('down')),
+  };
+  const app = createPage({ lookup, liveFeed: false });
+  expect((await app.handle(new Request('http://localhost/?uid=MIXED-CASE-1'))).status).toBe(503);
 });
 
 test.each(['b563…6test', 'b563...6test', '8e3d…3afd4', '“b563…6test”'])(

@@ -5,6 +5,7 @@ import { orderRules } from '../../src/config/order-rules.ts';
 import { readConfig } from '../../src/config/settings.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderParser } from '../../src/order/parser.ts';
+import { otherCasesParameters, otherCasesStatement } from '../../src/postgres/letter-case.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore, isDataError } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -183,6 +184,69 @@ test('an order that is not stored is not found', async () => {
   expect((await store.findAll([])).size).toBe(0);
   expect(await store.save([])).toEqual(new Set());
   expect(await store.newest(0)).toEqual([]);
+});
+
+test('a number in any letter case leads to the orders that have it, two at most', async () => {
+  await using database = await testDatabase();
+  const store = createStore(database.sql);
+  const stored = [
+    'b563feb7b2b84b6test',
+    'MixedCaseOrder-1',
+    'twin-order-1',
+    'Twin-Order-1',
+    'TWIN-ORDER-1',
+    'twin-order-10',
+    'Straße-Über-1',
+    'заказ-№-17',
+    `${'x'.repeat(49)}Z`,
+    '\u{1F69A}-truck-ABC\u{10FFFF}d',
+  ];
+  await store.save(stored.map((order_uid) => buildOrder({ order_uid })));
+  const cases: Record<string, string[]> = {
+    B563FEB7B2B84B6TEST: ['b563feb7b2b84b6test'],
+    mIXEDcASEoRDER_1: [],
+    'mIXEDcASEoRDER-1': ['MixedCaseOrder-1'],
+    'MixedCaseOrder-1': ['MixedCaseOrder-1'],
+    'MixedCaseOrder-': [],
+    'MixedCaseOrder-12': [],
+    'STRAßE-üBER-1': ['Straße-Über-1'],
+    'STRASSE-ÜBER-1': [],
+    'ЗАКАЗ-№-17': ['заказ-№-17'],
+    [`${'X'.repeat(49)}z`]: [`${'x'.repeat(49)}Z`],
+    '\u{1F69A}-TRUCK-abc\u{10FFFF}D': ['\u{1F69A}-truck-ABC\u{10FFFF}d'],
+    "' or true --": [],
+    '%_________': [],
+  };
+  expect(await store.findOtherCases(Object.keys(cases))).toEqual(Object.values(cases));
+  expect((await store.findOtherCases(['TWIN-order-1']))[0]).toHaveLength(2);
+  expect(await store.findOtherCases([])).toEqual([]);
+});
+
+test('many orders that differ by letter case are not all followed, and a number like them finds none', async () => {
+  await using database = await testDatabase();
+  const store = createStore(database.sql);
+  const alike = Array.from({ length: 1_024 }, (_, index) =>
+    Array.from('abcdefghij', (letter, place) => ((index >> place) & 1 ? letter.toUpperCase() : letter)).join(
+      '',
+    ),
+  );
+  await store.save([...alike, 'another-Order'].map((order_uid) => buildOrder({ order_uid })));
+  const found = await store.findOtherCases(['ABCDEFGHIJ', 'ANOTHER-order']);
+  expect(found).toEqual([[], ['another-Order']]);
+});
+
+test('other letter cases are found by the primary key alone', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await sql`set enable_seqscan = off`;
+  const [lower, upper] = otherCasesParameters(['MixedCaseOrder-1']);
+  const plan = await sql.unsafe<{ 'QUERY PLAN': string }[]>(
+    `explain (costs off) ${otherCasesStatement.replace('$1', `array['${lower}']`).replace('$2', `array['${upper}']`)}`,
+  );
+  const scans = plan.map((row) => row['QUERY PLAN']).filter((line) => line.includes(' on orders'));
+  expect(scans).toHaveLength(2);
+  for (const scan of scans) expect(scan).toContain('Index Only Scan using orders_pkey');
+  expect(plan.filter((row) => row['QUERY PLAN'].includes('Index Cond'))).toHaveLength(2);
 });
 
 test('a save that PostgreSQL refuses for one order stores none of the others', async () => {

@@ -88,5 +88,6 @@ export const unavailable: Lookup = {
     throw new Unavailable('select document from orders failed', { cause: new Error('password=secret') });
   },
   findAll: async (uids) => uids.map(() => new Unavailable('select document from orders failed')),
+  findOtherCases: () => Promise.reject(new Unavailable('select order_uid from orders failed')),
   lastHitMs: () => undefined,
 };

@@ -51,6 +51,12 @@ export const createWorld = (orders: readonly Order[]) => {
           }
         }),
       ),
+    async findOtherCases(uids) {
+      if (world.down) throw new Unavailable('down');
+      return uids.map((uid) =>
+        [...documents.keys()].filter((other) => other.toLowerCase() === uid.toLowerCase()).slice(0, 2),
+      );
+    },
     lastHitMs: (tier) => (tier === 'postgres' && asked.size > 0 ? 4 : undefined),
   };
   return Object.assign(world, { lookup });
