@@ -78,7 +78,7 @@ one line, for example:
 PORT holds "abc"; allowed: an integer from 0 to 65535
 \`\`\`
 
-The commands (\`bun run producer\`, \`dead-letters\`, \`replay\`, \`migrate\`) read the same settings; \`--help\` lists which.
+The commands (\`bun run producer\`, \`dead-letters\`, \`replay\`, \`orders\`, \`migrate\`) read the same settings; \`--help\` lists which.
 
 ${written.join('\n\n')}
 `;

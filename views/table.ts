@@ -1,3 +1,4 @@
+import { toCell, toInert } from '../src/http/csv.ts';
 import type { Row, View } from './view.ts';
 
 /** The word for what was found under a number. */
@@ -39,16 +40,10 @@ export const toTable = (view: View, rows: readonly Row[]): string[][] => [
   }),
 ];
 
-/** A spreadsheet would run a text that begins with one of these as a formula. */
-const isFormula = (cell: string) => /^[=+\-@\t\r]/.test(cell);
-const inert = (cell: string) => (isFormula(cell) ? `'${cell}` : cell);
-
 /** RFC 4180, with a byte order mark, by which spreadsheets know UTF-8; `separator` as the reader's spreadsheet expects it. */
-export const toCsv = (table: readonly string[][], separator: ',' | ';') => {
-  const quote = (cell: string) => (/[",;\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-  return `\ufeff${table.map((row) => `${row.map((cell) => quote(inert(cell))).join(separator)}\r\n`).join('')}`;
-};
+export const toCsv = (table: readonly string[][], separator: ',' | ';') =>
+  `\ufeff${table.map((row) => `${row.map(toCell).join(separator)}\r\n`).join('')}`;
 
 /** As spreadsheets paste it. */
 export const toTsv = (table: readonly string[][]) =>
-  table.map((row) => row.map((cell) => inert(cell.replaceAll(/[\t\r\n]/g, ' '))).join('\t')).join('\n');
+  table.map((row) => row.map((cell) => toInert(cell.replaceAll(/[\t\r\n]/g, ' '))).join('\t')).join('\n');

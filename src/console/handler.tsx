@@ -72,13 +72,16 @@ export const createConsole = ({ operators, routes, publicUrl = null, trustedProx
   };
 
   const guard =
-    ({ answer }: ConsoleRoute) =>
+    ({ answer, method, path }: ConsoleRoute) =>
     ({ request }: { request: Request }): Response | Promise<Response> => {
       const admission = access.admit(request);
       if (!('operator' in admission)) return refuse(request, admission);
+      const operator = admission.operator.name;
+      // The path's pattern, not the path: a query may be of a person.
+      log.info({ operator, method, path }, 'an operator used the console');
       const url = urlOf(request);
       const redirect = isRead(request) ? savePreferences(url, isSecure(request, trustedProxies)) : undefined;
-      return redirect ?? answer({ request, url, operator: admission.operator.name, assets, log });
+      return redirect ?? answer({ request, url, operator, assets, log });
     };
 
   const app = new Elysia({ name: 'console' })
@@ -134,6 +137,9 @@ const createLoginRoutes = ({ access, loginPage, trustedProxies, log }: LoginOpti
     .post('/console/logout', ({ request }) => {
       const refused = access.refuseElsewhere(request);
       if (refused) return loginPage(request, refused, '');
+      const admission = access.admit(request);
+      if ('operator' in admission)
+        log.info({ operator: admission.operator.name, action: 'log out' }, 'an operator used the console');
       const response = redirectTo('./login');
       response.headers.append('set-cookie', sessionCookieOf('', isSecure(request, trustedProxies)));
       return response;

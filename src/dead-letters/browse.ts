@@ -77,7 +77,7 @@ const toCursor = ({ time, partition, offset }: Place) => `${time}_${partition}_$
 
 /** Where a page starts; undefined if the text is no cursor. */
 export const readCursor = (text: string): Place | undefined => {
-  const [, time, partition, offset] = /^(-1|\d{1,16})_(\d{1,9})_(\d{1,19})$/.exec(text) ?? [];
+  const [, time, partition, offset] = /^(-1|\d{1,16})_(\d{1,9})_(\d{1,18})$/.exec(text) ?? [];
   return offset === undefined
     ? undefined
     : { time: Number(time), partition: Number(partition), offset: BigInt(offset) };

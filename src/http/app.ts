@@ -21,6 +21,8 @@ export const createApp = ({ routes, ...options }: Options) => {
       code === 'NOT_FOUND' ? notFoundOrNotAllowed(request) : answerError(request, error),
   );
   for (const route of routes) router.use(route as AnyElysia);
+  const unnamed = router.routes.find(({ path }) => path.includes(':') && path !== orderPath);
+  if (unnamed) throw new Error(`${unnamed.path} has a parameter: createRouteOf would not name it`);
   const routeOf = createRouteOf(new Set(router.routes.map(({ path }) => path)));
   const methodsOf = Map.groupBy(router.routes, ({ path }) => routeNameOf(path));
 

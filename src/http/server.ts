@@ -8,7 +8,7 @@ import type { AddressOf } from './client.ts';
  * longer than the heartbeat of the live list.
  */
 const idleTimeoutSeconds = 75;
-/** In bytes. No route reads a body. */
+/** In bytes. Only the console reads bodies. */
 const maxRequestBodySize = 65_536;
 
 /** `variable`, `hostVariable`: the settings of port and host. `idleTimeout`: in seconds. */

@@ -10,7 +10,7 @@ const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
 
 type Readings = {
   /** Partitions that wait for PostgreSQL. */
-  paused: () => number;
+  waitingPartitions: () => number;
   commitsFailingSeconds: () => number;
   /** For how long each partition cannot be read, in s, without those that can. */
   partitionsFailingSeconds: () => ReadonlyMap<number, number>;
@@ -19,7 +19,7 @@ type Readings = {
 /** The metrics of one consumer. */
 export const createConsumerMetrics = (
   registry: Registry,
-  { paused, commitsFailingSeconds, partitionsFailingSeconds }: Readings,
+  { waitingPartitions, commitsFailingSeconds, partitionsFailingSeconds }: Readings,
 ) => {
   const registers = [registry];
   const stored = new Counter({ name: 'orders_stored_total', help: 'New orders stored', registers });
@@ -101,11 +101,11 @@ export const createConsumerMetrics = (
     registers,
   });
   new Gauge({
-    name: 'orders_consumer_paused_partitions',
-    help: 'Partitions paused until a service is available again',
+    name: 'orders_consumer_waiting_partitions',
+    help: 'Partitions with a batch that waits for PostgreSQL',
     registers,
     collect() {
-      this.set(paused());
+      this.set(waitingPartitions());
     },
   });
   new Gauge({

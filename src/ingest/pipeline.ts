@@ -205,8 +205,8 @@ export const createPipeline = ({
       postgres: postgres.reason(),
       offsets: deleted.text(),
     }),
-    /** Partitions that wait for PostgreSQL. */
-    pausedPartitions: () => (postgres.reason() ? processing : 0),
+    /** How many partitions have a batch that waits for PostgreSQL. */
+    waitingPartitions: () => (postgres.reason() ? processing : 0),
     /** For how long no offset could be committed, in s; 0 while they can. */
     commitsFailingSeconds: commits.failingSeconds,
     /** For how long each partition cannot be read, in s, without those that can. */

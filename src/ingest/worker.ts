@@ -48,7 +48,7 @@ const start = async (settings: ConsumerSettings) => {
   const threadMetrics = addThreadMetrics(registry);
   addPoolMetrics(createReadings(registry), sql, settings.databasePool);
   const metrics = createConsumerMetrics(registry, {
-    paused: () => pipeline.pausedPartitions(),
+    waitingPartitions: () => pipeline.waitingPartitions(),
     commitsFailingSeconds: () => pipeline.commitsFailingSeconds(),
     partitionsFailingSeconds: () => pipeline.partitionsFailingSeconds(),
   });

@@ -4,7 +4,7 @@ const timeoutMs = 300;
 
 /**
  * The error that a Redis sends before any command, such as in protected mode, when it refuses the connection; undefined if it sends
- * none within `timeoutMs`. A client that has startedAt to write loses that error, so this one only reads.
+ * none within `timeoutMs`. A client that has begun to write loses that error, so this one only reads.
  */
 export const readRefusal = async (url: string): Promise<Error | undefined> => {
   const address = parseRedisUrl(url);

@@ -110,7 +110,10 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
     return new Response(csv, { headers: csvHeaders });
   };
 
-  const app = new Elysia({ name: 'page' }).get('/', answer).head('/', answer).get('/orders.csv', answerCsv);
+  const app = new Elysia({ name: 'page' })
+    .get('/', answer)
+    .head('/', answer)
+    .get('/orders.csv', answerCsv, { detail: { hide: true } });
   for (const { path, respond } of Object.values(assets)) app.get(path, ({ request }) => respond(request));
   return app;
 };

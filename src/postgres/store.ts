@@ -25,7 +25,7 @@ export const isCancelled = (error: unknown): boolean =>
 /** `isMoved`: the stored offset is at the end of the range now. */
 export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 
-/** Every query for orders. All functions reject with the driver's error. */
+/** The queries of ingest and lookups. All functions reject with the driver's error. */
 export const createStore = (sql: Sql) => ({
   /**
    * Inserts the orders that are neither stored nor erased, all or none, in one round trip. Returns the order_uids that it inserted.

@@ -60,6 +60,16 @@ test.each(guarded)(
   },
 );
 
+test.each(guarded)(
+  '%s %s is a log line with the operator’s name, and without what was asked',
+  async (method, path) => {
+    const { ask, lines } = openConsole();
+    await ask(`${path}?q=a%40b.example`, { method, headers: { authorization: `Bearer ${boris.token}` } });
+    expect(lines.map(({ line }) => line)).toContainEqual({ operator: 'boris', method, path });
+    expect(JSON.stringify(lines)).not.toContain('b.example');
+  },
+);
+
 test('a token opens pages and the API, as its operator', async () => {
   const { get } = openConsole();
   const page = await get('/console/');
@@ -98,6 +108,11 @@ test('a login leads to the page that was asked for, with a session of 12 hours',
   expect(await page.text()).toContain('boris');
   expect(lines).toEqual([
     { level: 'info', line: { operator: 'boris', action: 'log in' }, message: expect.any(String) },
+    {
+      level: 'info',
+      line: { operator: 'boris', method: 'GET', path: '/console/' },
+      message: expect.any(String),
+    },
   ]);
   expect(JSON.stringify(lines)).not.toContain(boris.token);
 });
@@ -159,10 +174,13 @@ test('a session holds on every replica, until its token is removed or changed, a
 });
 
 test('a logout ends the session in the browser, and not from another origin', async () => {
-  const { ask } = openConsole();
-  const from = (site: string) => ({ method: 'POST', headers: { 'sec-fetch-site': site } });
+  const { ask, lines } = openConsole();
+  const cookie = cookieOf(await ask('/console/login', login(anna.token)));
+  lines.length = 0;
+  const from = (site: string) => ({ method: 'POST', headers: { cookie, 'sec-fetch-site': site } });
   const response = await ask('/console/logout', from('same-origin'));
   expect(response.headers.get('set-cookie')).toContain('console=; Max-Age=0');
+  expect(lines.map(({ line }) => line)).toEqual([{ operator: 'anna', action: 'log out' }]);
   const refused = await ask('/console/logout', from('cross-site'));
   expect(refused.status).toBe(403);
   expect(refused.headers.get('set-cookie')).toBeNull();

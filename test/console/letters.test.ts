@@ -126,7 +126,7 @@ test('a letter is shown with each fault at its field, edited, checked, sent agai
   expect(later).toContain('An order with this number is stored.');
   expect(later).not.toContain('<textarea');
 
-  const actions = lines.map(({ line }) => line);
+  const actions = lines.map(({ line }) => line).filter(({ action }) => action);
   expect(actions).toEqual([
     { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 0, skipped: 1 },
     { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 1, skipped: 0 },

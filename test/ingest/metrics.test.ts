@@ -5,16 +5,16 @@ import { buildOrder } from '../support/build-order.ts';
 
 const open = () => {
   const registry = new Registry();
-  let paused = 0;
+  let waiting = 0;
   const metrics = createConsumerMetrics(registry, {
-    paused: () => paused,
+    waitingPartitions: () => waiting,
     commitsFailingSeconds: () => 12,
     partitionsFailingSeconds: () => new Map([[1, 7.5]]),
   });
   return {
     ...metrics,
     pause: (partitions: number) => {
-      paused = partitions;
+      waiting = partitions;
     },
     /** The samples whose line begins with `name`. */
     read: async (name: string) =>
@@ -125,12 +125,12 @@ test('the time for which commits have failed is read when metrics are collected'
   ]);
 });
 
-test('the number of paused partitions is read when metrics are collected', async () => {
+test('the number of waiting partitions is read when metrics are collected', async () => {
   const { pause, read } = open();
   pause(3);
-  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 3']);
+  expect(await read('orders_consumer_waiting_partitions')).toEqual(['orders_consumer_waiting_partitions 3']);
   pause(0);
-  expect(await read('orders_consumer_paused_partitions')).toEqual(['orders_consumer_paused_partitions 0']);
+  expect(await read('orders_consumer_waiting_partitions')).toEqual(['orders_consumer_waiting_partitions 0']);
 });
 
 test('a partition that cannot be read is shown with its time, and the others with 0', async () => {

@@ -1,3 +1,4 @@
+import { toCell } from '../../http/csv.ts';
 import type { Order } from '../../order/order.ts';
 
 type Column = [name: string, read: (order: Order) => string | number];
@@ -27,16 +28,6 @@ const columns: Column[] = [
   ['payment_dt', (order) => order.payment.payment_dt],
   ['items', (order) => order.items.length],
 ];
-
-/** A spreadsheet would run a text that begins with one of these as a formula. It may skip spaces and control characters first. */
-const formula = /^[\s\p{C}]*[=+\-@＝＋－＠]|^[\t\r\n]/u;
-
-/** A cell by RFC 4180. A text that a spreadsheet would run gets an apostrophe before it. */
-export const toCell = (value: string | number): string => {
-  if (typeof value === 'number') return `${value}`;
-  const text = formula.test(value) ? `'${value}` : value;
-  return /[",;\r\n\t]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
 
 const toLine = (cells: readonly (string | number)[]) => `${cells.map(toCell).join(',')}\r\n`;
 

@@ -10,6 +10,8 @@ const headers = {
   // A proxy must not buffer the stream.
   'x-accel-buffering': 'no',
 };
+/** The page's own stream: its events are HTML. */
+const hidden = { detail: { hide: true } };
 const retry = { 'retry-after': '30' };
 
 /** `GET /events`: the live list, as server-sent events. */
@@ -22,9 +24,9 @@ export const createEventsRoute = (feed: Feed) => {
   };
   return (
     new Elysia({ name: 'events' })
-      .get('/events', open)
+      .get('/events', open, hidden)
       // Of its own: Elysia would read the stream to its end for the length.
-      .head('/events', () => new Response(null, { headers }))
+      .head('/events', () => new Response(null, { headers }), hidden)
   );
 };
 

@@ -28,6 +28,7 @@ export const createMetricsRoute = ({ read, token }: Options) => {
     '/metrics',
     async ({ request }) =>
       refuse(request) ?? new Response(await readShared(), { headers: { ...noStoreHeaders, ...contentType } }),
+    { detail: { hide: true } },
   );
 };
 
