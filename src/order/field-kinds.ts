@@ -22,7 +22,7 @@ const matches = (text: string, pattern: string) => {
 /** Whether a text has `min` to `max` characters. Counts them only if `length`, with one or two units a character, does not decide. */
 export const hasLength = (text: string, min: number, max: number) => {
   if (text.length < min || text.length > 2 * max) return false;
-  if (text.length <= max && text.length >= 2 * min) return true;
+  if (text.length <= max && text.length >= 2 * min - 1) return true;
   const characters = [...text].length;
   return characters >= min && characters <= max;
 };
@@ -44,12 +44,15 @@ export const isExpired = (rule: Record<string, unknown>, ms: number) => {
   return typeof maxAgeDays === 'number' && ms < expiryOf(maxAgeDays, Date.now());
 };
 
-const isInstant = (rule: InstantRule, value: unknown) => {
+/** The instant in canonical form; undefined if the value is none, or none that an order may have. */
+export const readInstant = (rule: Record<string, unknown>, value: unknown): string | undefined => {
   const instant = typeof value === 'string' ? toInstant(value) : undefined;
-  if (instant === undefined) return false;
+  if (instant === undefined) return undefined;
   const ms = Date.parse(instant);
-  return ms >= 0 && ms <= Date.now() + maxFutureMs && !isExpired(rule, ms);
+  return ms >= 0 && ms <= Date.now() + maxFutureMs && !isExpired(rule, ms) ? instant : undefined;
 };
+
+const isInstant = (rule: InstantRule, value: unknown) => readInstant(rule, value) !== undefined;
 
 TypeRegistry.Set<TextRule>('Text', isText);
 TypeRegistry.Set<TextRule>('OptionalText', isOptionalText);

@@ -1,5 +1,9 @@
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
+/** What `toInstant` returns for itself. Without the last days of months, which differ, and the years before 1000. */
+const canonical =
+  /^[1-9]\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{0,5}[1-9])?Z$/;
+
 /** RFC 3339 allows any number of decimals, so it sets no limit. */
 export const maxInstantLength = 100;
 
@@ -9,6 +13,7 @@ export const maxInstantLength = 100;
  * years 1–9999, and for more than 100 characters. A leap second (23:59:60 UTC) is the second after it, as in PostgreSQL.
  */
 export const toInstant = (text: string): string | undefined => {
+  if (canonical.test(text)) return text;
   const match = text.length <= maxInstantLength ? rfc3339.exec(text) : null;
   if (!match) return undefined;
   const [

@@ -3,6 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { describeFaults, findFaults } from './faults.ts';
 import { toInstant } from './instant.ts';
 import { createOrderSchema, type Order } from './order.ts';
+import { createOrderReader, mayHaveBadText } from './order-reader.ts';
 import type { OrderRules } from './rules.ts';
 import { createWrittenNumbers } from './written-numbers.ts';
 
@@ -19,6 +20,7 @@ export const createOrderParser = (rules: OrderRules) => {
   const schema = createOrderSchema(rules);
   const checker = TypeCompiler.Compile(schema);
   const copyOrder = copier(schema) as (value: Order) => Order;
+  const readOrder = createOrderReader(schema);
   const utf8 = new TextDecoder('utf-8', { fatal: true });
 
   const check = (candidate: unknown, json?: string): { order: Order } | Refusal => {
@@ -50,9 +52,10 @@ export const createOrderParser = (rules: OrderRules) => {
       } catch {
         return { stage: 'parse', reason: 'the message is not JSON' };
       }
-      return check(candidate, json);
+      const order = mayHaveBadText(json) ? undefined : readOrder(candidate);
+      return order ? { order } : check(candidate, json);
     },
-    /** As `parse`, for a value that is parsed already. */
+    /** As `parse`, for a value that is parsed already; without the fast path. */
     toOrder: (candidate: unknown) => check(candidate),
   };
 };

@@ -3,6 +3,12 @@ import { parseDatabaseUrl, type TargetServer } from './url.ts';
 
 const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
+/** PostgreSQL's array of texts is JSON's but for the brackets, unless JSON has escapes, which differ. */
+const toTextArray = (texts: string[]) => {
+  const json = JSON.stringify(texts);
+  return `{${json.includes('\\') ? texts.map(quote) : json.slice(1, -1)}}`;
+};
+
 /**
  * The array types that this program sends, by their OIDs. The library would query them at each connect, and if the connection
  * ends meanwhile, that is an unhandled rejection, which ends the process.
@@ -11,7 +17,7 @@ const arrays = {
   texts: {
     to: 1009,
     from: [],
-    serialize: (values: string[]) => `{${values.map(quote)}}`,
+    serialize: toTextArray,
     parse: (text: string) => text,
   },
   bigints: {

@@ -83,3 +83,24 @@ test('an instant is the same in every time zone, and parsing it again changes no
     { numRuns: 2_000 },
   );
 });
+
+test('the canonical form of a date is read as any other', () => {
+  const part = (max: number) => fc.integer({ min: 0, max }).map((value) => String(value).padStart(2, '0'));
+  const date = fc
+    .tuple(
+      fc.constantFrom('0001', '0999', '1000', '1970', '2024', '9999'),
+      part(13),
+      part(32),
+      part(24),
+      part(60),
+      part(60),
+    )
+    .map(([year, month, day, hour, minute, second]) => `${year}-${month}-${day}T${hour}:${minute}:${second}`);
+  const fraction = fc.constantFrom('', '.', '.1', '.10', '.000001', '.0000001', '.123456', '.1234567');
+  fc.assert(
+    fc.property(date, fraction, (date, fraction) => {
+      expect(toInstant(`${date}${fraction}Z`)).toBe(toInstant(`${date}${fraction}z`));
+    }),
+    { numRuns: 5_000 },
+  );
+});
