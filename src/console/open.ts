@@ -4,6 +4,7 @@ import type { ConsumerThread } from '../ingest/thread.ts';
 import type { LookupSources } from '../lookup/metrics.ts';
 import type { Log } from '../observability/log.ts';
 import type { OrderUid } from '../order/order.ts';
+import { createErasures } from '../postgres/erasures.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import {
   createOrderSearch,
@@ -73,6 +74,7 @@ export const openConsole = ({ operators, config, health, host, log, ...options }
         search,
         readyFields: searchable,
         letters,
+        erasures: createErasures(sql),
         isStored: async (uid) => (await search.byNumber(uid as OrderUid, { limit: 1 })).orders.length > 0,
       }),
       publicUrl: config.publicUrl,

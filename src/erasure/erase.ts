@@ -12,14 +12,35 @@ type Options = {
   write: (line: string) => void;
 };
 
-/** Erases the selected orders, in transactions of 500. Resolves with false if nothing was erased because nobody confirmed it. */
+/** Erases the orders, in transactions of 500. Calls back after each, and resolves, with how many of them were stored. */
+export const eraseInBatches = async (
+  erasures: Pick<Erasures, 'erase'>,
+  uids: readonly OrderUid[],
+  onBatch: (erased: number, isLast: boolean) => void = () => {},
+): Promise<number> => {
+  let erased = 0;
+  for (let at = 0; at < uids.length; at += batchSize) {
+    erased += await erasures.erase(uids.slice(at, at + batchSize));
+    onBatch(erased, at + batchSize >= uids.length);
+  }
+  return erased;
+};
+
+/** The order_uids to erase, and those of them that are stored. */
+export const findSelected = async (selection: Selection, erasures: Erasures) => {
+  if ('trait' in selection) {
+    const stored = await erasures.findBy(selection.trait, selection.value);
+    return { uids: stored, stored };
+  }
+  return { uids: selection.uids, stored: await erasures.findStored(selection.uids) };
+};
+
+/** Erases the selected orders. Resolves with false if nothing was erased because nobody confirmed it. */
 export const eraseSelected = async (
   { selection, isDry, isConfirmed }: Command,
   { erasures, confirm, write }: Options,
 ): Promise<boolean> => {
-  const stored =
-    'uids' in selection ? await erasures.findStored(selection.uids) : await findBy(selection, erasures);
-  const uids = 'uids' in selection ? selection.uids : stored;
+  const { uids, stored } = await findSelected(selection, erasures);
   write(describe(selection, stored));
   if (isDry) {
     for (const uid of stored) write(uid);
@@ -31,18 +52,13 @@ export const eraseSelected = async (
     write('Nothing was erased: it was not confirmed. Without a terminal, add --yes.');
     return false;
   }
-  let erased = 0;
-  for (let at = 0; at < uids.length; at += batchSize) {
-    erased += await erasures.erase(uids.slice(at, at + batchSize));
-    if (at + batchSize < uids.length) write(`${erased} erased so far.`);
-  }
+  const erased = await eraseInBatches(erasures, uids, (soFar, isLast) => {
+    if (!isLast) write(`${soFar} erased so far.`);
+  });
   const marked = uids.length - erased;
   write(`${orders(erased)} erased${marked > 0 ? `, ${marked} more marked` : ''}.`);
   return true;
 };
-
-const findBy = ({ trait, value }: Extract<Selection, { trait: unknown }>, erasures: Erasures) =>
-  erasures.findBy(trait, value);
 
 const orders = (count: number) => `${count} order${count === 1 ? '' : 's'}`;
 

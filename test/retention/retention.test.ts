@@ -215,18 +215,22 @@ test('a lease from a clock that was set back does not last', async () => {
 });
 
 test.each([
-  ['ahead', 365],
-  ['behind', -365],
-])('a clock of the process that is a year %s deletes nothing that has not expired', async (_, days) => {
-  await using world = await openOrders([400, 29, 0]);
-  const { log, texts } = recordingLog();
-  const retention = world.retention(30, { now: () => Date.now() + days * dayMs, log });
-  await retention.run(never);
-  expect(await world.stored()).toEqual(new Set(uidsOf(world.orders.slice(1))));
-  expect(texts()).toContain(
-    'the clocks of this process and of PostgreSQL differ: orders expire by the one that is behind',
-  );
-});
+  // By its clock all have expired, and none of them.
+  ['ahead', 365, 1],
+  ['behind', -380, 0],
+])(
+  'of a clock of the process and one of PostgreSQL the one that is behind decides: %s',
+  async (_, days, deleted) => {
+    await using world = await openOrders([400, 29, 0]);
+    const { log, texts } = recordingLog();
+    const retention = world.retention(30, { now: () => Date.now() + days * dayMs, log });
+    await retention.run(never);
+    expect(await world.stored()).toEqual(new Set(uidsOf(world.orders.slice(deleted))));
+    expect(texts()).toContain(
+      'the clocks of this process and of PostgreSQL differ: orders expire by the one that is behind',
+    );
+  },
+);
 
 test('an order that an erasure holds is left to it, and neither waits for the other', async () => {
   await using world = await openOrders([50, 50, 50]);

@@ -64,6 +64,9 @@ export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) =
                 {words.nextPage}
               </a>
             )}
+            <a href="./erase" safe>
+              {words.erase}
+            </a>
           </nav>
         </>
       )}

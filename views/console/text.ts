@@ -203,6 +203,46 @@ const en = {
     'This value is too long, or no text, to be edited here. A JSON Patch on the list, or the command line, can change it.',
   sendEdited: 'Send the edited value',
   sendAsIs: 'Send again as it was',
+
+  erase: 'Erase orders',
+  eraseHint:
+    'For good: the orders are deleted, and a mark of each number keeps a message that is read again from bringing it back. Orders that arrive later are stored. Kafka’s topics and backups keep what they hold.',
+  eraseBy: 'Which orders',
+  eraseWays: {
+    uids: 'these numbers, one on each line',
+    phone: 'all with this phone',
+    email: 'all with this e-mail',
+    customer: 'all of this customer',
+  },
+  eraseWhich: 'Numbers, phone, e-mail or customer',
+  eraseFind: 'Show what would be erased',
+  eraseFound: {
+    one: '{n} order is stored and would be erased',
+    other: '{n} orders are stored and would be erased',
+  } as Plural,
+  eraseNotStored: {
+    one: '{n} number is not stored and would only be marked.',
+    other: '{n} numbers are not stored and would only be marked.',
+  } as Plural,
+  eraseNothing: 'No stored order has this.',
+  eraseMore: '… and {n} more',
+  eraseConfirm: 'To confirm, type how many these are: {n}',
+  eraseNow: 'Erase for good',
+  eraseDone: { one: '{n} order erased.', other: '{n} orders erased.' } as Plural,
+  eraseMarked: {
+    one: '{n} number that was not stored is marked.',
+    other: '{n} numbers that were not stored are marked.',
+  } as Plural,
+  eraseForgotten: 'All processes forget them within a second.',
+  eraseAgain: 'Repeat it for the others.',
+  eraseFailed: {
+    unavailable: 'The database does not answer. Try again in a few seconds.',
+    busy: 'PostgreSQL is storing orders, or cleaning up, for too long. Try again in a few seconds.',
+    forbidden: 'The role of this program in PostgreSQL may not erase orders. SECURITY.md has the rights.',
+    tooMany: 'These are more than {max} orders. The command bun run orders erase can do it.',
+    unconfirmed: 'Nothing was erased: another number was typed than that of the orders.',
+    changed: 'Nothing was erased: the orders are not those that were shown. These are now:',
+  },
 };
 
 export type Words = typeof en;
@@ -409,6 +449,58 @@ const ru: Words = {
     'Значение слишком длинное или не текст, здесь его не исправить. Помогут JSON Patch в списке или командная строка.',
   sendEdited: 'Отправить исправленное',
   sendAsIs: 'Отправить снова как было',
+
+  erase: 'Стереть заказы',
+  eraseHint:
+    'Навсегда: заказы удаляются, а отметка каждого номера не даёт повторно прочитанному сообщению вернуть его. Заказы, которые придут позже, сохраняются. Топики Kafka и резервные копии хранят то, что в них есть.',
+  eraseBy: 'Какие заказы',
+  eraseWays: {
+    uids: 'эти номера, по одному на строке',
+    phone: 'все с этим телефоном',
+    email: 'все с этой почтой',
+    customer: 'все этого покупателя',
+  },
+  eraseWhich: 'Номера, телефон, почта или покупатель',
+  eraseFind: 'Показать, что будет стёрто',
+  eraseFound: {
+    one: '{n} заказ сохранён и будет стёрт',
+    few: '{n} заказа сохранены и будут стёрты',
+    many: '{n} заказов сохранены и будут стёрты',
+    other: '{n} заказа сохранены и будут стёрты',
+  },
+  eraseNotStored: {
+    one: '{n} номер не сохранён и будет только отмечен.',
+    few: '{n} номера не сохранены и будут только отмечены.',
+    many: '{n} номеров не сохранены и будут только отмечены.',
+    other: '{n} номера не сохранены и будут только отмечены.',
+  },
+  eraseNothing: 'Среди сохранённых заказов таких нет.',
+  eraseMore: '… и ещё {n}',
+  eraseConfirm: 'Для подтверждения введите, сколько их: {n}',
+  eraseNow: 'Стереть навсегда',
+  eraseDone: {
+    one: 'Стёрт {n} заказ.',
+    few: 'Стёрто {n} заказа.',
+    many: 'Стёрто {n} заказов.',
+    other: 'Стёрто {n} заказа.',
+  },
+  eraseMarked: {
+    one: 'Отмечен {n} номер, который не был сохранён.',
+    few: 'Отмечено {n} номера, которые не были сохранены.',
+    many: 'Отмечено {n} номеров, которые не были сохранены.',
+    other: 'Отмечено {n} номера, которые не были сохранены.',
+  },
+  eraseForgotten: 'Все процессы забудут их за секунду.',
+  eraseAgain: 'Повторите для остальных.',
+  eraseFailed: {
+    unavailable: 'База данных не отвечает. Попробуйте ещё раз через несколько секунд.',
+    busy: 'PostgreSQL слишком долго сохраняет заказы или выполняет очистку. Попробуйте ещё раз через несколько секунд.',
+    forbidden:
+      'Роли этой программы в PostgreSQL нельзя стирать заказы. Нужные права перечисляет SECURITY.md.',
+    tooMany: 'Это больше {max} заказов. Их сотрёт команда bun run orders erase.',
+    unconfirmed: 'Ничего не стёрто: введено другое число, не то, сколько заказов.',
+    changed: 'Ничего не стёрто: заказы уже не те, что были показаны. Теперь это:',
+  },
 };
 
 export const consoleWords = { ru, en };

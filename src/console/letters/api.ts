@@ -4,14 +4,15 @@ import type { Outcome } from '../../dead-letters/operations.ts';
 import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import { toProblem } from '../../http/problem.ts';
 import { noStoreHeaders } from '../../http/security-headers.ts';
+import { bodyOf, readBody } from '../body.ts';
 import { operation } from '../contract.ts';
+import { badRequest } from '../problems.ts';
 import type { ConsoleRoute, Visit } from '../route.ts';
 import {
   DiscardSchema,
   filterFields,
   maxPage,
   RedriveSchema,
-  readBody,
   readListQuery,
   states,
   toFilter,
@@ -26,7 +27,6 @@ const unavailable = {
   title: 'Temporarily unavailable',
   detail: 'Kafka does not answer. Please try again shortly.',
 };
-const badRequest = (detail: string) => ({ status: 400, title: 'Bad request', detail });
 const unknown = {
   status: 404,
   title: 'No such letter',
@@ -305,10 +305,6 @@ const changeResponses = {
   },
   400: problemResponse('The body is wrong', badRequest('The body is not JSON.')),
 };
-const bodyOf = (schema: object, example: object) => ({
-  required: true,
-  content: { 'application/json': { schema, example } },
-});
 
 const redriveOperation = operation({
   operationId: 'redriveDeadLetters',

@@ -13,6 +13,7 @@ import type { Filter } from '../../dead-letters/filter.ts';
 import { type Fix, toFix } from '../../dead-letters/fix.ts';
 import { parseAddress } from '../../dead-letters/letter.ts';
 import { pageHeaders } from '../../http/html.ts';
+import { readForm } from '../form.ts';
 import { respondPage, viewFor } from '../page.ts';
 import type { ConsoleRoute, Visit } from '../route.ts';
 import { isUnavailable } from './api.ts';
@@ -30,17 +31,6 @@ const filterNames = ['stage', 'reason', 'since', 'until', 'uid', 'state'] as con
 
 const typedFilter = (read: (name: string) => string): LetterFilter =>
   Object.fromEntries(filterNames.map((name) => [name, read(name)])) as LetterFilter;
-
-/** A form's fields. A body that is no form has none. */
-const readForm = async (request: Request) => {
-  const form = await request.formData().catch(() => new FormData());
-  const text = (name: string) => {
-    const value = form.get(name);
-    return typeof value === 'string' ? value : '';
-  };
-  const texts = (name: string) => form.getAll(name).filter((value) => typeof value === 'string');
-  return { text, texts };
-};
 
 /** A text area's text has line breaks of its own kind. */
 const withPlainBreaks = (text: string) => text.replaceAll('\r\n', '\n');

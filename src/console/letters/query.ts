@@ -1,9 +1,10 @@
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { time } from '../../cli/time.ts';
 import { letterStates, readCursor } from '../../dead-letters/browse.ts';
 import type { Filter } from '../../dead-letters/filter.ts';
 import type { ListQuery } from '../../dead-letters/operations.ts';
+import type { Invalid } from '../body.ts';
 
 /** What clients may send, and what is documented of it. */
 
@@ -79,22 +80,6 @@ export const DiscardSchema = Type.Object(
 
 export type RedriveBody = Static<typeof RedriveSchema>;
 export type DiscardBody = Static<typeof DiscardSchema>;
-
-/** What is wrong with a request, as a sentence for a person. */
-export type Invalid = { invalid: string };
-
-/** A JSON body by a schema. */
-export const readBody = <T extends TSchema>(schema: T, text: string): Static<T> | Invalid => {
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    return { invalid: 'The body is not JSON.' };
-  }
-  const [error] = Value.Errors(schema, body);
-  if (!error) return body as Static<T>;
-  return { invalid: `The body is wrong at ${error.path || 'its root'}: ${error.message}.` };
-};
 
 type FilterTexts = { [Name in keyof typeof filterFields]?: string | undefined };
 

@@ -9,6 +9,7 @@ import type { OrderUid } from '../../order/order.ts';
 import type { OrderSearch, SearchField } from '../../postgres/search.ts';
 import { operation } from '../contract.ts';
 import { respondPage, viewFor } from '../page.ts';
+import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
 import { exportPage, formats, streamOrders } from './export.ts';
 import { createFindOrders, isCursor } from './find.ts';
@@ -38,13 +39,6 @@ const readQuery = (query: URLSearchParams): Query | { invalid: string } => {
     return { invalid: 'cursor is not allowed; allowed: the "next" of the page before.' };
   return { q, limit, cursor };
 };
-
-const unavailable = {
-  status: 503,
-  title: 'Temporarily unavailable',
-  detail: 'The database does not answer. Please try again shortly.',
-};
-const badRequest = (detail: string) => ({ status: 400, title: 'Bad request', detail });
 
 /** Orders for operators: lists, the search, and the export. */
 export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRoute[] => {
@@ -95,7 +89,7 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
         const query = readQuery(url.searchParams);
         if ('invalid' in query) return toProblem(request, badRequest(query.invalid));
         const list = await findOrders(query, operator, log);
-        if (!list) return toProblem(request, unavailable, { 'retry-after': '5' });
+        if (!list) return toProblem(request, databaseUnavailable, { 'retry-after': '5' });
         const { orders, next = null, kind = null, unsearched } = list;
         return Response.json({ orders, kind, unsearched, next }, { headers: noStoreHeaders });
       },
@@ -207,7 +201,7 @@ const listOperation = operation({
       'A parameter is not allowed',
       badRequest('limit is not allowed; allowed: an integer from 1 to 200.'),
     ),
-    503: problemResponse('The database does not answer', unavailable, retryHeaders),
+    503: problemResponse('The database does not answer', databaseUnavailable, retryHeaders),
   },
 });
 

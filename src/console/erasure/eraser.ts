@@ -1,0 +1,95 @@
+import { eraseInBatches, findSelected } from '../../erasure/erase.ts';
+import type { Selection } from '../../erasure/options.ts';
+import { reasonOf } from '../../observability/error-reason.ts';
+import type { Log } from '../../observability/log.ts';
+import type { OrderUid } from '../../order/order.ts';
+import { type Erasures, isLockTimeout } from '../../postgres/erasures.ts';
+import { wayOf } from './selection.ts';
+
+/** More are erased by the command, as a request has no time for them. */
+export const maxOrders = 10_000;
+
+/** `uids`: to erase, or to mark only where they are not stored. `set` identifies them. */
+export type Found = { uids: OrderUid[]; stored: OrderUid[]; set: string };
+
+/** What an operator has confirmed. `set`: undefined if only the number was. */
+export type Confirmation = { count: number | undefined; set: string | undefined };
+
+/** Why nothing, or not everything, was erased. `erased`: orders until then. */
+export type Failure = {
+  failed: 'unavailable' | 'busy' | 'forbidden' | 'tooMany' | 'unconfirmed' | 'changed';
+  erased: number;
+  found?: Found;
+};
+export type Done = { erased: number; marked: number };
+
+type Options = { erasures: Erasures; operator: string; log: Log };
+
+const setOf = (uids: readonly OrderUid[]) =>
+  new Bun.CryptoHasher('sha256').update(uids.toSorted().join('\n')).digest('hex').slice(0, 32);
+
+const permissionDenied = '42501';
+
+const causeOf = (error: unknown): Failure['failed'] => {
+  if (isLockTimeout(error)) return 'busy';
+  return (error as { code?: unknown } | null)?.code === permissionDenied ? 'forbidden' : 'unavailable';
+};
+
+/** Finds and erases orders for an operator, with one line in the log for each, which has no personal data. */
+export const createEraser = ({ erasures, operator, log }: Options) => {
+  const audit = (selection: Selection, state: string, more: object) =>
+    log.info(
+      { operator, action: 'erase', by: wayOf(selection), state, ...more },
+      'an operator used the console',
+    );
+
+  const fail = (selection: Selection, error: unknown, erased: number): Failure => {
+    audit(selection, 'failed', { erased, reason: reasonOf(error) });
+    return { failed: causeOf(error), erased };
+  };
+
+  const find = async (selection: Selection): Promise<Found | Failure> => {
+    const { uids, stored } = await findSelected(selection, erasures);
+    return uids.length > maxOrders ? { failed: 'tooMany', erased: 0 } : { uids, stored, set: setOf(uids) };
+  };
+
+  return {
+    /** What would be erased. */
+    async find(selection: Selection): Promise<Found | Failure> {
+      try {
+        const found = await find(selection);
+        const counts = 'failed' in found ? {} : { orders: found.uids.length, stored: found.stored.length };
+        audit(selection, 'found', counts);
+        return found;
+      } catch (error) {
+        return fail(selection, error, 0);
+      }
+    },
+    /** Erases the orders, unless others than these were confirmed. */
+    async erase(selection: Selection, { count, set }: Confirmation): Promise<Done | Failure> {
+      let erased = 0;
+      try {
+        const found = await find(selection);
+        if ('failed' in found) {
+          audit(selection, 'refused', {});
+          return found;
+        }
+        const orders = found.uids.length;
+        const refused =
+          set !== undefined && set !== found.set ? 'changed' : count !== orders ? 'unconfirmed' : undefined;
+        if (refused) {
+          audit(selection, 'refused', { orders });
+          return { failed: refused, erased: 0, found };
+        }
+        await eraseInBatches(erasures, found.uids, (soFar) => {
+          erased = soFar;
+        });
+        const marked = orders - erased;
+        audit(selection, 'done', { orders, erased, marked });
+        return { erased, marked };
+      } catch (error) {
+        return fail(selection, error, erased);
+      }
+    },
+  };
+};
