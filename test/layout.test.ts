@@ -55,3 +55,15 @@ test('the folders of the tests are those of what they test', () => {
   const ofWhole = ['contract', 'deploy', 'docs', 'faults', 'kubernetes', 'ops', 'support'];
   expect([...folders(import.meta.dir)].filter((name) => ![...tested, ...ofWhole].includes(name))).toEqual([]);
 });
+
+test('no line of a comment is longer than 140 characters', async () => {
+  const root = join(import.meta.dir, '..');
+  const long: string[] = [];
+  for (const file of new Bun.Glob('{src,views,test,packages,scripts,bench}/**/*.{ts,tsx}').scanSync(root)) {
+    if (file.includes('node_modules')) continue;
+    const lines = (await Bun.file(join(root, file)).text()).split('\n');
+    for (const [at, line] of lines.entries())
+      if (line.length > 140 && /^\s*(\*|\/\*|\/\/)/.test(line)) long.push(`${file}:${at + 1}`);
+  }
+  expect(long).toEqual([]);
+});

@@ -1,7 +1,5 @@
 type Wait = { until: number; onTimeout: (error: Error) => void };
 
-export type Deadline = ReturnType<typeof createDeadline>;
-
 /**
  * Timeouts of the same length, `ms`, with one timer for the oldest of them. For hot paths: each lookup that memory cannot answer
  * waits here, and a timer or a promise per lookup would cost more than the rest of it.

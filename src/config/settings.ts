@@ -366,7 +366,7 @@ export const readConfig = (environment: Record<string, string | undefined>): Con
   return { ...(config as Config), databaseUrl: withBoth, databaseReadUrl: reading };
 };
 
-/** What each setting alone may hold, but not together. */
+/** Values that are allowed alone, but not together. */
 const contradictionIn = (config: Config, environment: Record<string, string | undefined>) => {
   const { port, metricsPort, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } = config;
   if (metricsPort !== null && metricsPort === port && port !== 0)
@@ -395,7 +395,7 @@ const contradictionIn = (config: Config, environment: Record<string, string | un
   return undefined;
 };
 
-/** Of settings that only make sense together, the first that is missing, if there is one. */
+/** The first missing one of settings that only make sense together, if there is one. */
 const lackingOf = (together: Record<string, unknown>) => {
   const given = Object.keys(together).filter((variable) => together[variable]);
   const missing = Object.keys(together).find((variable) => !together[variable]);

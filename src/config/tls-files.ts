@@ -14,7 +14,7 @@ export const pemFile = {
   },
 };
 
-/** Bun itself reads the file, for every thread, before anything of ours runs; so it is asked whether it has. */
+/** Bun reads the file for every thread before the program runs; this checks that it did. */
 export const extraAuthorities = {
   allowed:
     'the path of a PEM file that can be read; in the environment itself, as a file .env is read too late',

@@ -50,7 +50,7 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
 
   return {
     sessions,
-    /** Of a request for anything but a login. */
+    /** Admits a request for anything but a login. */
     admit(request: Request): Admission {
       const refused = refuseElsewhere(request);
       if (refused) return refused;
@@ -63,11 +63,11 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
       if (read === 'expired') return noToken;
       return check(request, () => (read === 'invalid' ? undefined : read));
     },
-    /** Of a login, by the token that was typed or is in the link of the banner. */
+    /** Admits a login, by the token that was typed or is in the link of the banner. */
     logIn(request: Request, token: string): Admission {
       return refuseElsewhere(request) ?? check(request, () => findByToken(token.trim()));
     },
-    /** Of a form that needs no token. */
+    /** Refuses a form of another origin, for which no token is needed. */
     refuseElsewhere,
   };
 };

@@ -19,7 +19,7 @@ export const createConsoleAssets = () => ({
     [baseStyle, orderStyle, itemsStyle, consoleStyle, adaptStyle].join('\n'),
   ),
   script: createAsset('console.js', 'text/javascript', [htmx, consoleScript].join('\n')),
-  /** Of the overview alone. */
+  /** Only the overview uses it. */
   plots: createAsset('plots.js', 'text/javascript', [uplot, plotsScript].join('\n')),
   plotsStyle: createAsset('plots.css', 'text/css', uplotStyle),
   icon: createAsset('console.svg', 'image/svg+xml', icon),

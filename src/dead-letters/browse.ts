@@ -22,7 +22,7 @@ export type Row = {
 
 export type Count = { name: string; count: number };
 
-/** Of all letters that match, the most frequent first. A letter with several faulty fields counts for each. */
+/** The faulty fields of all letters that match, the most frequent first. A letter with several faulty fields counts for each. */
 export type Counts = { total: number; stages: Count[]; fields: Count[]; ages: Count[] };
 
 /** `next`: where the next page starts; null for the last one. */
@@ -44,7 +44,7 @@ const maxSummarizedLength = 5_000;
 const maxNames = 200;
 const maxCounts = 20;
 
-export const stateOf = ({ isRedriven, isDiscarded }: Letter): LetterState =>
+const stateOf = ({ isRedriven, isDiscarded }: Letter): LetterState =>
   isRedriven ? 'redriven' : isDiscarded ? 'discarded' : 'open';
 
 export const toRow = (letter: Letter): Row => ({

@@ -18,7 +18,7 @@ export type Detail = Row & {
   reason: string;
   headers: { name: string; value: string }[];
   bytes: number | null;
-  /** Of the value, as the rules are now. */
+  /** The faults of the value, as the rules are now. */
   check: Check;
   /** The value. Its faults are at their fields, if it is JSON. */
   lines: MarkedLine[];
@@ -33,7 +33,7 @@ export type Detail = Row & {
 /** In characters. */
 const maxShownLength = 65_536;
 /** In bytes: a form with it has to stay below the limit of a request's body. */
-export const maxEditableBytes = 40_960;
+const maxEditableBytes = 40_960;
 const maxLines = 3_000;
 const maxReasonLength = 5_000;
 const maxHeaders = 50;

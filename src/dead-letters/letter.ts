@@ -26,7 +26,7 @@ export type Letter = {
   isDiscarded: boolean;
 };
 
-/** The letter without what only marks tell. */
+/** The letter without what only marks contain. */
 export type UnmarkedLetter = Omit<Letter, 'isRedriven' | 'isDiscarded'>;
 
 export const toLetter = (partition: number, message: StoredMessage): UnmarkedLetter => {

@@ -108,7 +108,7 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
 
 /**
  * By what the message holds, too: a header that any producer can set hides no letter but one of the same message. Without the
- * timestamp, which a topic with LogAppendTime sets anew each time that the message is sent.
+ * timestamp, which a topic with LogAppendTime sets again each time that the message is sent.
  */
 const contentOf = (address: string, letter: UnmarkedLetter) =>
   `${address} ${digestOf({ ...letter, timestamp: '' })}`;

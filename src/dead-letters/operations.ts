@@ -47,7 +47,7 @@ export type DiscardOrder = { filter: Filter; undo: boolean; isDry: boolean };
 
 type Run = { signal: AbortSignal; onProgress?: (progress: Progress) => void };
 
-/** Of one operation on Kafka. */
+/** The time limit of one operation on Kafka. */
 const timeoutMs = 10_000;
 /** Skipped letters that an outcome lists. */
 const maxSkipped = 200;

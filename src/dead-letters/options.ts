@@ -143,7 +143,7 @@ ${environment}`,
   find: `Usage: bun run dead-letters find --phone PHONE | --email ADDRESS | --customer ID [options]
 
 Lists all letters with the data of a person, in their key or value: also those that were sent again or discarded. Of several options one has
-to match. As a letter need not be an order, some may only look as if. Says what Kafka can do to delete them.
+to match. A letter need not be an order, so it may contain the text by chance. Says what Kafka can do to delete them.
 
 ${optionLines(tables.find)}
 

@@ -91,7 +91,7 @@ export const createReader = (kafka: Kafka, retryKafka: RetryKafka) => {
 
 export type Reader = ReturnType<typeof createReader>;
 
-/** Of a response to a fetch of one partition that began at `from`. */
+/** The messages of a response to a fetch of one partition that began at `from`. */
 const messagesOf = async ({ responses }: FetchResponse, from: bigint): Promise<FetchedMessage[]> => {
   const [data] = responses[0]?.partitions ?? [];
   if (!data || !Buffer.isBuffer(data.messages)) return [];

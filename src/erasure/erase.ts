@@ -35,7 +35,7 @@ export const findSelected = async (selection: Selection, erasures: Erasures) => 
   return { uids: selection.uids, stored: await erasures.findStored(selection.uids) };
 };
 
-/** Erases the selected orders. Resolves with false if nothing was erased because nobody confirmed it. */
+/** Erases the selected orders. Resolves with false if nothing was erased because it was not confirmed. */
 export const eraseSelected = async (
   { selection, isDry, isConfirmed }: Command,
   { erasures, confirm, write }: Options,

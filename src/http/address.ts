@@ -1,4 +1,4 @@
-/** Of the longest form: an IPv6 address with a zone, in brackets, with a port. */
+/** The length of the longest form: an IPv6 address with a zone, in brackets, with a port. */
 const maxLength = 100;
 
 /** An IP address: four numbers, or eight. An IPv4-mapped IPv6 address is IPv4. */

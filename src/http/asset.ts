@@ -24,8 +24,6 @@ export const createAsset = (name: string, type: string, text: string) => {
   };
 };
 
-export type Asset = ReturnType<typeof createAsset>;
-
 export const acceptsGzip = (request: Request) =>
   weightedList(request.headers.get('accept-encoding')).some(
     ({ value, weight }) => (value === 'gzip' || value === 'x-gzip') && weight > 0,

@@ -8,7 +8,7 @@ export type Operation = {
   tags: readonly string[];
   parameters?: readonly object[];
   requestBody?: object;
-  /** Undefined: anybody may use it. */
+  /** Undefined: no authentication. */
   security?: readonly object[];
   responses: Record<number, object>;
 };
@@ -26,7 +26,7 @@ export const retryHeaders = {
   'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer', minimum: 0 } },
 };
 
-/** Of the request in the examples. */
+/** The id of the request in the examples. */
 export const exampleId = '0b5f6d0c-6f0e-4d0a-9a53-2f1e6f6d7c11';
 export const idHeaders = {
   'X-Request-Id': textHeader(

@@ -46,7 +46,7 @@ type Options = {
   standby?: (() => string | undefined) | undefined;
   /** Why Redis is down; absent when the program runs without it. */
   redis: (() => string | undefined) | undefined;
-  /** Of each consumer thread; absent when this process consumes nothing. */
+  /** The states of the consumer threads; absent when this process consumes nothing. */
   consumers: (() => readonly ConsumerState[]) | undefined;
   /** Whether the cache has been warmed; absent when this process answers no lookups. */
   isWarm: (() => boolean) | undefined;
@@ -90,7 +90,7 @@ const partOf = (reason: string | undefined): PartState =>
 const degradedPart = (reason: string | undefined): PartState =>
   reason === undefined ? { state: 'works' } : { state: 'degraded', reason };
 
-/** Of the first consumer whose Kafka is away, or else degraded. */
+/** The state of the first consumer whose Kafka is away, or else degraded. */
 const kafkaPart = (consumers: readonly ConsumerState[]): PartState => {
   if (consumers.length === 0) return { state: 'away', reason: 'not reached yet' };
   const away = consumers.find(({ kafka }) => kafka !== undefined);
@@ -98,11 +98,11 @@ const kafkaPart = (consumers: readonly ConsumerState[]): PartState => {
   return degradedPart(consumers.find(({ kafkaDegraded }) => kafkaDegraded !== undefined)?.kafkaDegraded);
 };
 
-/** Of the first consumer whose offsets are degraded. */
+/** The state of the first consumer whose offsets are degraded. */
 const offsetsPart = (consumers: readonly ConsumerState[]): PartState =>
   degradedPart(consumers.find(({ offsets }) => offsets !== undefined)?.offsets);
 
-/** Of the first consumer whose thread has ended, or that cannot store orders. */
+/** Why the first consumer does not work: its thread has ended, or it cannot store orders. */
 const consumersReason = (consumers: readonly ConsumerState[]) => {
   if (consumers.length === 0) return 'not started yet';
   for (const { name, thread, postgres } of consumers) {

@@ -1,7 +1,7 @@
 import { acceptsGzip } from './asset.ts';
 import { securityHeaders } from './security-headers.ts';
 
-/** Of every page that may show personal data. */
+/** The headers of every page that may show personal data. */
 export const pageHeaders = {
   ...securityHeaders(),
   'content-type': 'text/html; charset=utf-8',

@@ -16,7 +16,7 @@ type Prepared = { response: Response; head: Headers; timing: string };
 
 /** An order that was found, as 200, or as 304 where the client has a cached copy. */
 export const createOrderResponse = () => {
-  /** Of answers from Redis and PostgreSQL. Each one copies it, which takes half as long as a head of its own. */
+  /** The head of answers from Redis and PostgreSQL. Each answer copies it, which takes half as long as a head of its own. */
   const sharedHead = new Headers(commonHeaders);
 
   const prepare = (document: EncodedOrder) => {

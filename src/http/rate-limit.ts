@@ -58,7 +58,7 @@ export const createRateLimit = (perMinute: number, now = () => performance.now()
 
 export type RateLimit = ReturnType<typeof createRateLimit>;
 
-/** Of one that has already been charged as one request: charges it as `requests`. Returns a problem when the client has too few left. */
+/** Charges a request, which was charged as one before, as `requests`. Returns a problem when the client has too few left. */
 export type Charge = (request: Request, requests: number) => Response | undefined;
 
 export const createCharge =
@@ -76,7 +76,7 @@ export const refuse = (request: Request, { perMinute }: RateLimit, waitMs: numbe
 };
 
 /** `seconds` to wait. */
-export const tooManyRequests = (perMinute: number, seconds: number) => ({
+const tooManyRequests = (perMinute: number, seconds: number) => ({
   status: 429,
   title: 'Too many requests',
   detail: `One client may send ${perMinute} requests a minute. Please wait ${seconds} s.`,

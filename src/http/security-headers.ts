@@ -32,5 +32,5 @@ export const dataHeaders = {
   'x-content-type-options': 'nosniff',
 };
 
-/** Of data that is true only now. */
+/** The headers of data that is true only now. */
 export const noStoreHeaders = { ...dataHeaders, 'cache-control': 'no-store' };

@@ -22,13 +22,14 @@ export type Entry = {
   /** Undefined when the message holds no valid order. */
   readonly order: Order | undefined;
   /**
-   * `duplicate`: the same order is stored already. `erased`: it was erased, and is not stored again. `rejected`: is sent to the dead-letter topic.
-   * `rejected-before`: an earlier attempt has sent it there. `skipped`: has no value, and tombstones are skipped.
+   * `duplicate`: the same order is stored already. `erased`: it was erased, and is not stored again. `rejected`: is sent to the
+   * dead-letter topic. `rejected-before`: an earlier attempt has sent it there. `skipped`: has no value, and tombstones are
+   * skipped.
    */
   state: 'pending' | 'inserted' | 'duplicate' | 'erased' | 'rejected' | 'rejected-before' | 'skipped';
   /** Set once the entry is rejected. */
   letter: DeadLetter | undefined;
-  /** Of the pending entries with the same order_uid the first, which may be this one. */
+  /** The first of the pending entries with the same order_uid, which may be this one. */
   first: Entry | undefined;
   /** PostgreSQL neither inserted the order nor found it afterwards. */
   wasMissing: boolean;

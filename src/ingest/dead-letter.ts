@@ -66,7 +66,7 @@ export const createDeadLetters = ({
   };
 };
 
-/** Nothing gets past such a letter, as it would be lost: someone has to run the command. The error remains that of the client. */
+/** Nothing gets past such a letter, as it would be lost: an operator has to run the command. The error remains that of the client. */
 const explainTooLarge = (error: Error, topic: string, bytes: number) =>
   Object.assign(error, {
     publicReason: `a dead letter of ${bytes} bytes is larger than max.message.bytes of the topic ${topic}, which may not be raised: run kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=${bytes}`,

@@ -28,7 +28,7 @@ export const epochsOf = (first: Appended | undefined, last: Appended | undefined
 
 /** What kafkajs's batches have without a published type, and with our patch its events of batches too. */
 export type Fetched = {
-  /** Where the fetch began, which a compacted log's first record does not tell. */
+  /** Where the fetch began, which a compacted log's first record does not show. */
   fetchedOffset: string;
   /** With control records, and those of aborted transactions. */
   rawMessages: FetchedMessage[];

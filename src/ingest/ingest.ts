@@ -27,10 +27,10 @@ export type Outcome = {
 };
 
 /**
- * Persists batches, in the phases parse, deduplicate, insert, compare, dead-letter. Each message ends as an order that is
- * stored, by this batch or before, or was erased, as a dead letter that Kafka has acknowledged, or as a skipped tombstone; then the partition's stored offset moves to
- * the end of the range. The first version of an order wins, in the order of the messages. A service that is down is waited for,
- * without end; it never causes a dead letter.
+ * Persists batches, in the phases parse, deduplicate, insert, compare, dead-letter. Each message ends in one of four ways: its
+ * order is stored, by this batch or before; its order was erased; Kafka has acknowledged a dead letter; it is a tombstone, and
+ * skipped. Then the partition's stored offset moves to the end of the range. The first version of an order wins, in the order of
+ * the messages. A service that is down is waited for, without end; it never causes a dead letter.
  */
 export const createIngest =
   (services: Services) =>

@@ -51,7 +51,7 @@ export const createKafkaOffsets = (kafka: Kafka, { groupId, topic }: Group, log:
       await asked.addTargetTopic(topic);
       return await question(asked);
     } catch (error) {
-      // Another broker may answer: the next call connects anew.
+      // Another broker may answer: the next call connects again.
       if (cluster === asked) void close();
       throw error;
     }

@@ -132,7 +132,7 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
     void verifyTopic();
   }, verifyIntervalMs);
 
-  /** Of the topic that the assignment began with; undefined before that, or if the cluster gives none. */
+  /** The id of the topic that the assignment began with; undefined before that, or if the cluster gives none. */
   let topicId: string | undefined;
   let isVerifying = false;
   const verifyTopic = async () => {

@@ -4,7 +4,7 @@ import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 
 /** How long a partition may bring nothing, or its leader may be looked for, before that counts as a failure. */
-const patienceMs = 5_000;
+const toleranceMs = 5_000;
 /** How many partitions a reason names. */
 const maxNamed = 10;
 
@@ -26,7 +26,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
   const failures = new Map<number, Failure>();
   let own: ReadonlySet<number> = new Set();
   /** The times of the first and the last of several fetches in a row that brought nothing though there was something. */
-  const fruitless = new Map<number, { since: number; last: number }>();
+  const emptyFetches = new Map<number, { since: number; last: number }>();
 
   const secondsOf = ({ since }: Failure) => (Date.now() - since) / 1000;
 
@@ -65,7 +65,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
     /** After a rebalance. The partitions of other members are theirs to follow. */
     assigned(partitions: readonly number[]) {
       own = new Set(partitions);
-      fruitless.clear();
+      emptyFetches.clear();
       const left = [...failures.keys()].filter((partition) => !own.has(partition));
       for (const partition of left) failures.delete(partition);
       if (left.length > 0) changed();
@@ -79,17 +79,17 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
       const isEmpty = messages === 0 && BigInt(fetchedOffset) < BigInt(readableEnd);
       if (error === null && isEmpty && isFull) return;
       if (error === null && !isEmpty) {
-        fruitless.delete(partition);
+        emptyFetches.delete(partition);
         works('fetch', partition);
         return;
       }
       const now = Date.now();
-      const known = fruitless.get(partition);
+      const known = emptyFetches.get(partition);
       // Fetching may have waited for PostgreSQL meanwhile.
-      const since = known && now - known.last < patienceMs ? known.since : now;
-      fruitless.set(partition, { since, last: now });
+      const since = known && now - known.last < toleranceMs ? known.since : now;
+      emptyFetches.set(partition, { since, last: now });
       const isAtOnce = error !== null && !isRecovered;
-      if (isAtOnce || now - since >= patienceMs) failed('fetch', partition, error ?? noMessages);
+      if (isAtOnce || now - since >= toleranceMs) failed('fetch', partition, error ?? noMessages);
     },
     /** Which partitions cannot be read and why, in one line; undefined while all can. */
     reason(): string | undefined {

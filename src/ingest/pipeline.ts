@@ -38,7 +38,7 @@ export type PipelineSettings = {
   deadLetterTopic: string;
   groupId: string;
   rules: OrderRules;
-  /** Of topics that have to be created. */
+  /** How many partitions a topic gets that has to be created. */
   partitions: number;
   /** The decompressed size of a batch, in bytes; null or unset: 16 times what the topic accepts. */
   maxBatchBytes?: number | null;

@@ -25,7 +25,7 @@ export type PartitionOffsets = {
  * `new`: the group has read nothing yet. `unknown`: PostgreSQL or Kafka has no offset, or PostgreSQL has a lower
  * one without the topic's id. `recreated`: the topic is another one than
  * that of the stored offset. `diverged`: Kafka has lost records below the stored offset, and has assigned their offsets again, or
- * will. `past-end`: the log ends before the stored offset, so it is one of these, without the ids or epochs to tell which.
+ * will. `past-end`: the log ends before the stored offset, so it is one of these, without the ids or epochs that would show which.
  * `database-behind`, `committed-behind`: one offset is behind the other.
  */
 export const startReasons = [
@@ -91,7 +91,7 @@ const ofSameLog = ({ stored, skippedTo, low, high, topic, ...known }: LogOffsets
   if ((stored ?? committed ?? 0n) > high) return from(low, 'past-end');
   if (stored === undefined && committed === undefined) return from(low, 'new');
   if (stored === undefined || committed === undefined) return from(low, 'unknown', stored ?? committed);
-  // A backup of an earlier version may be from before the topic was recreated, which nothing tells.
+  // A backup of an earlier version may be from before the topic was recreated, which nothing shows.
   if (stored < committed && topic === 'unidentified') return from(low, 'unknown', committed);
   if (stored < committed) return from(stored, 'database-behind', committed);
   return from(committed, stored > committed ? 'committed-behind' : undefined, stored);

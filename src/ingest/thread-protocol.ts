@@ -7,7 +7,7 @@ import type { PipelineSettings, PipelineState } from './pipeline.ts';
 
 /** All that a consumer's thread needs, as plain data. */
 export type ConsumerSettings = PipelineSettings & {
-  /** Of the thread, in logs and metrics, and of its clients. */
+  /** The name of the thread in logs and metrics, and of its clients. */
   name: string;
   kafka: KafkaAddress;
   databaseUrl: string;

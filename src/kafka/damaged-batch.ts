@@ -56,7 +56,7 @@ export const isFoundAgain = (bytes: Buffer, { from, isFirst }: Range): boolean =
 const isIntactOld = (message: Buffer) =>
   Bun.hash.crc32(message.subarray(oldCrcFrom)) === message.readUInt32BE(frameBytes);
 
-/** Of format 2 only: before, the offset of a message that holds others is that of its last one. */
+/** Only format 2 has it: before, the offset of a message that holds others is that of its last one. */
 const firstOffsetAt = (bytes: Buffer, at: number) =>
   at + magicAt < bytes.length && bytes[at + magicAt] === 2 ? bytes.readBigInt64BE(at) : undefined;
 

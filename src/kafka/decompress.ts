@@ -6,7 +6,7 @@ export const tooLargeCode = 'ERR_BUFFER_TOO_LARGE';
 export const tooLarge = (limit: number) =>
   Object.assign(new RangeError(`decompressed it has more than ${limit} bytes`), { code: tooLargeCode });
 
-export const damagedCode = 'DAMAGED';
+const damagedCode = 'DAMAGED';
 
 export const damaged = (codec: string) =>
   Object.assign(new Error(`it is not ${codec}`), { code: damagedCode });

@@ -25,7 +25,7 @@ export type FetchedMessage = {
   batchContext: {
     producerId: string;
     inTransaction: boolean;
-    /** Of the leader that appended the batch; undefined if the batch does not have it, or is damaged. */
+    /** The epoch of the leader that appended the batch; undefined if the batch does not have it, or is damaged. */
     leaderEpoch?: number | undefined;
   };
   unreadable?: Unreadable;

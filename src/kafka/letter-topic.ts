@@ -44,8 +44,9 @@ const changesTo = (config: TopicConfig, promised: Promised) =>
   );
 
 /**
- * Checks the settings of the dead-letter topic, which others may have created. What lets letters vanish is changed if Kafka allows
- * it; otherwise a `warn` has the command for it. Settings that may not be read are taken for right, with a `warn`. Rejects with the client's error.
+ * Checks the settings of the dead-letter topic, which others may have created. What lets letters vanish is changed if Kafka
+ * allows it; otherwise a `warn` has the command for it. Settings that may not be read are taken for right, with a `warn`. Rejects
+ * with the client's error.
  */
 export const checkLetterTopic = async (
   admin: Admin,

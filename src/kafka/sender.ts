@@ -37,7 +37,10 @@ type Options<T> = {
    * `bytes` now, and with false to go on without it.
    */
   onTooLarge: (item: T, bytes: number) => Promise<boolean>;
-  /** Called with a message whose timestamp the topic refuses; returns what is sent in its place. Default: the message without a timestamp. */
+  /**
+   * Called with a message whose timestamp the topic refuses; returns what is sent in its place. Default: the message without a
+   * timestamp.
+   */
   withoutTimestamp?: (message: Message) => Message;
 };
 
@@ -125,8 +128,6 @@ export const createSender = <T extends object>({
     },
   };
 };
-
-export type Sender<T extends object> = ReturnType<typeof createSender<T>>;
 
 /**
  * Chooses the message's own partition, if it exists, and otherwise one by the key. By CRC-32, as kafkajs's own hash takes 80 s for a

@@ -6,7 +6,7 @@ const metadata = 3;
 /** The first one with topic ids: that of Kafka 2.8. It is flexible. */
 const version = 10;
 const uuidBytes = 16;
-/** Of topics of a cluster that had no ids yet. */
+/** The id of a topic of a cluster that had no ids yet. */
 const noId = '0'.repeat(2 * uuidBytes);
 
 const metadataOf = (topic: string): Request<{ errorCode: number; id: string | undefined }> => ({

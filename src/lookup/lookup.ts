@@ -195,7 +195,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
   };
 
   /** In memory, known to be absent, or of a load that is in flight; otherwise undefined. */
-  const findAtHand = (uid: OrderUid, steps: Step[]): Answer | Promise<Answer> | undefined => {
+  const findInProcess = (uid: OrderUid, steps: Step[]): Answer | Promise<Answer> | undefined => {
     const startedAt = performance.now();
     const document = memory.get(uid);
     addStep(steps, 'memory', startedAt, document !== undefined);
@@ -207,13 +207,13 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
   return {
     find(uid: OrderUid): Answer | Promise<Answer> {
       const steps: Step[] = [];
-      return findAtHand(uid, steps) ?? beginLoad(uid, steps);
+      return findInProcess(uid, steps) ?? beginLoad(uid, steps);
     },
     async findAll(uids: readonly OrderUid[]): Promise<(Answer | Unavailable)[]> {
       const parts: Part[] = [];
       const answers = uids.map((uid) => {
         const steps: Step[] = [];
-        const known = findAtHand(uid, steps);
+        const known = findInProcess(uid, steps);
         if (known) return known;
         const settle = Promise.withResolvers<Answer>();
         const load: Load = { isStale: false, generation: generation(), answer: settle.promise };
@@ -243,7 +243,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
     },
     queriesInFlight: query.inFlight,
     counts: () => counts,
-    /** Of lookups, in plain numbers, by outcome. */
+    /** The durations of lookups, in plain numbers, by outcome. */
     durations: () => durations,
   } satisfies Lookup & Record<string, unknown>;
 };

@@ -51,7 +51,7 @@ export const createOrderQuery = ({ store, onSuccess, onFailure }: Options) => {
   return {
     /** The order's JSON, or undefined when no order has this uid. Rejects with `Unavailable`. */
     find: (uid: OrderUid): Promise<string | undefined> => run(() => store.find(uid)),
-    /** Of these uids, those that an order has, with its JSON, in one query. Rejects with `Unavailable`. */
+    /** The JSON of the orders that have these uids, by uid, in one query. Rejects with `Unavailable`. */
     findAll: (uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> => run(() => store.findAll(uids)),
     /** As the store's. Rejects with `Unavailable`. */
     findOtherCases: (uids: readonly OrderUid[]): Promise<OrderUid[][]> =>

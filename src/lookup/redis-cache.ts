@@ -11,7 +11,7 @@ import { documentsKey, queueKey } from './redis-script.ts';
 
 /** Shortest time between two reconnects away from a replica; the new primary is found as late after its name has moved. */
 const reconnectIntervalMs = 2_000;
-/** Of the commands that remove erased orders. No lookup waits for them. */
+/** The time limit of the commands that remove erased orders. No lookup waits for them. */
 const removeTimeoutMs = 2_000;
 
 type Options = {

@@ -55,7 +55,7 @@ export const createWarmUp =
         log.info({ inserted, of: uids.length }, 'warming the cache');
       loggedQuarters = Math.max(loggedQuarters, quarters);
     };
-    /** Of all loads the quickest one, which waited least for others. */
+    /** The duration of the quickest load, which waited least for others. */
     let quickestMs = Number.POSITIVE_INFINITY;
     const load = async (uid: OrderUid) => {
       signal.throwIfAborted();

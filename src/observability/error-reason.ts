@@ -69,7 +69,7 @@ const wordsFor = (reasons: typeof byCode, signs: string[]) =>
   reasons.find(([pattern]) => signs.some((sign) => pattern.test(sign)))?.[1];
 
 /**
- * Why a service is unavailable, without hosts, users or databases, since `/readyz` shows it to anybody. The driver's own message
+ * Why a service is unavailable, without hosts, users or databases, since `/readyz` shows it to every client. The driver's own message
  * belongs in the log only. An error may have a `publicReason` of its own.
  */
 export const reasonOf = (error: unknown): string => {

@@ -90,7 +90,7 @@ const list = (values: string[]) =>
   values.slice(0, maxListed).join(', ') +
   (values.length > maxListed ? ` and ${values.length - maxListed} more` : '');
 
-/** Of a long text the characters are not counted. */
+/** The characters of a longer text are not counted. */
 const characterCount = (text: string) => (text.length > 10_000 ? 'more than 5000' : [...text].length);
 
 const maxDigits = 40;

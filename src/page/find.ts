@@ -7,7 +7,7 @@ import { areSeveral, hasCase, isShortened, splitNumbers, trimUid, uidOfLink } fr
 const tiers: Tier[] = ['memory', 'redis', 'postgres'];
 
 /** Numbers that are looked up at once. */
-export const maxNumbers = 100;
+const maxNumbers = 100;
 /** In UTF-16 units. No number is longer, with any spaces and quotes around it; to render all of a longer text would take 12 ms. */
 const maxLength = 500;
 /** A hundred links to orders are not longer. */

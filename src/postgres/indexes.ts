@@ -62,7 +62,7 @@ const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<
 
 /**
  * Makes the indexes that are needed, and drops the others, in the background: orders are stored and looked up meanwhile. What an
- * interrupted build has left is made anew. Several processes may do it at once. Retries until it succeeds or `signal` is
+ * interrupted build has left is built again. Several processes may do it at once. Retries until it succeeds or `signal` is
  * aborted; without the right to create indexes it logs that and gives up.
  */
 export const keepIndexes = async (

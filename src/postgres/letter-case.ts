@@ -1,4 +1,7 @@
-/** Numbers that differ by letter case only. They are found by the primary key: an index of their own would slow down each order that is stored. */
+/**
+ * Numbers that differ by letter case only. They are found by the primary key: an index of their own would slow down each order
+ * that is stored.
+ */
 import type { OrderUid } from '../order/order.ts';
 
 /** Beginnings that are followed for one number; beyond that it counts as one that several orders have. */

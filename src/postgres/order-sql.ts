@@ -82,8 +82,9 @@ const [groupId, topic, partition, from, to, claim, nextClaim, leaderEpoch, neede
 );
 
 /**
- * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range begins at the stored offset and the claim is the
- * same. It returns no rows then; otherwise a row for each order that was inserted, or one row without an order.
+ * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range
+ * begins at the stored offset and the claim is the same. It returns no rows then; otherwise a row for each order that was
+ * inserted, or one row without an order.
  */
 const saveStatementOf = (isFenced: boolean) => `
   with ${

@@ -15,7 +15,7 @@ export const searchFields = {
 
 export type SearchField = keyof typeof searchFields;
 export const searchFieldNames = Object.keys(searchFields) as SearchField[];
-/** Of the table of orders alone. */
+/** The fields that are columns of the table of orders. */
 export const ownSearchFields: readonly SearchField[] = ['track', 'customer'];
 
 /** An order in a list. Amounts are in whole units of the currency. */

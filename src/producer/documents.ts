@@ -5,7 +5,7 @@ export type Document = { line: number; bytes: Buffer; value: Record<string, unkn
 
 /** More than Kafka accepts. */
 const maxDocumentBytes = 64 * 2 ** 20;
-/** Of text that an error quotes. */
+/** The length of text that an error quotes. */
 const maxQuotedBytes = 40;
 
 const byteOrderMark = Uint8Array.of(0xef, 0xbb, 0xbf);

@@ -11,7 +11,7 @@ import { createTrackNumberMaker } from './fake-track-number.ts';
 type Language = 'ru' | 'en';
 
 const roublesIn: Record<string, number> = { RUB: 1, USD: 90, EUR: 100 };
-/** Of a currency that is not in the list. */
+/** The roubles for one unit of a currency that is not in the list. */
 const roublesInOther = 100;
 const banks = {
   ru: ['sber', 'tinkoff', 'vtb', 'alpha', 'raiffeisen'],

@@ -17,8 +17,8 @@ type Source = Iterable<Message> | AsyncIterable<Message[]>;
 
 /**
  * Sends messages in batches, `rate` per second (0: no limit), until `count` are sent, they run out, or `signal` is aborted. One
- * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch of
- * its own. Resolves when the last is acknowledged, with whether that was all; rejects with the error of `send`, or, once the messages before it are
+ * batch is in flight while the next is generated. A message of more than `maxBatchBytes` is a batch of its own. Resolves when the
+ * last is acknowledged, with whether that was all; rejects with the error of `send`, or, once the messages before it are
  * acknowledged, with that of `messages`.
  */
 export const sendPaced = async ({

@@ -32,10 +32,11 @@ const batchFrameBytes = 1_024;
 const ackTimeoutMs = 5_000;
 
 /**
- * Sends the messages that the options ask for. Resolves with status 0 when all of them are acknowledged; with 1 when some were too large
- * for the topic, which are named. After Ctrl-C or SIGTERM those in flight are still acknowledged; the status is then 0 for an endless
- * stream, and otherwise that of the signal unless all were sent. While Kafka is unavailable it keeps retrying. Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is
- * standard input.
+ * Sends the messages that the options ask for. Resolves with status 0 when all of them are acknowledged; with 1 when some were
+ * too large for the topic, which are named. After Ctrl-C or SIGTERM those in flight are still acknowledged; the status is then 0
+ * for an endless stream, and otherwise that of the signal unless all were sent. While Kafka is unavailable it keeps retrying.
+ * Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is standard
+ * input.
  */
 export const execute = async (options: Options, config: Config): Promise<number> => {
   const brokers = brokersOf(config);

@@ -85,7 +85,7 @@ export const createProgress = ({
 
   return {
     waitForKafka,
-    /** Of messages that are acknowledged. */
+    /** Counts messages that are acknowledged. */
     sent: () => sent,
     /** One line on standard error, also if quiet. */
     report(line: string) {

@@ -160,7 +160,7 @@ test('indexes are made for the fields that are named, and dropped for the others
   expect(page).toContain('Not searched: track number, transaction, rid, customer.');
 });
 
-test('an index whose build was interrupted is made anew, and several processes may make them at once', async () => {
+test('an index whose build was interrupted is built again, and several processes may make them at once', async () => {
   await using console = await open([first], []);
   const { sql } = console;
   await sql.unsafe('create index console_search_phone on deliveries (phone)');

@@ -146,7 +146,7 @@ test('a consumer that stops while it looks for the leader of a partition ends', 
   cluster.faults.error('Fetch', 'NOT_LEADER_OR_FOLLOWER', fault);
   await cluster.send(20);
   await until(() => member.messages.length > 0);
-  // Again and again the fetchers are just being started anew.
+  // Again and again the fetchers are just being started again.
   await member.stop();
   expect(member.crashes).toBe(0);
 });

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 
 setDefaultTimeout(90_000);
 
-// Once is enough: where the real services are meant. They are started anew, as the others speak no TLS.
+// Once is enough: where the real services are meant. They are started again, as the others speak no TLS.
 const isReal = process.env.KAFKA_BROKERS !== undefined && process.env.DATABASE_URL !== undefined;
 const has = isReal && hasOpenssl && missingPackages(['kafka', 'postgres', 'redis']).length === 0;
 const secureTest = testWith(has, 'real services and openssl');
@@ -50,7 +50,7 @@ const probe = async (authority: string, cases: Record<string, Record<string, str
 
 const untrusted = expect.stringMatching(/^its certificate is not from a trusted authority/);
 const misnamed = expect.stringMatching(/^its certificate is for another host name/);
-/** The client of a cluster does not tell why. */
+/** The client of a cluster does not say why. */
 const notReached = expect.stringMatching(/^connection closed/);
 /**
  * A server without TLS answers with something else, or resets the connection. A reset that arrives first discards the answer,

@@ -1,4 +1,7 @@
-/** Which files the producer reads, and what it says of the others. The files in `field/` have the form in which other programs write theirs. */
+/**
+ * Which files the producer reads, and what it says of the others. The files in `field/` have the form in which other programs
+ * write theirs.
+ */
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

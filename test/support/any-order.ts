@@ -8,7 +8,7 @@ import { toOrder } from './order-parser.ts';
 const awkward = ['\u0001', '\u001f', '\u007f', '\u0085', '\u2028', '\u2029', '"', '\\', '/', '\t', '\n', '\r', '\b', '\f', '{', '}', ',', 'NULL', 'null', '😀', '\ufeff', '\u202e', "'", '$1', '\\x41', ' '];
 
 /** Text with a length within the limits, in characters. */
-export const anyText = (minLength: number, maxLength: number) =>
+const anyText = (minLength: number, maxLength: number) =>
   fc
     .array(
       fc.oneof(
@@ -21,7 +21,7 @@ export const anyText = (minLength: number, maxLength: number) =>
     .map((parts) => [...parts.join('').replaceAll('\0', '0').toWellFormed()].slice(0, maxLength).join(''))
     .filter((value) => [...value].length >= minLength);
 
-export const anyInteger = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+const anyInteger = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   fc.oneof(
     fc.integer({ min, max: Math.min(min + 5, max) }),
     fc.integer({ min, max }),

@@ -34,7 +34,7 @@ export const finished = async (command: string[], environment?: Environment) => 
 };
 
 /** The output of a command. Rejects with its output and errors if it fails. */
-export const outputOf = async (command: string[], environment?: Environment) => {
+const outputOf = async (command: string[], environment?: Environment) => {
   const { status, output, errors } = await finished(command, environment);
   if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}:\n${output}\n${errors}`);
   return output;
@@ -82,7 +82,10 @@ export const kept = async () => ({
   networks: lines(await docker('network', 'ls', '--quiet', '--no-trunc')).sort(),
 });
 
-/** Sends requests without pause, four at a time, until it is stopped. Resolves with the answers other than 200, and the longest answer time in ms. */
+/**
+ * Sends requests without pause, four at a time, until it is stopped. Resolves with the answers other than 200, and the longest
+ * answer time in ms.
+ */
 export const startLoad = (url: string, paths: string[]) => {
   const failed: (number | string)[] = [];
   let asked = 0;

@@ -329,5 +329,3 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       Number((await offsets.read(group)).get(partition)?.nextOffset ?? -1),
   };
 };
-
-export type FenceWorld = Awaited<ReturnType<typeof createFenceWorld>>;

@@ -20,7 +20,7 @@ export const readBatchHeader = (bytes: Buffer) => {
   const reader = Reader.from(bytes);
   const header = {
     baseOffset: Number(reader.readInt64()),
-    /** Of the whole batch, in bytes. */
+    /** The size of the whole batch, in bytes. */
     size: reader.readInt32() + prefixBytes,
     leaderEpoch: reader.readInt32(),
     magic: reader.readInt8(),
@@ -45,7 +45,7 @@ export const readBatchHeader = (bytes: Buffer) => {
 // Given a plain buffer, the library's crc32c would copy it first.
 const checksum = (bytes: Buffer): number => crc32c(Reader.from(bytes).buffer);
 
-/** Of the base offset at the start of `bytes`: 31 bits, never one of `producersEpochs`. */
+/** A checksum of the base offset at the start of `bytes`: 31 bits, never one of `producersEpochs`. */
 const offsetChecksum = (bytes: Buffer): number => checksum(bytes.subarray(0, 8)) >>> 1 || 1;
 
 /** Whether the fields that the checksum does not cover, or that cost nothing to check, can be those of a stored batch. */

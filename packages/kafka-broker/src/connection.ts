@@ -7,7 +7,10 @@ import type { Log } from './topics.ts';
 
 /** `localHost` is the address at which it reached the broker. */
 export type Client = { host: string; localHost: string; signal: AbortSignal };
-/** Returns the answer with its length in front, 'none' if the protocol has none, 'close' to close the connection. Throws on a malformed request. */
+/**
+ * Returns the answer with its length in front, 'none' if the protocol has none, 'close' to close the connection. Throws on a
+ * malformed request.
+ */
 export type Handle = (request: Buffer, client: Client) => Promise<Buffer | 'none' | 'close'>;
 type Options = { host: string; port: number; maxRequestBytes: number; handle: Handle; log: Log };
 

@@ -20,7 +20,7 @@ import {
 } from './wire.ts';
 
 export const nodeId = 1;
-/** Of every partition, as there is one broker. */
+/** The leader epoch of every partition, as there is one broker. */
 export const leaderEpoch = 0;
 /** Where this client finds the broker. */
 export type Advertise = (client: Client) => { host: string; port: number };

@@ -1,4 +1,4 @@
-/** What tells a client that a topic or a log is another one: topic ids, and leader epochs. */
+/** How a client learns that a topic or a log is another one: topic ids, and leader epochs. */
 import { Database } from 'bun:sqlite';
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';

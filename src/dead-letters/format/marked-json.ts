@@ -6,7 +6,7 @@ export type MarkedLine = { text: string; faults: string[] };
 
 /** The path of each line of indented JSON, `items.0.price`, and of the value's first line the empty text. */
 const pathsOf = (lines: readonly string[]): string[] => {
-  /** Of each open object and list: its path, and the index of the next value of a list. */
+  /** The open objects and lists: the path of each, and the index of a list's next value. */
   const open: { path: string; next: number | undefined }[] = [];
   const join = (path: string, name: string | number) => (path === '' ? `${name}` : `${path}.${name}`);
   return lines.map((line) => {

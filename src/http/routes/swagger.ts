@@ -15,7 +15,7 @@ const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', dee
 type Options = {
   basePath?: string;
   rules?: OrderRules;
-  /** Of the operations that need one. */
+  /** The security schemes of the operations that need one. */
   securitySchemes?: object | undefined;
 };
 

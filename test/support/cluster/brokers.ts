@@ -79,7 +79,10 @@ export const controlBrokers = (nodes: Nodes, kafka: Kafka) => {
       await node(id).stop();
       await node(id).start();
     },
-    /** Moves the replicas of these partitions, or of all, to the next broker each; resolves once they are there. The leaders move only if there are fewer replicas than brokers. */
+    /**
+     * Moves the replicas of these partitions, or of all, to the next broker each; resolves once they are there. The leaders move
+     * only if there are fewer replicas than brokers.
+     */
     move: (topic: string, only?: readonly number[]) =>
       withAdmin(async (admin) => {
         const partitions = (await partitionsOf(all.join(','), topic)).filter(

@@ -7,7 +7,7 @@ export const kcat = (brokers: string, options: string[]): string[] => [
 ];
 
 /** What it prints. */
-export const askKcat = async (brokers: string, options: string[]): Promise<string> => {
+const askKcat = async (brokers: string, options: string[]): Promise<string> => {
   const child = Bun.spawn(kcat(brokers, options), { stdout: 'pipe', stderr: 'pipe' });
   const [out, error] = await Promise.all([
     Bun.readableStreamToText(child.stdout),

@@ -85,5 +85,3 @@ export const startWatch = (databaseUrl: string, replicas: readonly Replica[]) =>
     },
   };
 };
-
-export type Watch = ReturnType<typeof startWatch>;
