@@ -1,4 +1,3 @@
-// biome-ignore-all lint/a11y/noRedundantRoles: on a phone the table is laid out as cards, which removes its role
 import { Html } from '@elysiajs/html';
 import type { Order } from '../src/order/order.ts';
 import { fill } from './format.ts';
@@ -20,30 +19,30 @@ export const OrderItems = ({ view, order, differences }: ItemsProps) => {
       <h3 id="items" safe>
         {text.items}
       </h3>
-      <table role="table">
-        <thead role="rowgroup">
-          <tr role="row">
-            <th role="columnheader" scope="col">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">
               <span class="visually-hidden" safe>
                 {text.item}
               </span>
             </th>
-            <th role="columnheader" scope="col" class="end" safe>
+            <th scope="col" class="end" safe>
               {text.price}
             </th>
-            <th role="columnheader" scope="col" class="end" safe>
+            <th scope="col" class="end" safe>
               {text.sale}
             </th>
-            <th role="columnheader" scope="col" class="end" safe>
+            <th scope="col" class="end" safe>
               {text.itemTotal}
             </th>
-            <th role="columnheader" scope="col" class="end" safe>
+            <th scope="col" class="end" safe>
               {text.itemStatus}
             </th>
           </tr>
         </thead>
         {toGroups(order.items).map((group, number) => (
-          <tbody role="rowgroup" class={number > 0 && group.length === groupSize ? 'later' : undefined}>
+          <tbody class={number > 0 && group.length === groupSize ? 'later' : undefined}>
             {group.map((item, index) => (
               <Item
                 view={view}
@@ -67,25 +66,25 @@ type ItemProps = {
 };
 
 const Item = ({ view: { text, format }, item, difference, money }: ItemProps) => (
-  <tr role="row">
-    <th role="rowheader" scope="row">
+  <tr>
+    <th scope="row">
       <bdi safe>{item.name}</bdi>
       <span class="note">
         <bdi safe>{item.brand}</bdi>
         {item.size === '0' ? null : <bdi safe>{fill(text.size, { size: item.size })}</bdi>}
       </span>
     </th>
-    <td role="cell" class="end price" safe>
+    <td class="end price" safe>
       {money(item.price)}
     </td>
-    <td role="cell" class="end sale" safe>
+    <td class="end sale" safe>
       {format.discount(item.sale)}
     </td>
-    <td role="cell" class="end item-total">
+    <td class="end item-total">
       <span safe>{money(item.total_price)}</span>
       {difference === undefined ? null : <Difference text={text.itemDiffers} sum={money(difference)} />}
     </td>
-    <td role="cell" class="end item-status" data-label={text.itemStatus.toLowerCase()} safe>
+    <td class="end item-status" data-label={text.itemStatus.toLowerCase()} safe>
       {`${item.status}`}
     </td>
   </tr>

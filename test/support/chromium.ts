@@ -148,6 +148,17 @@ export const openChromiumEngine = async (): Promise<Engine> => {
           }
         },
         press: (key) => page.keyboard.press(key === ' ' ? 'Space' : key),
+        async hasRole(selector, role) {
+          const session = await context.newCDPSession(page);
+          const { root } = await session.send('DOM.getDocument');
+          const { nodeId } = await session.send('DOM.querySelector', { nodeId: root.nodeId, selector });
+          const { nodes } = await session.send('Accessibility.getPartialAXTree', {
+            nodeId,
+            fetchRelatives: false,
+          });
+          await session.detach();
+          return nodes[0]?.role?.value === role;
+        },
         back: async () => void (await page.goBack()),
         resize: (width) => page.setViewportSize({ width, height: 800 }),
         close: () => page.close(),

@@ -17,6 +17,8 @@ export type Tab = {
   type(text: string): Promise<void>;
   /** Presses a key, by its name in `KeyboardEvent.key`. */
   press(key: Key): Promise<void>;
+  /** Whether assistive technologies get the first element that matches with this role. */
+  hasRole(selector: string, role: string): Promise<boolean>;
   back(): Promise<void>;
   resize(width: number): Promise<void>;
   close(): Promise<void>;
@@ -88,6 +90,18 @@ export const defineEngineTests = <Opened extends Engine>(
         const lines = `[...document.querySelectorAll('.top :is(h1 span, nav > a)')].map((part) => part.getClientRects().length).filter((lines) => lines > 0)`;
         expect(new Set(await tab.evaluate<number[]>(lines))).toEqual(new Set([1]));
         expect(await violations(tab.evaluate)).toEqual([]);
+      }
+      await tab.resize(1024);
+    }));
+
+  test('the items are a table to assistive technologies, on a phone as well', () =>
+    inTab(async (tab, site) => {
+      await tab.goto(`${site.origin}/?uid=${plain.order_uid}`);
+      for (const width of [1024, 320]) {
+        await tab.resize(width);
+        const roles = { table: 'table', 'tbody tr': 'row', 'tbody th': 'rowheader', 'tbody td': 'cell' };
+        for (const [part, role] of Object.entries(roles))
+          expect([width, part, await tab.hasRole(`.items ${part}`, role)]).toEqual([width, part, true]);
       }
       await tab.resize(1024);
     }));

@@ -33,6 +33,12 @@ export const openFirefox = async () => {
         }
       },
       press: (key) => page.keyboard.press(key),
+      async hasRole(selector, role) {
+        for (const element of await page.$$(`aria/[role="${role}"]`))
+          if (await element.evaluate((one, first) => one === document.querySelector(first), selector))
+            return true;
+        return false;
+      },
       back: async () => void (await page.evaluate('history.back()')),
       resize: (width) => page.setViewport({ width, height: 800 }),
       close: () => page.close(),

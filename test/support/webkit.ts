@@ -86,6 +86,10 @@ export const openWebkit = async (): Promise<Engine> => {
         const actions = ['keyDown', 'keyUp'].map((type) => ({ type, value: keys[key] }));
         await run('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
       },
+      async hasRole(selector, role) {
+        const found = (await run('POST', '/element', { using: 'css selector', value: selector })) as object;
+        return (await run('GET', `/element/${Object.values(found)[0]}/computedrole`)) === role;
+      },
       // Not the driver's: that one skips what a page did without a gesture of a person.
       back: () => evaluate<void>('history.back()'),
       resize: async (width) => void (await run('POST', '/window/rect', { width, height: 800 })),
