@@ -3,7 +3,7 @@ import type { OrderUid } from '../order/order.ts';
 
 /**
  * A bounded FIFO cache of orders: it never holds more than its limit, and evicts the order that was inserted first, however often
- * it was read. Orders are immutable, so a cached order is never stale.
+ * it was read. Orders are immutable, so a cached order is never stale; `forgetting.ts` removes those that are gone.
  */
 export type OrderCache = {
   /** Undefined on a miss, and while the cache is down. Never rejects. */

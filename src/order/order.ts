@@ -76,7 +76,7 @@ export const createOrderSchema = ({
       $id: 'Order',
       title: 'Order',
       description:
-        'Immutable. Lengths are in characters, texts hold no NUL; fields that are not listed are ignored when an order is stored.',
+        'Immutable, until it is erased or expires. Lengths are in characters, texts hold no NUL; fields that are not listed are ignored when an order is stored.',
     },
   );
 };

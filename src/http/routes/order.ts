@@ -85,7 +85,7 @@ const getOrder = {
   operationId: 'getOrder',
   summary: 'An order',
   description:
-    'The order that has this number, exactly as it was sent, its date in UTC. An order never changes.',
+    'The order that has this number, exactly as it was sent, its date in UTC. An order never changes, but may be erased or expire; then the answer is 404.',
   tags: ['orders'],
   parameters: [
     {
