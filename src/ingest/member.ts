@@ -39,7 +39,7 @@ export type MemberOptions = {
   /** Reads the stored offsets of the group's partitions. */
   readOffsets: () => Promise<Map<number, StoredOffset>>;
   /** Persists a batch. Rejects when the signal is aborted, or with a fence. */
-  process: (batch: Batch, signal: AbortSignal) => Promise<void>;
+  persistBatch: (batch: Batch, signal: AbortSignal) => Promise<void>;
   kafkaState: ServiceState;
   commits: Pick<CommitState, 'succeeded' | 'failed'>;
   log: Log;
@@ -59,7 +59,7 @@ export type MemberOptions = {
  * few seconds allow. Rejects when kafkajs has given up, when the member has stalled, and with a fence.
  */
 export const runMember = async (options: MemberOptions, stopping: AbortSignal): Promise<void> => {
-  const { kafka, group, positions, health, readOffsets, process, kafkaState, commits, log, progress } =
+  const { kafka, group, positions, health, readOffsets, persistBatch, kafkaState, commits, log, progress } =
     options;
   const { groupId, topic } = group;
   let partitionsOfAll: number[] = [];
@@ -108,7 +108,7 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   const createQueues = () => {
     const created = createPartitionQueues({
       topic,
-      process,
+      persistBatch,
       checkLog: positions.checkLog,
       commitOffsets: (offsets) =>
         track(member.commitOffsets(offsets.map((offset) => ({ topic, ...offset })))),
@@ -136,11 +136,11 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   let topicId: string | undefined;
   let isVerifying = false;
   const verifyTopic = async () => {
-    const began = topicId;
-    if (began === undefined || isVerifying) return;
+    const assignedId = topicId;
+    if (assignedId === undefined || isVerifying) return;
     isVerifying = true;
     try {
-      if ((await positions.isRecreated(began)) && topicId === began)
+      if ((await positions.isRecreated(assignedId)) && topicId === assignedId)
         ended.reject(createFenceError({ reason: 'recreated' }));
     } catch (error) {
       log.debug({ error }, 'the topic is not verified');

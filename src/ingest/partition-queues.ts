@@ -44,7 +44,7 @@ type CommitOffsets = (offsets: { partition: number; offset: string }[]) => Promi
 type Options = {
   topic: string;
   /** Persists a batch. Rejects when the signal is aborted, or with a fence. */
-  process: (batch: Batch, signal: AbortSignal) => Promise<void>;
+  persistBatch: (batch: Batch, signal: AbortSignal) => Promise<void>;
   /** Called when a batch comes from another leader than the one before it: then the log may have been truncated in between. */
   checkLog: LogCheck;
   /** Commits until the first fetch, which brings a way to commit of its own. */
@@ -59,7 +59,14 @@ type Options = {
  * stored. Each batch has to begin where the one before it ended. After a rebalance all that is not stored is fetched again, by
  * this member or by another.
  */
-export const createPartitionQueues = ({ topic, process, checkLog, committed, log, ...options }: Options) => {
+export const createPartitionQueues = ({
+  topic,
+  persistBatch,
+  checkLog,
+  committed,
+  log,
+  ...options
+}: Options) => {
   const queues = new Map<number, PartitionQueue>();
   const ending = new AbortController();
   const failed = Promise.withResolvers<unknown>();
@@ -110,7 +117,7 @@ export const createPartitionQueues = ({ topic, process, checkLog, committed, log
       try {
         const leaderEpoch = await checkEpochs(queue, batch);
         const { partition, from, to, messages } = batch;
-        await process({ partition, from, to, messages, leaderEpoch, claim: queue.claim }, ending.signal);
+        await persistBatch({ partition, from, to, messages, leaderEpoch, claim: queue.claim }, ending.signal);
         queue.leaderEpoch = leaderEpoch;
         queue.storedOffset = to;
         commit();

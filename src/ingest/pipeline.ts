@@ -147,11 +147,11 @@ export const createPipeline = ({
   );
 
   let processing = 0;
-  const process = async (batch: Batch, signal: AbortSignal) => {
-    const begun = performance.now();
+  const persistBatch = async (batch: Batch, signal: AbortSignal) => {
+    const startedAt = performance.now();
     processing++;
     const outcome = await ingest(batch, signal).finally(() => processing--);
-    processed(batch, outcome, (performance.now() - begun) / 1000);
+    processed(batch, outcome, (performance.now() - startedAt) / 1000);
     reportUnreadable(batch.messages, log);
   };
 
@@ -181,7 +181,7 @@ export const createPipeline = ({
     }),
     health,
     readOffsets: () => offsets.read(group),
-    process,
+    persistBatch,
     kafkaState,
     commits,
     log,

@@ -52,7 +52,7 @@ export const startConsumerThread = ({
   const stopped = Promise.withResolvers<void>();
 
   const start = (): Worker => {
-    const begun = Date.now();
+    const startedAt = Date.now();
     const thread = new Worker(script);
     let silentChecks = 0;
     const checks = setInterval(() => {
@@ -71,12 +71,12 @@ export const startConsumerThread = ({
     thread.addEventListener('close', () => {
       clearInterval(checks);
       if (stopping) return stopped.resolve();
-      if (Date.now() - begun > steadyMs) attempt = 0;
+      if (Date.now() - startedAt > steadyMs) attempt = 0;
       const delayMs = backoff(attempt++);
       restarts++;
       state = { ...initialState, thread: 'it has ended and is started again' };
       log.error(
-        { thread: name, againInMs: Math.round(delayMs) },
+        { thread: name, retryInMs: Math.round(delayMs) },
         'a consumer has ended; it is started again',
       );
       restartTimer = setTimeout(() => {

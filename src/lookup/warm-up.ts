@@ -59,10 +59,10 @@ export const createWarmUp =
     let quickestMs = Number.POSITIVE_INFINITY;
     const load = async (uid: OrderUid) => {
       signal.throwIfAborted();
-      const begun = generation();
-      const beganAt = performance.now();
-      loaded.set(uid, { json: await store.find(uid), generation: begun });
-      quickestMs = Math.min(quickestMs, performance.now() - beganAt);
+      const startGeneration = generation();
+      const startedAt = performance.now();
+      loaded.set(uid, { json: await store.find(uid), generation: startGeneration });
+      quickestMs = Math.min(quickestMs, performance.now() - startedAt);
       insertInOrder();
       logProgress();
     };
@@ -74,12 +74,12 @@ export const createWarmUp =
     await Promise.all(inserts);
     const newest = uids.at(-1);
     if (newest !== undefined) {
-      const beganAt = performance.now();
+      const startedAt = performance.now();
       caches[0]?.get(newest);
-      onMeasured?.('memory', performance.now() - beganAt);
+      onMeasured?.('memory', performance.now() - startedAt);
       onMeasured?.('postgres', quickestMs);
     }
-    log.info({ inserted, milliseconds: Math.round(performance.now() - startedAt) }, 'the cache is warm');
+    log.info({ inserted, durationMs: Math.round(performance.now() - startedAt) }, 'the cache is warm');
     return inserted;
   };
 

@@ -53,9 +53,9 @@ const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<
       indexes.delete(name);
     }
     if (!needed.has(name) || indexes.has(name)) continue;
-    const begun = performance.now();
+    const startedAt = performance.now();
     await sql.unsafe(`create index concurrently if not exists ${name} on ${table} (${columns})`);
-    log.info({ index: name, ms: Math.round(performance.now() - begun) }, 'an index was created');
+    log.info({ index: name, durationMs: Math.round(performance.now() - startedAt) }, 'an index was created');
   }
   return isDone;
 };

@@ -86,13 +86,13 @@ export const createRetention = ({ expiry, days, log, now = Date.now }: Options) 
     let from: string | undefined;
     let announcedAt = Number.NEGATIVE_INFINITY;
     for (let total = 0; ; ) {
-      const begun = performance.now();
-      const isAnnounced = begun - announcedAt >= announceIntervalMs;
+      const startedAt = performance.now();
+      const isAnnounced = startedAt - announcedAt >= announceIntervalMs;
       const limit = batchSize;
       const batch = await expiry.deleteBatch({ holder, from, expiry: expiredBefore, limit, isAnnounced });
       if (!batch) return total;
-      const tookMs = performance.now() - begun;
-      if (isAnnounced) announcedAt = begun;
+      const tookMs = performance.now() - startedAt;
+      if (isAnnounced) announcedAt = startedAt;
       from = batch.last;
       total += batch.deleted;
       deleted += batch.deleted;
@@ -109,9 +109,9 @@ export const createRetention = ({ expiry, days, log, now = Date.now }: Options) 
     if (expiredBefore === undefined) return;
     if (oldest !== undefined && oldest < expiredBefore) {
       await logCount(expiredBefore);
-      const begun = performance.now();
+      const startedAt = performance.now();
       const orders = await deleteAll(expiredBefore, signal);
-      const seconds = Math.round((performance.now() - begun) / 1000);
+      const seconds = Math.round((performance.now() - startedAt) / 1000);
       if (orders > 0) log.debug({ orders, seconds }, 'expired orders were deleted');
       if ((await readExpired()) === undefined || (oldest !== undefined && oldest < expiredBefore)) return;
     }

@@ -128,7 +128,7 @@ describe('the warm-up', () => {
     expect(texts()).toEqual([...Array(4).fill('warming the cache'), 'the cache is warm']);
     expect(lines[0]?.fields).toEqual({ orders: 1000, concurrency: 50 });
     expect(lines[2]?.fields).toEqual({ inserted: 500, of: 1000 });
-    expect(lines[4]?.fields).toEqual({ inserted: 1000, milliseconds: expect.any(Number) });
+    expect(lines[4]?.fields).toEqual({ inserted: 1000, durationMs: expect.any(Number) });
   });
 
   test('of an empty table inserts nothing, and logs two lines', async () => {

@@ -203,7 +203,7 @@ test('HTTP answers during the cache warm-up, and lookups are then answered from 
   expect((await statusOf(`${address}/healthz`)).status).toBe(200);
   proxy.resume();
   const warm = await program.said('the cache is warm', 30_000);
-  expect(warm).toMatchObject({ inserted: 1_000, milliseconds: expect.any(Number) });
+  expect(warm).toMatchObject({ inserted: 1_000, durationMs: expect.any(Number) });
   expect(await counterOf(address, 'orders_cache_entries')).toBe(1_000);
   const newest = await fetch(`${address}/order/${orders.at(-1)?.order_uid}`);
   expect(newest.headers.get('cache-status')).toBe('memory; hit');

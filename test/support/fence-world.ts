@@ -181,7 +181,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       async join(assigned: number[]) {
         const next = createPartitionQueues({
           topic: group.topic,
-          process: async (batch, signal) => void (await process(batch, signal)),
+          persistBatch: async (batch, signal) => void (await process(batch, signal)),
           checkLog: starter.checkLog,
           commitOffsets: commit,
           committed: () => {},
