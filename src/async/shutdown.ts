@@ -1,5 +1,5 @@
 import { sleep } from './retry.ts';
-import { signalStatus } from './signals.ts';
+import { onStopSignals, signalStatus } from './signals.ts';
 import { stopTimeoutsMs } from './stop-timeouts.ts';
 import { waitAtMost } from './timeouts.ts';
 
@@ -18,13 +18,16 @@ export const createShutdown = ({ drainMs, onSignal, onFailure }: Options) => {
     requested.resolve({ status, delayMs });
     stopping.abort();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => {
+  onStopSignals(
+    (signal) => {
+      // The stop may have begun by a failure.
       if (stopping.signal.aborted) process.exit(signalStatus[signal]);
       const delayMs = signal === 'SIGTERM' ? drainMs : 0;
       onSignal(signal, delayMs);
       request(0, delayMs);
-    });
+    },
+    (signal) => process.exit(signalStatus[signal]),
+  );
   return {
     /** Aborted when the stop begins. */
     signal: stopping.signal,

@@ -13,6 +13,6 @@ export const brokersOf = ({ brokers }: Config): string[] => brokers ?? ['127.0.0
 export const openKafka = (config: Config, clientId: string) => {
   const brokers = brokersOf(config);
   const kafka = createKafka(kafkaAddress(config, brokers), clientId, createLog('silent', clientId));
-  const address = `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set)'}`;
+  const address = `${brokers}${config.brokers ? '' : ' (KAFKA_BROKERS is not set; does `bun start` run?)'}`;
   return { kafka, retryKafka: retryKafkaFor(operationTimeoutMs, address) };
 };

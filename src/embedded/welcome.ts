@@ -11,6 +11,9 @@ type Options = {
   consoleToken: string | undefined;
 };
 
+/** Who started Bun by npx may have no other Bun. */
+const bun = process.execPath.includes('/_npx/') ? `npx --yes bun@${Bun.version}` : 'bun';
+
 /** Prints the address of the page, the embedded services and an order to try, as soon as one is stored. */
 export const welcome = async ({ url, services, store, stopping, consoleToken }: Options): Promise<void> => {
   const uid = await firstOrder(store, stopping);
@@ -24,7 +27,7 @@ export const welcome = async ({ url, services, store, stopping, consoleToken }: 
     the API       ${url}/swagger
 ${consoleToken === undefined ? '' : `    the console   ${url}/console/login?token=${consoleToken}\n`}${services.embedded.map((service, index) => `    ${(index === 0 ? 'embedded' : '').padEnd(14)}${service}`).join('\n')}
 
-  More orders: bun run producer --rate 100 (in a second terminal). Ctrl-C stops everything.
+  More orders: ${bun} run producer --rate 100 (in a second terminal). Ctrl-C stops everything.
 `);
 };
 

@@ -71,9 +71,9 @@ const describe = (selection: Selection, stored: readonly OrderUid[]): string => 
   const total = selection.uids.length;
   const absent = total - count;
   return (
-    `${count} of ${orders(total)} ${count === 1 ? 'is' : 'are'} stored.` +
+    `${count} of ${orders(total)} ${total === 1 || count === 1 ? 'is' : 'are'} stored.` +
     (absent > 0
-      ? ` The other${absent === 1 ? ' is' : 's are'} marked, and not stored if a message has ${absent === 1 ? 'it' : 'them'}.`
+      ? ` The other${absent === 1 ? '' : 's'} will be marked, so that no message brings ${absent === 1 ? 'it' : 'them'} back.`
       : '')
   );
 };

@@ -104,15 +104,27 @@ const explain = (
   { port, host, variable, hostVariable }: Omit<Required<Address>, 'idleTimeout'>,
 ): string => {
   const { code, message } = error as { code?: unknown; message: string };
-  if (code === 'EADDRINUSE')
+  // Where the host does not resolve, Bun gives the code of an earlier call.
+  const isOfPort = (code === 'EADDRINUSE' || code === 'EACCES') && canListenOn(host);
+  if (isOfPort && code === 'EADDRINUSE')
     return `Port ${port} on ${host} is taken. Stop what listens there, or set ${variable} to another one.`;
-  if (code === 'EACCES')
+  if (isOfPort)
     return `${variable} holds "${port}", a port that this user may not listen on (EACCES). Set ${variable} to one from 1024.`;
   const wrong =
     code === 'EADDRNOTAVAIL'
       ? 'an address that this machine does not have'
       : 'neither an address nor a host name of this machine';
   return `${hostVariable} holds ${JSON.stringify(host)}, ${wrong} (${code ?? message}). 127.0.0.1 is this machine alone, 0.0.0.0 all of its addresses.`;
+};
+
+/** Whether some port of the host can be listened on. */
+const canListenOn = (hostname: string): boolean => {
+  try {
+    Bun.listen({ hostname, port: 0, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 const serve = (answer: Answer, { port, host, variable, hostVariable, idleTimeout }: Required<Address>) => {

@@ -64,7 +64,7 @@ const table = {
 const help = `Usage: bun run replay --from POSITION [options]
        bun run replay --skip-to POSITION --yes [options]
 
-Moves the stored offsets of the consumer group. POSITION is "earliest" (of --skip-to: "latest"), a time (2h ago, or RFC 3339), or
+Moves the stored offsets of the consumer group. POSITION is "earliest" (of --skip-to: "latest"), a time (2h for two hours ago, or RFC 3339), or
 offsets of some partitions: 0/200,3/17.
 
 Consumers may keep running: within seconds they resume at the stored offsets. Stored orders do not change, and a message

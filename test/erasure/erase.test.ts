@@ -192,7 +192,7 @@ test('the command says how many orders it has found, and erases them only after 
   const dry = await command(database.url, one.order_uid, 'not-stored', '--dry-run');
   expect(dry).toEqual({
     code: 0,
-    output: `1 of 2 orders is stored. The other is marked, and not stored if a message has it.\n${one.order_uid}\nDry run: nothing was erased.\n`,
+    output: `1 of 2 orders is stored. The other will be marked, so that no message brings it back.\n${one.order_uid}\nDry run: nothing was erased.\n`,
     errors: '',
   });
   const asked = await command(database.url, one.order_uid);

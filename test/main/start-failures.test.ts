@@ -37,6 +37,10 @@ describe('a start that cannot succeed ends with one line that says why', () => {
       /^HOST holds "192\.0\.2\.1", (an address that this machine does not have|neither)/,
     ],
     [{ METRICS_PORT: '0', METRICS_HOST: '999.1.1.1' }, /^METRICS_HOST holds "999\.1\.1\.1", /],
+    [
+      { HOST: '999.1.1.1', PORT: '18399', DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x' },
+      /^HOST holds "999\.1\.1\.1", neither an address nor a host name /,
+    ],
   ])('%j', async (environment, line) => {
     const dataDir = join(tmpdir(), `no-data-${crypto.randomUUID()}`);
     const given = { KAFKA_BROKERS: '127.0.0.1:1', DATA_DIR: dataDir, ...environment };

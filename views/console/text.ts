@@ -11,7 +11,8 @@ const en = {
 
   logIn: 'Log in',
   logOut: 'Log out',
-  loginHint: 'The console is for operators. Each has a token, which CONSOLE_TOKENS names.',
+  loginHint:
+    'The console is for operators. Each has a token, which CONSOLE_TOKENS names. Without that setting, open the link that the program printed at its start.',
   token: 'Token',
   operator: 'Logged in as {name}',
   wrongToken: 'No operator has this token.',
@@ -256,7 +257,8 @@ const ru: Words = {
 
   logIn: 'Войти',
   logOut: 'Выйти',
-  loginHint: 'Консоль — для операторов. У каждого свой токен, их перечисляет CONSOLE_TOKENS.',
+  loginHint:
+    'Консоль — для операторов. У каждого свой токен, их перечисляет CONSOLE_TOKENS. Если настройка не задана, откройте ссылку, которую программа напечатала при запуске.',
   token: 'Токен',
   operator: 'Вы вошли как {name}',
   wrongToken: 'Оператора с таким токеном нет.',
