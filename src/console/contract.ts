@@ -43,3 +43,6 @@ export const operation = ({ responses, ...own }: Own): Operation => ({
     500: internalServerErrorResponse,
   },
 });
+
+/** Schema of any text. */
+export const text = { type: 'string' } as const;

@@ -9,15 +9,41 @@ const login = (token: string, next = '') => ({
   headers: { 'sec-fetch-site': 'same-origin' },
 });
 
-/** Every route of the console that the program has, but the two that need no session. */
-const guarded = openConsole()
-  .app.routes.filter(({ path }) => path.startsWith('/console/'))
-  .map(({ method, path }) => [method, path] as const)
-  .filter(([, path]) => path !== '/console/login' && path !== '/console/logout');
+/** Every route of the console that the router has. */
+const all = openConsole()
+  .app.routes.filter(({ path }) => path.startsWith('/console'))
+  .map(({ method, path }) => [method, path] as const);
 
-test('the console has pages and an API', () => {
+/** These alone need no session. */
+const open = ['GET /console', 'GET /console/login', 'POST /console/login', 'POST /console/logout'];
+const guarded = all.filter(([method, path]) => !open.includes(`${method} ${path}`));
+
+test('the console has pages and an API, and each operation of its document is among the routes', async () => {
   expect(guarded).toContainEqual(['GET', '/console/']);
   expect(guarded).toContainEqual(['GET', '/console/api/overview']);
+  const { get } = openConsole({ docs: true });
+  const { paths } = (await (await get('/swagger/json')).json()) as { paths: Record<string, object> };
+  const documented = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => [method.toUpperCase(), path] as const),
+  );
+  expect(documented.length).toBeGreaterThan(5);
+  for (const operation of documented) expect(guarded).toContainEqual(operation);
+  const undocumented = guarded.filter(
+    ([method, path]) =>
+      path.startsWith('/console/api/') && !documented.some(([m, p]) => m === method && p === path),
+  );
+  expect(undocumented).toEqual([]);
+});
+
+test.each(all)('%s %s is refused under another host name, with a token and without', async (method, path) => {
+  const { ask } = openConsole({ hosts: ['orders.example.org'] });
+  const credentials = [{}, { authorization: `Bearer ${anna.token}` }];
+  for (const headers of credentials)
+    for (const host of ['rebound.example', 'orders.example.org.evil.example', 'a b']) {
+      const response = await ask(path, { method, headers: { ...headers, host } });
+      expect([host, response.status]).toEqual([host, host === 'a b' ? 400 : 421]);
+      expect(response.headers.get('set-cookie')).toBeNull();
+    }
 });
 
 test.each(guarded)(

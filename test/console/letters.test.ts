@@ -70,8 +70,9 @@ test('letters are listed with counts, filtered, and shown in pages, newest first
   expect(await listed('?uid=another-uid')).toEqual(['0/1']);
   expect(await listed('?state=discarded')).toEqual([]);
   const pages: string[] = [];
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const page = await json(`?limit=1&cursor=${cursor}`);
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page: { counts: { total: number }; letters: { letter: string }[]; next: string | null } =
+      await json(`?limit=1${cursor ? `&cursor=${cursor}` : ''}`);
     expect(page.counts.total).toBe(3);
     pages.push(...page.letters.map(({ letter }: { letter: string }) => letter));
     cursor = page.next;
@@ -197,6 +198,8 @@ test.each([
   ['?state=gone', 'state is not allowed; allowed: open, redriven, discarded, all.'],
   ['?limit=0', 'limit is not allowed; allowed: an integer from 1 to 200.'],
   ['?cursor=1', 'cursor is not allowed'],
+  ['?cursor=', 'cursor is not allowed'],
+  ['?until=', 'until is not allowed; allowed: a time ago'],
   ['/letter', 'letter is not allowed; allowed: PARTITION/OFFSET, such as 3/17.'],
 ])('the query %s is a problem that says: %s', async (query, detail) => {
   const { get } = openConsole();

@@ -106,8 +106,9 @@ test('pages are by key: orders that arrive between two pages shift nothing', asy
   const newestFirst = uidsOf(orders).toReversed();
   for (const q of ['', 'one-customer']) {
     const pages: string[] = [];
-    for (let cursor: string | null = ''; cursor !== null; ) {
-      const page = await console.find(q, `&limit=3&cursor=${encodeURIComponent(cursor)}`);
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const after: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+      const page = await console.find(q, `&limit=3${after}`);
       pages.push(...uidsOf(page.orders));
       cursor = page.next;
       await console.store.save([{ ...make(), customer_id: 'one-customer' }]);
@@ -214,6 +215,8 @@ test('while PostgreSQL does not answer, the API and the page say so', async () =
   await sql.end();
   const { get } = openConsole({ search: createOrderSearch(sql), readyFields: () => readyFields(sql) });
   expect((await get('/console/api/orders')).status).toBe(503);
+  expect((await get('/console/api/orders/export')).status).toBe(503);
+  expect((await get('/console/api/orders/export?q=WBILMTESTTRACK')).status).toBe(503);
   const page = await get('/console/orders', { cookie: 'lang=en' });
   expect([page.status, await page.text()]).toEqual([
     503,

@@ -21,6 +21,8 @@ type Options = Partial<ConsoleParts> & {
   docs?: boolean;
   /** Of the connections that requests come from. */
   address?: string;
+  /** `ALLOWED_HOSTS`. */
+  hosts?: readonly string[];
 };
 
 /** The console as the program puts it together, on the parts that a test gives. */
@@ -31,6 +33,7 @@ export const openConsole = (options: Options = {}) => {
     trustedProxies = 0,
     docs = false,
     address,
+    hosts = null,
     ...parts
   } = options;
   const lines: { level: string; line: Record<string, unknown>; message: string }[] = [];
@@ -55,7 +58,7 @@ export const openConsole = (options: Options = {}) => {
       createConsole({ operators, routes, publicUrl, trustedProxies, log }),
       ...(docs ? [createSwaggerRoute({ securitySchemes })] : []),
     ],
-    checkHost: createHostCheck({ names: null, loopbackOnly: false }),
+    checkHost: createHostCheck({ names: hosts, loopbackOnly: false }),
     trustedProxies,
     log,
   });

@@ -10,12 +10,18 @@ type Run = {
   examples: number;
   /** Statuses from 500 on that the program may answer now. */
   expected?: readonly number[];
+  /** Sent with each request. Then no request is sent without it, as a client may send ten wrong tokens a minute. */
+  authorization?: string;
+  /** Of the operations to ask; without it all. */
+  tag?: string;
+  excludedPath?: string;
 };
 
 type Exchange = { request: { method: string; url: string }; response: { status: number } };
 
 /** Runs all checks of schemathesis; resolves with its output, and every request with the status of its response. */
-export const runSchemathesis = async ({ url, seed, phases, examples, expected = [] }: Run) => {
+export const runSchemathesis = async ({ url, seed, phases, examples, expected = [], ...more }: Run) => {
+  const { authorization, tag, excludedPath } = more;
   const directory = await mkdtemp(join(tmpdir(), 'order-lookup-contract-'));
   const report = join(directory, 'report.har');
   const config = join(directory, 'schemathesis.toml');
@@ -29,6 +35,9 @@ export const runSchemathesis = async ({ url, seed, phases, examples, expected = 
     'generation-database': 'none',
     report: 'har',
     'report-har-path': report,
+    ...(authorization && { header: `Authorization:${authorization}`, 'exclude-checks': 'ignored_auth' }),
+    ...(tag && { 'include-tag': tag }),
+    ...(excludedPath && { 'exclude-path': excludedPath }),
   };
   const child = Bun.spawn(
     [

@@ -3,7 +3,7 @@ import { type Problem, toProblem } from '../../http/problem.ts';
 import { noStoreHeaders } from '../../http/security-headers.ts';
 import type { Erasures } from '../../postgres/erasures.ts';
 import { bodyOf, readBody } from '../body.ts';
-import { operation } from '../contract.ts';
+import { operation, text } from '../contract.ts';
 import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
 import { createEraser, type Failure, maxOrders } from './eraser.ts';
@@ -61,7 +61,6 @@ export const createEraseApi = (erasures: Erasures): ConsoleRoute => ({
 });
 
 const integer = { type: 'integer', minimum: 0 } as const;
-const text = { type: 'string' } as const;
 const exampleUid = 'b563feb7b2b84b6test';
 
 const eraseOperation = operation({

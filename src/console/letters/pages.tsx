@@ -17,7 +17,7 @@ import { readForm } from '../form.ts';
 import { respondPage, viewFor } from '../page.ts';
 import type { ConsoleRoute, Visit } from '../route.ts';
 import { isUnavailable } from './api.ts';
-import { defaultPage, readListQuery, toFilter } from './query.ts';
+import { readListQuery, toFilter } from './query.ts';
 import { streamChange } from './stream.ts';
 import type { LettersThread } from './thread.ts';
 
@@ -28,6 +28,10 @@ type Options = {
 };
 
 const filterNames = ['stage', 'reason', 'since', 'until', 'uid', 'state'] as const;
+
+/** Without what was left empty. */
+const given = (texts: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== ''));
 
 const typedFilter = (read: (name: string) => string): LetterFilter =>
   Object.fromEntries(filterNames.map((name) => [name, read(name)])) as LetterFilter;
@@ -40,9 +44,7 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
     const { request, operator, assets } = visit;
     const view = viewFor(request, operator);
     const typed = typedFilter(read);
-    const query = readListQuery(
-      new URLSearchParams({ ...typed, cursor: read('cursor'), limit: String(defaultPage) }),
-    );
+    const query = readListQuery(new URLSearchParams(given({ ...typed, cursor: read('cursor') })));
     const filter = { ...typed, state: typed.state || 'open' };
     const render = (page: Parameters<typeof Letters>[0]['page'], error: string | undefined, status: number) =>
       respondPage(
@@ -141,7 +143,7 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
         const chosen = form.texts('letter');
         if (!isAll && chosen.length === 0) return refuse(words.noneSelected);
         const typed = typedFilter(form.text);
-        const filter = toFilter({ ...typed, state: undefined } as object, isAll ? undefined : chosen);
+        const filter = toFilter(given(typed), isAll ? undefined : chosen);
         if ('invalid' in filter) return refuse(fill(words.badFilter, { reason: filter.invalid }));
         const fix = readFix(form.text('fix'));
         if (typeof fix === 'string') return refuse(fill(words.notUnderstood, { reason: fix }));

@@ -1,4 +1,4 @@
-import { type Static, Type } from '@sinclair/typebox';
+import { Kind, type Static, Type, TypeRegistry } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { time } from '../../cli/time.ts';
 import { letterStates, readCursor } from '../../dead-letters/browse.ts';
@@ -15,9 +15,16 @@ const oneOf = <const Value extends string>(values: readonly Value[], description
   );
 
 const stages = ['parse', 'validate', 'store'] as const;
-const timePattern = '^(\\d{1,6}[smhd]|\\d{4}-.{1,40})$';
+TypeRegistry.Set('Time', (_, value) => typeof value === 'string' && time.read(value) !== undefined);
 const instant = (description: string) =>
-  Type.String({ pattern: timePattern, description: `${description}: ${time.allowed}` });
+  Type.Unsafe<string>({
+    [Kind]: 'Time',
+    anyOf: [
+      { type: 'string', pattern: '^\\d{1,6}[smhd]$' },
+      { type: 'string', format: 'date-time' },
+    ],
+    description: `${description}: ${time.allowed}`,
+  });
 
 export const filterFields = {
   stage: Type.Optional(oneOf(stages, 'Letters that failed at this stage')),
@@ -57,11 +64,31 @@ const selection = {
   dryRun: Type.Optional(Type.Boolean({ description: 'Only report what would be done' })),
 };
 
+const pointer = {
+  type: 'string',
+  pattern: '^(/([^/~]|~[01])*)*$',
+  not: { pattern: '/(__proto__|constructor|prototype)(/|$)' },
+};
+/** For the document; `toFix` checks it. */
+const patchOperation = {
+  anyOf: [
+    {
+      required: ['op', 'path', 'value'],
+      properties: { op: { enum: ['add', 'replace', 'test'] }, path: pointer },
+    },
+    { required: ['op', 'path'], properties: { op: { enum: ['remove'] }, path: pointer } },
+    {
+      required: ['op', 'path', 'from'],
+      properties: { op: { enum: ['move', 'copy'] }, path: pointer, from: pointer },
+    },
+  ],
+};
+
 export const RedriveSchema = Type.Object(
   {
     ...selection,
     fix: Type.Optional(
-      Type.Array(Type.Object({}, { additionalProperties: true }), {
+      Type.Array(Type.Object({}, { additionalProperties: true, ...patchOperation }), {
         minItems: 1,
         maxItems: 100,
         description: 'A JSON Patch (RFC 6902) for the values',
@@ -83,18 +110,21 @@ export type DiscardBody = Static<typeof DiscardSchema>;
 
 type FilterTexts = { [Name in keyof typeof filterFields]?: string | undefined };
 
-/** The filter of texts; `invalid` names the first that is wrong. Empty texts count as absent. */
+/** The filter of texts; `invalid` names the first that is wrong. */
 export const toFilter = (texts: FilterTexts, letters?: readonly string[]): Filter | Invalid => {
-  const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text));
+  const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined));
   const [error] = Value.Errors(Type.Object(filterFields), given);
-  const { stage, reason, uid } = given;
-  const since = given.since === undefined ? undefined : time.read(given.since);
-  const until = given.until === undefined ? undefined : time.read(given.until);
-  const isWrong = (name: 'since' | 'until', read: number | undefined) =>
-    given[name] !== undefined && read === undefined;
-  const wrong = isWrong('since', since) ? 'since' : isWrong('until', until) ? 'until' : error?.path.slice(1);
-  if (wrong !== undefined) return { invalid: allowedFor(wrong) };
-  return { stage, reason, uid, since, until, ...(letters && { letters: new Set(letters) }) };
+  if (error) return { invalid: allowedFor(error.path.slice(1)) };
+  const { stage, reason, uid, since, until } = given;
+  const timeOf = (text: string | undefined) => (text === undefined ? undefined : time.read(text));
+  return {
+    stage,
+    reason,
+    uid,
+    since: timeOf(since),
+    until: timeOf(until),
+    ...(letters && { letters: new Set(letters) }),
+  };
 };
 
 const allowedFor = (name: string) =>
@@ -106,9 +136,7 @@ const allowedFor = (name: string) =>
 
 export const maxPage = 200;
 export const defaultPage = 50;
-const states = [...letterStates, 'all'] as const;
-
-export { stages, states };
+export const states = [...letterStates, 'all'] as const;
 
 /** The query of a list. */
 export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {
@@ -121,12 +149,12 @@ export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {
     uid: text('uid'),
   });
   if ('invalid' in filter) return filter;
-  const state = states.find((one) => one === (text('state') || 'open'));
+  const state = states.find((one) => one === (text('state') ?? 'open'));
   if (!state) return { invalid: `state is not allowed; allowed: ${states.join(', ')}.` };
-  const limit = Number(text('limit') || defaultPage);
+  const limit = Number(text('limit') ?? defaultPage);
   if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
     return { invalid: `limit is not allowed; allowed: an integer from 1 to ${maxPage}.` };
-  const after = text('cursor') || undefined;
+  const after = text('cursor');
   if (after !== undefined && !readCursor(after))
     return { invalid: 'cursor is not allowed; allowed: the "next" of the page before.' };
   return { filter, state, limit, after };

@@ -7,7 +7,8 @@ export type ExportFormat = (typeof formats)[number];
 /** Small, as a page is converted in one go on the thread that answers lookups. */
 export const exportPage = 100;
 
-type Pages = (after: string | undefined) => Promise<{ documents: string[]; next: string | undefined }>;
+type Page = { documents: string[]; next: string | undefined };
+type ReadPage = (after: string | undefined) => Promise<Page>;
 
 const toText = {
   csv: (documents: readonly string[]) => documents.map((json) => toCsv(JSON.parse(json) as Order)).join(''),
@@ -15,15 +16,16 @@ const toText = {
 };
 
 /**
- * Orders, read page by page as the client takes them. `onEnd` is called once, with how many were sent and whether
- * those were all.
+ * Orders, read page by page as the client takes them. Rejects with the error of the first page, before anything is sent. `onEnd` is
+ * called once, with how many were sent and whether those were all.
  */
-export const streamOrders = (
-  read: Pages,
+export const streamOrders = async (
+  read: ReadPage,
   format: ExportFormat,
   onEnd: (sent: number, isWhole: boolean) => void,
-): ReadableStream<Uint8Array> => {
+): Promise<ReadableStream<Uint8Array>> => {
   const utf8 = new TextEncoder();
+  let first: Page | undefined = await read(undefined);
   let after: string | undefined;
   let sent = 0;
   return new ReadableStream(
@@ -33,7 +35,8 @@ export const streamOrders = (
       },
       async pull(controller) {
         try {
-          const page = await read(after);
+          const page = first ?? (await read(after));
+          first = undefined;
           if (page.documents.length > 0) controller.enqueue(utf8.encode(toText[format](page.documents)));
           sent += page.documents.length;
           after = page.next;

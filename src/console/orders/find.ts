@@ -17,14 +17,17 @@ type Options = {
 const numbers: readonly SearchKind[] = ['newest', 'number', 'short', 'beginning'];
 
 /** A cursor belongs to the kind that was found: a page of another kind would be of other orders. */
-const cursorPattern =
-  /^(newest|number|short|beginning|track|customer|phone|email|transaction|rid|nm_id)~(.{1,60})$/su;
+export const cursorPattern =
+  '^((newest|number|track|customer|phone|email|transaction|rid|nm_id)~\\d{1,18}|(short|beginning)~[^\\u0000]{1,60})$';
+const cursorShape = new RegExp(cursorPattern, 'u');
 
 /** Whether a text is the cursor of a page. */
-export const isCursor = (text: string): boolean => {
-  const [, kind = '', place = ''] = cursorPattern.exec(text) ?? [];
-  if (kind === '') return false;
-  return kind === 'short' || kind === 'beginning' ? !place.includes('\0') : /^\d{1,18}$/.test(place);
+export const isCursor = (text: string): boolean => cursorShape.test(text);
+
+/** The kind and the place of a cursor. */
+const splitCursor = (cursor: string) => {
+  const at = cursor.indexOf('~');
+  return { from: cursor.slice(0, at), after: cursor.slice(at + 1) };
 };
 
 /** Finds orders by whatever was typed: by what it may be, the likeliest first, until something is found. */
@@ -48,7 +51,7 @@ export const createFindOrders = ({ search, readyFields }: Options) => {
     const ready = candidates.some(({ kind }) => !numbers.includes(kind)) ? await readyFields() : new Set();
     const isReady = ({ kind }: Candidate) => numbers.includes(kind) || ready.has(kind as SearchField);
     const unsearched = candidates.filter((one) => !isReady(one)).map(({ kind }) => kind as SearchField);
-    const [, from, after] = cursorPattern.exec(cursor ?? '') ?? [];
+    const { from, after } = cursor === undefined ? {} : splitCursor(cursor);
     const searched = candidates.filter((one) => isReady(one) && (from === undefined || one.kind === from));
     for (const candidate of searched) {
       const { orders, next } = await run(candidate, { limit, after });

@@ -1,43 +1,23 @@
 import { Html } from '@elysiajs/html';
 import { Orders } from '../../../views/console/orders.tsx';
-import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import { toProblem } from '../../http/problem.ts';
 import { noStoreHeaders } from '../../http/security-headers.ts';
 import { reasonOf } from '../../observability/error-reason.ts';
 import type { Log } from '../../observability/log.ts';
 import type { OrderUid } from '../../order/order.ts';
 import type { OrderSearch, SearchField } from '../../postgres/search.ts';
-import { operation } from '../contract.ts';
 import { respondPage, viewFor } from '../page.ts';
 import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
+import { exportOperation, listOperation } from './contract.ts';
 import { exportPage, formats, streamOrders } from './export.ts';
-import { createFindOrders, isCursor } from './find.ts';
+import { createFindOrders } from './find.ts';
+import { type Query, readQuery } from './query.ts';
 
 type Options = {
   search: OrderSearch;
   /** The fields whose index is complete. */
   readyFields: () => Promise<ReadonlySet<SearchField>>;
-};
-
-const defaultLimit = 50;
-const maxLimit = 200;
-const maxQuery = 200;
-
-type Query = { q: string; limit: number; cursor: string | undefined };
-
-/** What is asked for, or what is wrong with it as a sentence. */
-const readQuery = (query: URLSearchParams): Query | { invalid: string } => {
-  const q = query.get('q') ?? '';
-  if (q.length > maxQuery || q.includes('\0'))
-    return { invalid: `q is not allowed; allowed: up to ${maxQuery} characters, none of them NUL.` };
-  const limit = Number(query.get('limit') || defaultLimit);
-  if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit)
-    return { invalid: `limit is not allowed; allowed: an integer from 1 to ${maxLimit}.` };
-  const cursor = query.get('cursor') || undefined;
-  if (cursor !== undefined && !isCursor(cursor))
-    return { invalid: 'cursor is not allowed; allowed: the "next" of the page before.' };
-  return { q, limit, cursor };
 };
 
 /** Orders for operators: lists, the search, and the export. */
@@ -48,16 +28,21 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
     log.info({ operator, ...more }, 'an operator used the console');
 
   /** Undefined while the database does not answer. */
-  const findOrders = async ({ q, limit, cursor }: Query, operator: string, log: Log) => {
+  const ifAvailable = async <Result,>(log: Log, read: () => Promise<Result>): Promise<Result | undefined> => {
     try {
-      const list = await find(q, { limit, cursor });
-      audit(log, operator, { action: 'search', kind: list.kind, found: list.orders.length });
-      return list;
+      return await read();
     } catch (error) {
       log.warn({ reason: reasonOf(error) }, 'a search of the console failed');
       return undefined;
     }
   };
+
+  const findOrders = ({ q, limit, cursor }: Query, operator: string, log: Log) =>
+    ifAvailable(log, async () => {
+      const list = await find(q, { limit, cursor });
+      audit(log, operator, { action: 'search', kind: list.kind, found: list.orders.length });
+      return list;
+    });
 
   return [
     {
@@ -101,7 +86,7 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
       async answer({ request, url, operator, log }) {
         const query = readQuery(url.searchParams);
         if ('invalid' in query) return toProblem(request, badRequest(query.invalid));
-        const format = formats.find((one) => one === (url.searchParams.get('format') || 'ndjson'));
+        const format = formats.find((one) => one === (url.searchParams.get('format') ?? 'ndjson'));
         if (!format)
           return toProblem(request, badRequest(`format is not allowed; allowed: ${formats.join(', ')}.`));
         const found = async (cursor: string | undefined) => {
@@ -112,9 +97,13 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
           };
         };
         const all = (after: string | undefined) => search.documents({ limit: exportPage, after });
-        const stream = streamOrders(query.q.trim() === '' ? all : found, format, (orders, isWhole) =>
-          audit(log, operator, { action: 'export', format, orders, state: isWhole ? 'done' : 'cancelled' }),
+        const read = query.q.trim() === '' ? all : found;
+        const stream = await ifAvailable(log, () =>
+          streamOrders(read, format, (orders, isWhole) =>
+            audit(log, operator, { action: 'export', format, orders, state: isWhole ? 'done' : 'cancelled' }),
+          ),
         );
+        if (!stream) return toProblem(request, databaseUnavailable, { 'retry-after': '5' });
         return new Response(stream, {
           headers: {
             ...noStoreHeaders,
@@ -128,106 +117,3 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
     },
   ];
 };
-
-const text = { type: 'string' } as const;
-const integer = { type: 'integer' } as const;
-const q = {
-  name: 'q',
-  in: 'query',
-  description:
-    'A number, its beginning from 4 characters on, or its short form `8e3d…3afd4`; a track number, customer, phone, e-mail, transaction, `rid` or `nm_id`. Without it: the newest',
-  schema: { ...text, maxLength: maxQuery },
-};
-const exampleFound = {
-  order_uid: 'b563feb7b2b84b6test',
-  date_created: '2021-11-26T06:22:19Z',
-  amount: 1817,
-  currency: 'USD',
-  name: 'Test Testov',
-  city: 'Kiryat Mozkin',
-  track_number: 'WBILMTESTTRACK',
-  items: 1,
-};
-
-const listOperation = operation({
-  operationId: 'findOrders',
-  summary: 'Orders, the newest, or found by any of their fields',
-  parameters: [
-    q,
-    {
-      name: 'limit',
-      in: 'query',
-      description: 'Orders of a page',
-      schema: { ...integer, minimum: 1, maximum: maxLimit },
-    },
-    { name: 'cursor', in: 'query', description: 'The `next` of the page before', schema: text },
-  ],
-  responses: {
-    200: jsonResponse(
-      'A page of orders',
-      {
-        type: 'object',
-        required: ['orders', 'kind', 'unsearched', 'next'],
-        properties: {
-          orders: {
-            type: 'array',
-            items: {
-              type: 'object',
-              required: Object.keys(exampleFound),
-              properties: {
-                order_uid: text,
-                date_created: text,
-                amount: { type: 'number' },
-                currency: text,
-                name: text,
-                city: text,
-                track_number: text,
-                items: { ...integer, description: 'The number of them' },
-              },
-            },
-          },
-          kind: { type: ['string', 'null'], description: 'What `q` was taken for' },
-          unsearched: {
-            type: 'array',
-            items: text,
-            description: 'What `q` may also be, and is not searched by (`CONSOLE_SEARCH`), or not yet',
-          },
-          next: { type: ['string', 'null'] },
-        },
-      },
-      { orders: [exampleFound], kind: 'number', unsearched: [], next: null },
-    ),
-    400: problemResponse(
-      'A parameter is not allowed',
-      badRequest('limit is not allowed; allowed: an integer from 1 to 200.'),
-    ),
-    503: problemResponse('The database does not answer', databaseUnavailable, retryHeaders),
-  },
-});
-
-const exportOperation = operation({
-  operationId: 'exportOrders',
-  summary: 'Orders as a file',
-  description:
-    'All orders, newest first, or those that `q` finds. In CSV a text that a spreadsheet would run as a formula has an apostrophe before it. A connection that is cut before the end means that the file is not whole.',
-  parameters: [
-    q,
-    { name: 'format', in: 'query', schema: { ...text, enum: formats }, description: 'Without it: ndjson' },
-  ],
-  responses: {
-    200: {
-      description: 'The orders',
-      content: {
-        'application/x-ndjson': { schema: text, example: '{"order_uid":"b563feb7b2b84b6test"}\n' },
-        'text/csv': {
-          schema: text,
-          example: 'order_uid,date_created\r\nb563feb7b2b84b6test,2021-11-26T06:22:19Z\r\n',
-        },
-      },
-    },
-    400: problemResponse(
-      'A parameter is not allowed',
-      badRequest('format is not allowed; allowed: csv, ndjson.'),
-    ),
-  },
-});

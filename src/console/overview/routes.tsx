@@ -7,6 +7,7 @@ import { toProblem } from '../../http/problem.ts';
 import { noStoreHeaders } from '../../http/security-headers.ts';
 import { operation } from '../contract.ts';
 import { respondPage, viewFor } from '../page.ts';
+import { badRequest } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
 import { createOverviewEvents } from './events.ts';
 import { type History, windowNames } from './history.ts';
@@ -22,7 +23,7 @@ type Options = {
 };
 
 /** The window that is asked for: the shorter one unless another is named; undefined if it is none. */
-const windowOf = (url: URL) => windowNames.find((name) => name === (url.searchParams.get('window') || '15m'));
+const windowOf = (url: URL) => windowNames.find((name) => name === (url.searchParams.get('window') ?? '15m'));
 
 /** What happens now and did lately, in this process. */
 export const createOverview = ({ health, history, closing, host }: Options): ConsoleRoute[] => {
@@ -76,11 +77,7 @@ export const createOverview = ({ health, history, closing, host }: Options): Con
   ];
 };
 
-const badWindow = {
-  status: 400,
-  title: 'Bad request',
-  detail: `window is not allowed; allowed: ${windowNames.join(', ')}.`,
-};
+const badWindow = badRequest(`window is not allowed; allowed: ${windowNames.join(', ')}.`);
 const tooMany = {
   status: 503,
   title: 'Too many subscribers',
