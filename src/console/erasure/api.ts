@@ -7,7 +7,7 @@ import { operation, text } from '../contract.ts';
 import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
 import { createEraser, type Failure, maxOrders } from './eraser.ts';
-import { EraseSchema, selectionOf } from './selection.ts';
+import { EraseSchema, eraseBodies, selectionOf } from './selection.ts';
 
 const busy = 'PostgreSQL is storing orders, or cleaning up, for too long. Please try again shortly.';
 const forbidden = 'The role of this program in PostgreSQL may not erase orders: SECURITY.md has the rights.';
@@ -68,7 +68,7 @@ const eraseOperation = operation({
   summary: 'Erases orders for good',
   description:
     'Deletes the orders, and marks their numbers by a keyed digest, so that a message that is read again does not bring them back. A dry run reports how many there are; this number confirms the erasure. With `set` as well, nothing is erased if they are other orders by then.',
-  requestBody: bodyOf(EraseSchema, { email: 'test@gmail.com', dryRun: true }),
+  requestBody: bodyOf({ anyOf: eraseBodies }, { email: 'test@gmail.com', dryRun: true }),
   responses: {
     200: jsonResponse(
       'What would be erased, or what was erased',

@@ -34,6 +34,26 @@ export const EraseSchema = Type.Object(
   { additionalProperties: false },
 );
 
+/** What a way of naming orders may hold, more exactly than `EraseSchema` checks it; `selectionOf` does. */
+const exact = {
+  uids: { items: { type: 'string', minLength: 10, maxLength: 50, pattern: '^[^\\u0000]*$' } },
+  phone: { maxLength: 50, pattern: '^\\+[ ().-]*([0-9][ ().-]*){5,15}$' },
+  email: { maxLength: 100, pattern: '^[^\\u0000]*@[^\\u0000]*$' },
+  customer_id: { maxLength: 50, pattern: '^[^\\s\\u0000]+( [^\\s\\u0000]+)*$' },
+};
+
+/** Bodies for the document: orders are named in one way, and `count` is needed unless it is a dry run. */
+export const eraseBodies = Object.entries(exact).flatMap(([way, rule]) => {
+  const { properties } = EraseSchema;
+  const { dryRun, count, set } = properties;
+  const named = { [way]: { ...properties[way as keyof typeof exact], ...rule }, count, set };
+  const body = { type: 'object', additionalProperties: false };
+  return [
+    { ...body, properties: { ...named, dryRun: { ...dryRun, const: true } }, required: [way, 'dryRun'] },
+    { ...body, properties: { ...named, dryRun: { ...dryRun, const: false } }, required: [way, 'count'] },
+  ];
+});
+
 /** What orders are erased by. */
 export const ways = ['uids', 'phone', 'email', 'customer'] as const;
 export type Way = (typeof ways)[number];

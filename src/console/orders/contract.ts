@@ -16,7 +16,7 @@ const q = {
   in: 'query',
   description:
     'A number, its beginning from 4 characters on, or its short form `8e3d…3afd4`; a track number, customer, phone, e-mail, transaction, `rid` or `nm_id`. Without it: the newest',
-  schema: { ...text, maxLength: maxQuery },
+  schema: { ...text, maxLength: maxQuery, pattern: '^[^\\u0000]*$' },
 };
 const exampleFound = {
   order_uid: 'b563feb7b2b84b6test',

@@ -9,7 +9,7 @@ export type Query = { q: string; limit: number; cursor: string | undefined };
 /** What is asked for, or what is wrong with it as a sentence. */
 export const readQuery = (query: URLSearchParams): Query | { invalid: string } => {
   const q = query.get('q') ?? '';
-  if (q.length > maxQuery || q.includes('\0'))
+  if ([...q].length > maxQuery || q.includes('\0'))
     return { invalid: `q is not allowed; allowed: up to ${maxQuery} characters, none of them NUL.` };
   const limit = Number(query.get('limit') ?? defaultLimit);
   if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit)
