@@ -134,7 +134,11 @@ const onLookup = (name, act) =>
     if (event.detail.ctx?.target === result) act(event);
   });
 
-onLookup('htmx:before:request', () => {
+/** Whether htmx asks for a page that Back or Forward leads to: its place is in the history already. */
+const isRestoring = ({ ctx }) => 'HX-History-Restore-Request' in ctx.request.headers;
+
+onLookup('htmx:before:request', ({ detail }) => {
+  if (!isRestoring(detail)) keepPlace();
   clearTimeout(loading);
   status.textContent = '';
   loading = setTimeout(() => {
@@ -155,25 +159,46 @@ onLookup('htmx:before:swap', (event) => {
   fail();
 });
 onLookup('htmx:after:swap', ({ detail }) => {
-  const isRestored = 'HX-History-Restore-Request' in detail.ctx.request.headers;
+  const isRestored = isRestoring(detail);
   settle({ moveFocus: !isRestored });
   if (!isRestored) return;
   // What had the focus is gone with the order before.
   if (document.activeElement === document.body) (byId('order') ?? field).focus({ preventScroll: true });
-  scrollTo({ top: history.state?.scroll ?? 0, behavior: 'instant' });
+  returnTo(history.state ?? {});
 });
 onLookup('htmx:error', fail);
 
-// Where the reader was, as an order that Back leads to arrives later than the browser scrolls.
+// Where the reader was, as an order that Back leads to arrives later than the browser scrolls: the part of it at the top of the window.
+// Distances from the top of the page change, with the bars above and the rows whose height is only estimated.
+const parts = () => [...result.querySelectorAll('tr, li, section')];
+
+const readPlace = () => {
+  const part = document.elementFromPoint(root.clientWidth / 2, 0)?.closest('#result :is(tr, li, section)');
+  return { scroll: scrollY, part: parts().indexOf(part), top: part?.getBoundingClientRect().top };
+};
+
+const returnTo = ({ scroll = 0, part, top }) => {
+  const found = parts()[part];
+  if (!found) return scrollTo({ top: scroll, behavior: 'instant' });
+  // Lays it out, as far as it is not in view; rows beside it get their height in the next frames.
+  found.scrollIntoView({ behavior: 'instant' });
+  const correct = (frames) => {
+    scrollBy({ top: found.getBoundingClientRect().top - top, behavior: 'instant' });
+    if (frames > 1) requestAnimationFrame(() => correct(frames - 1));
+  };
+  requestAnimationFrame(() => correct(5));
+};
+
 let scrolled;
+const keepPlace = () => {
+  clearTimeout(scrolled);
+  history.replaceState({ ...history.state, htmx: true, ...readPlace() }, '');
+};
 addEventListener(
   'scroll',
   () => {
     clearTimeout(scrolled);
-    scrolled = setTimeout(
-      () => history.replaceState({ ...history.state, htmx: true, scroll: scrollY }, ''),
-      300,
-    );
+    scrolled = setTimeout(keepPlace, 300);
   },
   { passive: true },
 );
