@@ -117,7 +117,7 @@ const openLookup = (
       limit,
       concurrency: config.warmUpConcurrency,
       generation,
-      onMeasured: lookup.measured,
+      onMeasured: lookup.seedHitDuration,
       log,
     }),
   );

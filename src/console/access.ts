@@ -1,5 +1,5 @@
 import { isLoopback } from '../http/address.ts';
-import { bearerOf, equals, tooManyWrongTokens, wrongTokensPerMinute } from '../http/bearer.ts';
+import { bearerOf, createTokenCheck, tooManyWrongTokens, wrongTokensPerMinute } from '../http/bearer.ts';
 import { requestAddress, requestClient } from '../http/client.ts';
 import { hostNameOf } from '../http/host.ts';
 import type { Problem } from '../http/problem.ts';
@@ -24,7 +24,7 @@ type Options = {
 
 /** Decides who may use the console: by a bearer token, by the cookie of a session, or by the token of a login. */
 export const createAccess = ({ operators, publicUrl, log }: Options) => {
-  const tokens = operators.map((operator) => ({ operator, isToken: equals(operator.token) }));
+  const tokens = operators.map((operator) => ({ operator, isToken: createTokenCheck(operator.token) }));
   const sessions = createSessions(operators);
   const limit = createRateLimit(wrongTokensPerMinute);
   const publicOrigin = URL.parse(publicUrl ?? '')?.origin;

@@ -12,7 +12,7 @@ export type Person = {
  * Whether the letter holds data of the person: the email address in either case, the digits of the phone number however they are
  * grouped, or the customer_id, anywhere in key and value. A letter need not be an order, or JSON, so rather too many are found.
  */
-export const concerns = (
+export const hasDataOf = (
   { key, value }: Pick<Letter, 'key' | 'value'>,
   { phone, email, customer }: Person,
 ): boolean => {
@@ -41,7 +41,7 @@ export const createFinder = (person: Person) => {
     last,
     async *find(letters: AsyncIterable<Letter[]>): AsyncGenerator<Letter[]> {
       for await (const batch of letters) {
-        const found = batch.filter((letter) => concerns(letter, person));
+        const found = batch.filter((letter) => hasDataOf(letter, person));
         for (const { partition, offset } of found) last.set(partition, BigInt(offset));
         if (found.length > 0) yield found.map((letter) => ({ ...letter, isDiscarded: false }));
       }

@@ -19,7 +19,7 @@ const digest = (text: string) => new Bun.CryptoHasher('sha256').update(text).dig
  * Compares digests in constant time, so that the time reveals neither the secret nor its length. Synchronous, so that concurrent
  * requests are all counted before the next one is compared.
  */
-export const equals = (secret: string) => {
+export const createTokenCheck = (secret: string) => {
   const wanted = digest(secret);
   return (given: string): boolean => crypto.timingSafeEqual(wanted, digest(given));
 };

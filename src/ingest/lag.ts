@@ -14,7 +14,7 @@ export type KnownOffsets = {
 type Options = {
   kafkaOffsets: Pick<KafkaOffsets, 'leaders' | 'committed' | 'ends'>;
   /** Called with the partitions of the topic that have a leader, and with those that have none. */
-  ledBy: (led: readonly number[], leaderless: readonly number[]) => void;
+  onLeaders: (led: readonly number[], leaderless: readonly number[]) => void;
   polled: (partition: number, offsets: KnownOffsets) => void;
   log: Log;
 };
@@ -24,11 +24,11 @@ type Options = {
  * bring end offsets too, but a consumer that waits for PostgreSQL does not fetch, and its lag matters most then; and no member
  * fetches a partition that has just been added. A partition that does not answer keeps the lag that is known.
  */
-export const pollEndOffsets = ({ kafkaOffsets, ledBy, polled, log }: Options) => {
+export const pollEndOffsets = ({ kafkaOffsets, onLeaders, polled, log }: Options) => {
   const stopping = new AbortController();
   const poll = async () => {
     const { groups, leaderless } = await kafkaOffsets.leaders();
-    ledBy(groups.flat(), leaderless);
+    onLeaders(groups.flat(), leaderless);
     const committed = await kafkaOffsets.committed([...groups.flat(), ...leaderless]).catch((error) => {
       log.debug({ error }, 'committed offsets not known');
       return undefined;

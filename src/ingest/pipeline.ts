@@ -189,7 +189,7 @@ export const createPipeline = ({
   });
   const polling = pollEndOffsets({
     kafkaOffsets,
-    ledBy(led, leaderless) {
+    onLeaders(led, leaderless) {
       for (const partition of led) health.works('leader', partition);
       for (const partition of leaderless) health.failed('leader', partition, noLeader);
     },

@@ -46,7 +46,7 @@ export const startConsumerThread = ({
   let attempt = 0;
   let restarts = 0;
   let requests = 0;
-  let stopping = false;
+  let isStopping = false;
   let restartTimer: Timer | undefined;
   const requested = new Map<number, (metrics: MetricObject[]) => void>();
   const stopped = Promise.withResolvers<void>();
@@ -70,7 +70,7 @@ export const startConsumerThread = ({
     thread.onerror = (event) => log.error({ thread: name, reason: event.message }, 'error in a consumer');
     thread.addEventListener('close', () => {
       clearInterval(checks);
-      if (stopping) return stopped.resolve();
+      if (isStopping) return stopped.resolve();
       if (Date.now() - startedAt > steadyMs) attempt = 0;
       const delayMs = backoff(attempt++);
       restarts++;
@@ -110,7 +110,7 @@ export const startConsumerThread = ({
     },
     /** Lets what is in flight be stored and committed; resolves within 8 s. */
     async stop() {
-      stopping = true;
+      isStopping = true;
       clearTimeout(restartTimer);
       worker.postMessage({ type: 'stop' } satisfies ToConsumer);
       await waitAtMost(stopTimeoutsMs.consumerThread, stopped.promise);

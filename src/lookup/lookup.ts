@@ -227,7 +227,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
     findOtherCases: query.findOtherCases,
     lastHitMs: (tier: Tier) => lastHits[tier],
     /** What a hit in this tier took elsewhere, as `lastHitMs` until the first lookup has hit it. */
-    measured(tier: Tier, durationMs: number) {
+    seedHitDuration(tier: Tier, durationMs: number) {
       lastHits[tier] ??= durationMs;
     },
     /** Removes the uids from the negative cache; lookups from now on join no load that may have missed these orders. */

@@ -1,6 +1,6 @@
 /** Finding the letters of a person. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
-import { concerns } from '../../src/dead-letters/find.ts';
+import { hasDataOf } from '../../src/dead-letters/find.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
@@ -42,7 +42,7 @@ test.each([
   ['one of two', letterOf(text), { customer: 'bob', phone: '+79001234567' }, true],
   ['nothing', letterOf(null), { customer: 'ann' }, false],
 ])('%s is found, or not', (_, letter, person, expected) => {
-  expect(concerns(letter, person)).toBe(expected);
+  expect(hasDataOf(letter, person)).toBe(expected);
 });
 
 test('all letters of a person are listed, discarded ones too, with what Kafka can do to delete them', async () => {

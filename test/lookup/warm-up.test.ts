@@ -148,7 +148,7 @@ describe('the warm-up', () => {
       caches: [memory],
       limit: 20,
       concurrency: 7,
-      onMeasured: lookup.measured,
+      onMeasured: lookup.seedHitDuration,
       log: silent,
     });
     expect(await warmUp(never)).toBe(20);
@@ -157,7 +157,7 @@ describe('the warm-up', () => {
     expect(inMemory).toBeGreaterThan(0);
     expect(inPostgres).toBeGreaterThan(inMemory as number);
     expect(inPostgres).toBeLessThan(5_000);
-    lookup.measured('postgres', 1_000_000);
+    lookup.seedHitDuration('postgres', 1_000_000);
     expect(lookup.lastHitMs('postgres')).toBe(inPostgres);
     const held = () =>
       Array.from({ length: 31 }, (_, number) => number).filter((number) => memory.get(uidOf(number)));

@@ -1,5 +1,5 @@
 import { Elysia } from 'elysia';
-import { bearerOf, equals, refuseWrongTokens, wrongTokensPerMinute } from '../bearer.ts';
+import { bearerOf, createTokenCheck, refuseWrongTokens, wrongTokensPerMinute } from '../bearer.ts';
 import { requestClient } from '../client.ts';
 import { toProblem } from '../problem.ts';
 import { createRateLimit } from '../rate-limit.ts';
@@ -33,7 +33,7 @@ export const createMetricsRoute = ({ read, token }: Options) => {
 };
 
 const createRefusal = (token: string) => {
-  const isToken = equals(token);
+  const isToken = createTokenCheck(token);
   const limit = createRateLimit(wrongTokensPerMinute);
   return (request: Request): Response | undefined => {
     const given = bearerOf(request);
