@@ -84,7 +84,7 @@ const [groupId, topic, partition, from, to, claim, nextClaim, leaderEpoch, neede
 /**
  * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range
  * begins at the stored offset and the claim is the same. It returns no rows then; otherwise a row for each order that was
- * inserted, or one row without an order.
+ * inserted, or one row without an order: also if the stored offset has moved, as then all of them were.
  */
 const saveStatementOf = (isFenced: boolean) => `
   with ${
@@ -128,7 +128,7 @@ const saveStatementOf = (isFenced: boolean) => `
     where group_id = ${groupId} and topic = ${topic} and partition = ${partition} and exists (select from fence)
     returning next_offset
   )
-  select next_offset, order_uid from moved left join inserted on true`
+  select next_offset, order_uid from moved left join inserted on next_offset <> ${to}`
       : 'select order_uid from inserted'
   }`;
 

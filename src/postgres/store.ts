@@ -54,7 +54,10 @@ export const createStore = (sql: Sql) => ({
     );
     if (!rows[0]) return undefined;
     const isMoved = BigInt(rows[0].next_offset) === range.to;
-    return { inserted: new Set(rows.flatMap(({ order_uid }) => order_uid ?? [])), isMoved };
+    const uids = isMoved
+      ? orders.map((order) => order.order_uid)
+      : rows.flatMap((row) => row.order_uid ?? []);
+    return { inserted: new Set(uids), isMoved };
   },
 
   /** The order as JSON text, or undefined. */

@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config/settings.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderParser } from '../../src/order/parser.ts';
 import { otherCasesParameters, otherCasesStatement } from '../../src/postgres/letter-case.ts';
+import { createOffsets } from '../../src/postgres/offsets.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore, isDataError } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
@@ -63,6 +64,32 @@ test('the first and last dates come back to the microsecond', async () => {
     await store.save([parsed.order]);
     expect(await store.find(parsed.order.order_uid)).toBe(JSON.stringify(parsed.order));
   }
+});
+
+test('a batch returns the orders that it inserted, whether its offset has moved or not', async () => {
+  await using database = await testDatabase();
+  const store = createStore(database.sql);
+  const group = { groupId: 'g', topic: 't' };
+  const [first, second, third] = ['a', 'b', 'c'].map(
+    (digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`,
+  );
+  await createOffsets(database.sql).claim(group, [0], `${first}`);
+  await database.sql`update consumed_offsets set next_offset = 0`;
+  const save = (uids: string[], [from, to]: [bigint, bigint], claims: unknown[]) => {
+    const [claim, nextClaim] = claims.map(String) as [string, string];
+    const range = { ...group, partition: 0, leaderEpoch: undefined, from, to, claim, nextClaim };
+    const orders = uids.map((order_uid) => buildOrder({ order_uid }));
+    return store.saveBatch(orders, range, true);
+  };
+  const [a, b, c] = ['uid-of-a', 'uid-of-b', 'uid-of-c'].map((uid) => uid.padEnd(10, '.')) as [
+    string,
+    string,
+    string,
+  ];
+  expect(await save([a, b], [0n, 2n], [first, second])).toEqual({ inserted: new Set([a, b]), isMoved: true });
+  expect(await save([a, c], [2n, 4n], [second, third])).toEqual({ inserted: new Set([c]), isMoved: false });
+  expect(await save([a], [2n, 4n], [third, first])).toEqual({ inserted: new Set(), isMoved: false });
+  expect(await save([b], [2n, 4n], [second, third])).toBeUndefined();
 });
 
 test('an order at the upper limit of every field is stored', async () => {
