@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createDurations, registerDurations } from '../observability/metrics/durations.ts';
 import type { Batch } from './batch.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import { type Fence, fenceReasons } from './fence.ts';
@@ -88,12 +89,13 @@ export const createConsumerMetrics = (
     buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
     registers,
   });
-  const delay = new Histogram({
-    name: 'orders_ingest_delay_seconds',
-    help: "Time from a message's Kafka timestamp until its order is stored",
-    buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300],
-    registers,
-  });
+  const delay = createDurations([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30, 300]);
+  registerDurations(
+    registry,
+    'orders_ingest_delay_seconds',
+    "Time from a message's Kafka timestamp until its order is stored",
+    delay,
+  );
   const lag = new Gauge({
     name: 'orders_consumer_lag_messages',
     help: 'Consumer lag: messages after the committed offset; the group leader also reports partitions that no member owns yet',
