@@ -28,14 +28,18 @@ const toInstant = (ms: number) => new Date(ms).toISOString();
 
 const clock = '(extract(epoch from clock_timestamp()) * 1000)::float8';
 
+/** Without the index each batch would read the whole table. */
+const isIndexed = `exists (
+  select from pg_index
+  where indexrelid = to_regclass('${expiryIndex.name}') and indrelid = 'orders'::regclass and indisvalid
+)`;
+
 /** Every query that deletes expired orders. All functions reject with the driver's error. */
 export const createExpiry = (sql: Sql) => ({
   /** The clock of PostgreSQL, and when the oldest order was created. Undefined while there is no index that says so. */
   async readAges(): Promise<Ages | undefined> {
-    const [index] = await sql`
-      select from pg_index
-      where indexrelid = to_regclass(${expiryIndex.name}) and indrelid = 'orders'::regclass and indisvalid`;
-    if (!index) return undefined;
+    const [index] = await sql.unsafe<{ isThere: boolean }[]>(`select ${isIndexed} as "isThere"`);
+    if (!index?.isThere) return undefined;
     const [row] = await sql.unsafe<{ clock: number; oldest: number | null }[]>(
       `select ${clock} as clock, (select extract(epoch from min(date_created)) * 1000 from orders)::float8 as oldest`,
       [],
@@ -58,14 +62,14 @@ export const createExpiry = (sql: Sql) => ({
 
   /**
    * Deletes up to `limit` expired orders, the oldest first, and extends the lease, in one statement. Orders that an erasure holds are left
-   * to it. Undefined, and nothing is deleted, while another process has the lease.
+   * to it. Undefined, and nothing is deleted, while another process has the lease, or without the index.
    */
   async deleteBatch({ holder, from, expiry, limit, isAnnounced }: Batch) {
     const [row] = await sql.unsafe<{ isHeld: boolean; deleted: number; last: string | null }[]>(
       `with lease as materialized (
         select from order_retention
         -- A lease that lasts for longer is of a clock that was set back since.
-        where holder = $1 or held_until not between clock_timestamp() and clock_timestamp() + '${leaseSeconds} s'::interval
+        where ${isIndexed} and (holder = $1 or held_until not between clock_timestamp() and clock_timestamp() + '${leaseSeconds} s'::interval)
         for update
       ), expired as materialized (
         select order_uid, date_created from orders

@@ -51,8 +51,8 @@ const openErase = async (around: (erasures: Erasures) => Erasures = (erasures) =
       });
       return { status: response.status, html: await response.text() };
     },
-    audits: () =>
-      desk.lines.filter(({ message }) => message === 'an operator used the console').map(({ line }) => line),
+    /** Beside the lines that each request has. */
+    audits: () => desk.lines.filter(({ line }) => line.action === 'erase').map(({ line }) => line),
     [Symbol.asyncDispose]: database[Symbol.asyncDispose],
   };
 };

@@ -4,9 +4,12 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createErasures } from '../../src/postgres/erasures.ts';
+import { createExpiry, expiryIndex } from '../../src/postgres/expiry.ts';
+import { keepIndexes } from '../../src/postgres/indexes.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
+import { createRetention } from '../../src/retention/retention.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 
@@ -92,6 +95,17 @@ if (program)
       await createErasures(sql).erase(uids.slice(0, 3));
       expect(await store.latestErasure()).toBe(3n);
       expect(await store.findMissing(uids)).toEqual(uids.slice(0, 3));
+      // The lease of the retention is a row.
+      await keepIndexes(
+        sql,
+        { known: [expiryIndex], needed: new Set([expiryIndex.name]) },
+        silent,
+        new AbortController().signal,
+      );
+      const ended = new AbortController();
+      const all = [1, 2].map(() => createRetention({ expiry: createExpiry(sql), days: 1, log: silent }));
+      await Promise.all(all.map(({ run }) => run(ended.signal)));
+      expect(all.map(({ deleted }) => deleted()).toSorted()).toEqual([0, uids.length - 3]);
       await sql.end({ timeout: 1 });
     });
 
