@@ -8,6 +8,8 @@
 import { afterAll, expect, test } from 'bun:test';
 import postgres from 'postgres';
 import { sleep } from '../../src/async/retry.ts';
+import { createStore } from '../../src/postgres/store.ts';
+import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { closeServices, openScenario, type Scenario } from '../support/faults/scenario.ts';
 import { createRandom } from '../support/faults/stream.ts';
 import { until } from '../support/until.ts';
@@ -79,6 +81,41 @@ for (const name of ['kafka', 'postgres', 'redis'] as const) {
     limit,
   );
 }
+
+test(
+  'expired orders are deleted though postgres is killed, and then the process that deletes; nothing else is lost',
+  async () => {
+    await using scenario = await openScenario();
+    const retention = { ORDER_RETENTION_DAYS: '30', DLQ_RETENTION_DAYS: '30' };
+    const make = createOrderMaker({ seed, now: () => Date.now() - 40 * 86_400_000 });
+    const old = Array.from({ length: 6_000 }, make);
+    const store = createStore(scenario.database.sql);
+    for (let at = 0; at < old.length; at += 500) await store.save(old.slice(at, at + 500));
+    const uids = old.map((order) => order.order_uid);
+    const left = async () => (await store.findAll(uids)).size;
+    const deleting = async (orders: number) => {
+      const goal = (await left()) - orders;
+      expect(goal).toBeGreaterThan(0);
+      await until(async () => (await left()) <= goal, 120_000);
+    };
+
+    const replicas = [await scenario.replica(retention), await scenario.replica(retention)];
+    const stream = await scenario.stream(seed + 4);
+    await deleting(200);
+    await scenario.services.postgres.kill9();
+    await scenario.services.postgres.start();
+    await deleting(200);
+    const deletedBy = async ({ url }: { url: string }) =>
+      Number(/^orders_expired_total (\d+)/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1]);
+    const [one, other] = await Promise.all(replicas.map(deletedBy));
+    const [killed, kept] = (one ?? 0) > (other ?? 0) ? replicas : replicas.toReversed();
+    await killed?.kill9();
+    await until(async () => (await left()) === 0, 180_000);
+    await scenario.settle(await stream.stop());
+    expect(await kept?.stop()).toBe(0);
+  },
+  limit,
+);
 
 /** Errors of PostgreSQL while it cannot store orders; each lasts until the returned function is called. */
 const refusals: Record<string, (scenario: Scenario) => Promise<() => Promise<unknown>>> = {

@@ -36,8 +36,9 @@ export const openScenario = async () => {
       database.sql`select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name <> 'order-lookup test'`,
     /** One more replica of the program. */
-    async replica() {
+    async replica(more: Record<string, string> = {}) {
       const replica = await startReplica({
+        ...more,
         KAFKA_BROKERS: brokers,
         KAFKA_TOPIC: topic,
         KAFKA_DLQ_TOPIC: deadLetterTopic,
