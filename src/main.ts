@@ -81,6 +81,9 @@ const openPostgres = ({ config, log, tracing, open }: Context, url: string) => {
 
 type Postgres = ReturnType<typeof openPostgres>;
 
+/** Of the places that forget erased orders. */
+const redisPlace = 'redis';
+
 const openLookup = (
   { config, log, tracing, open }: Context,
   { store, state }: Postgres,
@@ -103,7 +106,10 @@ const openLookup = (
   const generation = () => erasures;
   const lookup = createLookup({
     memory,
-    redis,
+    redis: redis && {
+      ...redis,
+      isBypassed: () => redis.isBypassed() || forgetting.isStale(redisPlace),
+    },
     generation,
     store: standby ?? store,
     // An answer of the standby says nothing about the primary.
@@ -125,7 +131,7 @@ const openLookup = (
     store,
     places: [
       { name: 'memory', ...memory },
-      ...(redis ? [{ name: 'redis', isShared: true, ...redis }] : []),
+      ...(redis ? [{ name: redisPlace, isShared: true, ...redis }] : []),
       ...(feed ? [{ name: 'feed', ...feed }] : []),
     ],
     standby,

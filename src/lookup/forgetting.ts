@@ -1,4 +1,5 @@
 import { sleep } from '../async/retry.ts';
+import { waitAtMost } from '../async/timeouts.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 import type { OrderUid } from '../order/order.ts';
@@ -11,6 +12,8 @@ const pollIntervalMs = 400;
 const settleMs = 3_000;
 /** At the latest after this a round sweeps in any case, for orders that were deleted by hand or came back with an old Redis. */
 const sweepIntervalMs = 10_000;
+/** A round waits no longer for places that processes share. */
+const maxSharedWaitMs = 200;
 /** Orders in one query. */
 const chunkSize = 1_000;
 
@@ -52,7 +55,11 @@ export const createForgetting = ({
   const states = places.map((place) => ({
     place,
     sweptAt: Number.NEGATIVE_INFINITY,
-    isBehind: false,
+    /** Sweeps that were asked for, and the last of them that was done: a sweep from before an erasure does not count for it. */
+    requested: 0,
+    done: 0,
+    /** The sweep that the last erasure asked for. */
+    erasure: 0,
     isFailing: false,
     removed: 0,
   }));
@@ -66,7 +73,8 @@ export const createForgetting = ({
   /** Resolves with how many orders were removed. Rejects when PostgreSQL does not answer; when the place does not, it stays behind. */
   const sweep = async (state: State): Promise<number> => {
     const { place } = state;
-    state.isBehind = true;
+    if (state.done === state.requested) state.requested++;
+    const { requested } = state;
     const attempt = async <T>(command: () => T | Promise<T>): Promise<T | undefined> => {
       try {
         const answer = await command();
@@ -90,7 +98,7 @@ export const createForgetting = ({
       await attempt(() => place.remove(missing));
       if (!state.isFailing) removed += missing.length;
     }
-    state.isBehind = state.isFailing;
+    if (!state.isFailing) state.done = Math.max(state.done, requested);
     state.removed += removed;
     return removed;
   };
@@ -99,12 +107,33 @@ export const createForgetting = ({
   const sweepDue = async (due: readonly State[]): Promise<boolean> => {
     const removed = await Promise.all(
       due.map(async (state) => {
-        if (now() >= settledAt && !state.isBehind && now() < state.sweptAt + sweepIntervalMs) return 0;
+        const isBehind = state.done !== state.requested;
+        if (now() >= settledAt && !isBehind && now() < state.sweptAt + sweepIntervalMs) return 0;
         state.sweptAt = now();
         return sweep(state);
       }),
     );
     return removed.some((count) => count > 0);
+  };
+
+  const sweepOwn = async () => {
+    const latest = await store.latestErasure();
+    if (latest !== seen) {
+      standby?.onErasure(latest);
+      onErasure();
+      seen = latest;
+      settledAt = now() + settleMs;
+      for (const state of states) state.erasure = ++state.requested;
+    }
+    await sweepDue(own);
+  };
+
+  const sweepShared = async () => {
+    if (!(await sweepDue(shared))) return;
+    // A lookup that read from there until now may hold an order that was removed.
+    onErasure();
+    for (const state of own) state.requested++;
+    await sweepDue(own);
   };
 
   const end = async () => {
@@ -114,20 +143,21 @@ export const createForgetting = ({
 
   /** Rejects when PostgreSQL does not answer; the next round does what is left. */
   const round = async () => {
-    const latest = await store.latestErasure();
-    if (latest !== seen) {
-      standby?.onErasure(latest);
-      onErasure();
-      seen = latest;
-      settledAt = now() + settleMs;
-      for (const state of states) state.isBehind = true;
-    }
-    await sweepDue(own);
-    if (!(await sweepDue(shared))) return end();
-    // A lookup that read from there until now may hold an order that was removed.
-    onErasure();
-    for (const state of own) state.isBehind = true;
-    await sweepDue(own);
+    await sweepOwn();
+    await sweepShared();
+    await end();
+  };
+
+  /** A round that does not wait for a place that answers slowly, as Redis may: memory is swept meanwhile. */
+  let sweepingShared: Promise<void> | undefined;
+  const roundWithoutWaiting = async () => {
+    await sweepOwn();
+    sweepingShared ??= sweepShared()
+      .catch(onFailure)
+      .finally(() => {
+        sweepingShared = undefined;
+      });
+    await waitAtMost(maxSharedWaitMs, sweepingShared);
     await end();
   };
 
@@ -136,10 +166,13 @@ export const createForgetting = ({
     /** Rounds until `signal` is aborted. */
     async run(signal: AbortSignal): Promise<void> {
       while (!signal.aborted) {
-        await round().catch(onFailure);
+        await roundWithoutWaiting().catch(onFailure);
         await sleep(pollIntervalMs, signal);
       }
     },
+    /** Whether this place may still hold an order that was erased: lookups do not read it then. */
+    isStale: (name: string) =>
+      states.some(({ place, done, erasure }) => place.name === name && done < erasure),
     /** Orders removed since the start, by place. */
     removed: () => states.map(({ place, removed }) => [place.name, removed] as const),
     /** How long ago a round last reached every place that is up, in s; 0 before the first. */

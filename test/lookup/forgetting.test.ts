@@ -175,7 +175,7 @@ describe('an order that was erased', () => {
         await begin(before);
         world.erase(uidOf(erased));
         // What is in flight answers before, in or after the round.
-        const rounds = all.map(({ round }) => round());
+        const rounds = all.flatMap(({ round }) => [round(), round()]);
         await begin(after);
         await scheduler.waitFor(Promise.all([...rounds, ...begun]));
         // What another process has put into Redis late is removed by its own round, and from here by the next one.
@@ -196,6 +196,55 @@ describe('an order that was erased', () => {
 
   test('is forgotten by three replicas after two rounds each', () =>
     run(fc.array(anyWork, { maxLength: 12 }), 3));
+});
+
+test('while Redis does not answer, memory forgets within a second, and Redis is not read until it has forgotten', async () => {
+  let latest = 0n;
+  const stored = new Set([0, 1, 2, 3].map(uidOf));
+  const memory = createMemoryCache(9);
+  for (const uid of stored) memory.put(uid, documentOf(uid));
+  let answer = Promise.withResolvers<string[]>();
+  let sweeps = 0;
+  const uids = () => {
+    sweeps++;
+    return answer.promise;
+  };
+  const forgetting = createForgetting({
+    store: {
+      latestErasure: async () => latest,
+      findMissing: async (uids) => uids.filter((uid) => !stored.has(uid)),
+    },
+    places: [
+      { name: 'memory', ...memory },
+      { name: 'redis', isShared: true, uids, remove() {} },
+    ],
+    onErasure() {},
+    log: silent,
+  });
+  const closing = new AbortController();
+  const running = forgetting.run(closing.signal);
+  const erase = (uid: string) => {
+    stored.delete(uid);
+    latest++;
+  };
+  for (const number of [1, 2]) {
+    erase(uidOf(number));
+    const erasedAt = performance.now();
+    await until(() => !memory.uids().includes(uidOf(number)) && forgetting.isStale('redis'));
+    // 1 s, and what a busy machine may add.
+    expect(performance.now() - erasedAt).toBeLessThan(3_000);
+    expect(forgetting.isStale('memory')).toBeFalse();
+  }
+  // This sweep began before the second erasure, so it does not count for it.
+  const before = answer;
+  answer = Promise.withResolvers<string[]>();
+  before.resolve([]);
+  await until(() => sweeps === 2);
+  expect(forgetting.isStale('redis')).toBeTrue();
+  answer.resolve([]);
+  await until(() => !forgetting.isStale('redis'));
+  closing.abort();
+  await running;
 });
 
 test('a lookup does not join a load from before an erasure', async () => {
