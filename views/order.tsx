@@ -47,12 +47,14 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
       </div>
       <OrderItems view={view} order={order} differences={differences} />
       <footer class="order-foot">
+        <div class="actions">
+          <CopyButton words={text.copyLink} link={linkTo(order.order_uid)} />
+          <CopyButton words={text.copyJson} from={`order/${encodeURIComponent(order.order_uid)}`} />
+          <a class="quiet" href={`order/${encodeURIComponent(order.order_uid)}`} safe>
+            {text.openJson}
+          </a>
+        </div>
         <Technical view={view} order={order} />
-        <CopyButton words={text.copyLink} link={linkTo(order.order_uid)} />
-        <CopyButton words={text.copyJson} from={`order/${encodeURIComponent(order.order_uid)}`} />
-        <a class="quiet" href={`order/${encodeURIComponent(order.order_uid)}`} safe>
-          {text.openJson}
-        </a>
       </footer>
     </>
   );

@@ -29,6 +29,12 @@ const wrong = buildOrder({
   ],
 });
 const orders = [plain, wrong];
+/** Nothing of it adds up, and its time of payment is implausible. */
+const hasAllMarks = buildOrder({
+  order_uid: 'all-marks-at-once',
+  payment: { amount: 1, payment_dt: 1_637_907_727_000 },
+  items: [{ price: 755, sale: 4, total_price: 5, name: 'A long name of an item, in several words' }],
+});
 
 const text = async (page: Page, selector: string) =>
   // biome-ignore lint/performance/useDomNodeTextContent: as it is laid out, with what is hidden left out
@@ -179,6 +185,65 @@ test('the number, phone, e-mail, track number, link and JSON can be copied, and 
     await page.waitForURL(`/order/${plain.order_uid}`);
     expect(JSON.parse((await page.locator('pre').textContent()) ?? '')).toEqual(plain);
   }));
+
+for (const [width, size] of [
+  [320, 16],
+  [320, 32],
+  [768, 16],
+  [1024, 32],
+] as const) {
+  test(`the page fits ${width} px with letters of ${size} px, no word of a button is cut, and nothing covers another`, () =>
+    visit({ orders: [hasAllMarks], width, locale: 'ru-RU' }, async ({ page, context }) => {
+      const session = await context.newCDPSession(page);
+      await session.send('Page.setFontSizes', { fontSizes: { standard: size, fixed: size } });
+      // The second time there are two bars as well.
+      await page.goto(linkTo(hasAllMarks.order_uid));
+      await page.reload();
+      for (const path of ['.order-head', '.amounts', '.items', '.order-foot'])
+        await page.locator(path).scrollIntoViewIfNeeded();
+      expect(await page.evaluate(() => getComputedStyle(document.documentElement).fontSize)).toBe(
+        `${size}px`,
+      );
+      const outside = await page.evaluate(() =>
+        [...document.querySelectorAll('body *')]
+          .filter((part) => part.checkVisibility({ visibilityProperty: true }))
+          .filter((part) => {
+            const { right, width } = part.getBoundingClientRect();
+            return width > 1 && right > document.documentElement.clientWidth + 1;
+          })
+          .map(({ outerHTML }) => outerHTML.slice(0, 80)),
+      );
+      expect(outside).toEqual([]);
+      const buttons = await page.evaluate(() =>
+        [...document.querySelectorAll('.actions .quiet')].map((part) => {
+          const range = document.createRange();
+          range.selectNodeContents((part.querySelector('span') ?? part).firstChild as Text);
+          const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+          const words = (part.textContent ?? '').trim().split(' ');
+          return { words, lines: lines.size };
+        }),
+      );
+      expect(buttons.filter(({ words, lines }) => lines > words.length)).toEqual([]);
+      const field = await page.locator('#uid').evaluate((field) => field.clientWidth);
+      expect(field).toBeGreaterThanOrEqual(7 * size);
+      const covered = await page.evaluate(() => {
+        const boxes = [...document.querySelectorAll('.actions .quiet, .technical summary')].map((part) => {
+          const range = document.createRange();
+          range.selectNodeContents(part);
+          return range.getBoundingClientRect();
+        });
+        return boxes.some((a, i) =>
+          boxes.some(
+            (b, j) => i < j && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom,
+          ),
+        );
+      });
+      expect(covered).toBe(false);
+      expect(
+        await page.locator('.note .differs').evaluate((mark) => getComputedStyle(mark, '::before').content),
+      ).toBe('none');
+    }));
+}
 
 test('copy buttons are not shown without JavaScript', () =>
   visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
