@@ -170,6 +170,29 @@ test('many orders are deleted in batches, with rests that are several times as l
   expect(batches).toBeGreaterThan(2);
 });
 
+test('a count or a batch that takes too long stops nothing, and the next batch is the smallest', async () => {
+  await using world = await openOrders(Array(30).fill(50));
+  const { log, lines } = recordingLog();
+  const limits: number[] = [];
+  const retention = createRetention({
+    expiry: {
+      ...world.expiry,
+      count: () => Promise.reject(new Error('timeout')),
+      deleteBatch(batch) {
+        limits.push(batch.limit);
+        return limits.length === 1 ? Promise.reject(new Error('timeout')) : world.expiry.deleteBatch(batch);
+      },
+    },
+    days: 30,
+    log,
+  });
+  await expect(retention.run(never)).rejects.toThrow('timeout');
+  await retention.run(never);
+  expect((await world.stored()).size).toBe(0);
+  expect(limits.slice(0, 2)).toEqual([100, 10]);
+  expect(lines[0]).toMatchObject({ text: 'expired orders are deleted', fields: { isMore: false } });
+});
+
 test('of two processes one deletes at a time, and none waits for the other', async () => {
   await using world = await openOrders([]);
   const make = createOrderMaker({ seed: 5 });
