@@ -29,6 +29,10 @@ const wrong = buildOrder({
   ],
 });
 const orders = [plain, wrong];
+const long = buildOrder({
+  order_uid: 'two-hundred-items',
+  items: Array.from({ length: 200 }, () => plain.items[0] as object),
+});
 /** Nothing of it adds up, and its time of payment is implausible. */
 const hasAllMarks = buildOrder({
   order_uid: 'all-marks-at-once',
@@ -184,6 +188,22 @@ test('the number, phone, e-mail, track number, link and JSON can be copied, and 
     await page.click('.order-foot a');
     await page.waitForURL(`/order/${plain.order_uid}`);
     expect(JSON.parse((await page.locator('pre').textContent()) ?? '')).toEqual(plain);
+  }));
+
+test('all items of a long order are on paper', () =>
+  visit({ orders: [long] }, async ({ page }) => {
+    await page.goto(linkTo(long.order_uid));
+    const laidOut = () =>
+      page
+        .locator('.items tbody tr')
+        .evaluateAll(
+          (rows) =>
+            rows.filter((row) => row.firstElementChild?.checkVisibility({ contentVisibilityAuto: true }))
+              .length,
+        );
+    expect(await laidOut()).toBeLessThan(200);
+    await page.emulateMedia({ media: 'print' });
+    expect(await laidOut()).toBe(200);
   }));
 
 for (const [width, size] of [
