@@ -16,6 +16,7 @@ import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { launch, linkTo } from '../test/support/chromium.ts';
 import { createDatabase } from '../test/support/database.ts';
 import { serve } from '../test/support/site.ts';
+import { takeConsole } from './screenshots/console.ts';
 
 takeNoArguments('Usage: bun run screenshots: takes the pictures of the README into docs/screenshots/');
 
@@ -87,6 +88,14 @@ await take('dark', { ...wide, locale: 'ru-RU', colorScheme: 'dark' }, (page) =>
 );
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 await take('phone', { ...phone, locale: 'en-GB' }, (page) => open(page, english.order_uid));
+
+await takeConsole({
+  postgresUrl: postgres.url,
+  folder,
+  orders: Array.from({ length: 3_000 }, makeOrder),
+  take: (name, baseURL, act) =>
+    take(name, { baseURL, viewport: { width: 1080, height: 900 }, locale: 'en-GB' }, act),
+});
 
 await browser.close();
 await site.stop();

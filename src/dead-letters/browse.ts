@@ -23,16 +23,30 @@ export type Row = {
 export type Count = { name: string; count: number };
 
 /** The faulty fields of all letters that match, the most frequent first. A letter with several faulty fields counts for each. */
-export type Counts = { total: number; stages: Count[]; fields: Count[]; ages: Count[] };
+export type Counts = {
+  total: number;
+  /** Messages of the topic that were not read, as there are `maxListed` newer ones. */
+  older: number;
+  stages: Count[];
+  fields: Count[];
+  ages: Count[];
+};
+
+/**
+ * Messages of the topic that a list reads, the newest. A list of a million would take the time of a million, and each of its pages
+ * again.
+ */
+export const maxListed = 100_000;
 
 /** `next`: where the next page starts; null for the last one. */
 export type Page = { letters: Row[]; counts: Counts; next: string | null };
 
 type Options = {
   state: LetterState | 'all';
-  limit: number;
-  /** The `next` of the page before. */
+  /** The `next` of a page: the listing begins there. */
   after?: string | undefined;
+  /** Messages of the topic that are not among the letters. */
+  older: number;
   now?: number;
 };
 
@@ -118,15 +132,31 @@ const createCounter = () => {
   };
 };
 
-/** One page of the letters, newest first, and the counts of all of them. Holds little more than a page in memory. */
+/** The first letters of a list, newest first, and the counts of all of it. */
+export type Listing = {
+  found: { place: Place; row: Row }[];
+  /** Whether no letter comes after `found`. */
+  isWhole: boolean;
+  /** Where `found` begins; undefined for the newest letter. */
+  start: Place | undefined;
+  counts: Counts;
+};
+
+/** Letters that a listing holds: some megabytes, and enough for the pages that a person turns. */
+export const maxHeld = 5_000;
+
+/** Lists letters. Memory is that of `maxHeld` rows, however many letters there are. */
 export const browse = async (
   letters: AsyncIterable<Letter[]>,
-  { state, limit, after, now = Date.now() }: Options,
-): Promise<Page> => {
+  { state, after, older, now = Date.now() }: Options,
+): Promise<Listing> => {
   const start = after === undefined ? undefined : readCursor(after);
-  let found: { place: Place; row: Row }[] = [];
-  const cut = (length: number) => {
-    found = found.sort((one, other) => compare(one.place, other.place)).slice(0, length);
+  let found: Listing['found'] = [];
+  let isWhole = true;
+  const cut = () => {
+    found.sort((one, other) => compare(one.place, other.place));
+    if (found.length > maxHeld) isWhole = false;
+    found = found.slice(0, maxHeld);
   };
   let total = 0;
   const [stages, fields, byAge] = [createCounter(), createCounter(), createCounter()];
@@ -140,14 +170,28 @@ export const browse = async (
       const place = placeOf(letter);
       if (start && compare(place, start) <= 0) continue;
       found.push({ place, row: toRow(letter) });
-      if (found.length > 4 * limit + 1_000) cut(limit + 1);
+      if (found.length > 2 * maxHeld) cut();
     }
-  cut(limit + 1);
-  const page = found.slice(0, limit);
+  cut();
+  const counts = { total, older, stages: stages.all(), fields: fields.all(), ages: byAge.all() };
+  return { found, isWhole, start, counts };
+};
+
+/** A page of a listing, after a cursor; undefined if the listing does not hold it. */
+export const pageOf = (
+  { found, isWhole, start, counts }: Listing,
+  { limit, after }: { limit: number; after?: string | undefined },
+): Page | undefined => {
+  const from = after === undefined ? undefined : readCursor(after);
+  if (start && (!from || compare(from, start) < 0)) return undefined;
+  const at = from ? found.findIndex(({ place }) => compare(place, from) > 0) : 0;
+  const rest = at < 0 ? [] : found.slice(at, at + limit + 1);
+  if (!isWhole && rest.length <= limit) return undefined;
+  const page = rest.slice(0, limit);
   const last = page.at(-1);
   return {
     letters: page.map(({ row }) => row),
-    counts: { total, stages: stages.all(), fields: fields.all(), ages: byAge.all() },
-    next: found.length > limit && last ? toCursor(last.place) : null,
+    counts,
+    next: rest.length > limit && last ? toCursor(last.place) : null,
   };
 };

@@ -12,6 +12,8 @@ export type Letters = Awaited<ReturnType<typeof openLetters>>;
 type Options = {
   reader: Reader;
   topic: string;
+  /** Only about as many of the newest messages are read; without it all. */
+  newest?: number;
   /** Called with the number of messages read so far, of `total`, over both passes. */
   onRead?: (read: number, total: number) => void;
   /** When it is aborted, reading rejects with its reason at the next batch. */
@@ -22,8 +24,9 @@ type Options = {
  * Opens the dead-letter topic as it is now; later messages are not seen. Reading takes two passes over the topic: marks come after
  * the letters that they mark, and there may be too many letters to keep them in memory until then.
  */
-export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: Options) => {
-  const ranges = await reader.offsetRanges(topic);
+export const openLetters = async ({ reader, topic, newest, onRead = () => {}, signal }: Options) => {
+  const held = await reader.offsetRanges(topic);
+  const ranges = held?.map((range) => newestOf(range, newest, held.length));
   const total = (ranges ?? []).reduce((sum, { from, to }) => sum + Number(to - from), 0);
   let read = 0;
 
@@ -85,6 +88,10 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
   return {
     topic,
     exists: ranges !== undefined,
+    /** What was read from the topic, as a text that changes with it. */
+    ranges: (ranges ?? []).map(({ partition, from, to }) => `${partition}/${from}-${to}`).join(' '),
+    /** Messages that are left out, as there are more than `newest`. */
+    older: (held ?? []).reduce((sum, { from, to }) => sum + Number(to - from), 0) - total,
     /** Matching letters, partition by partition; the letters of a batch are of one partition. */
     async *matching(filter: Filter): AsyncGenerator<Letter[]> {
       for (const range of ranges ?? []) await findMarks(range);
@@ -104,6 +111,13 @@ export const openLetters = async ({ reader, topic, onRead = () => {}, signal }: 
       return undefined;
     },
   };
+};
+
+/** The end of a partition's range: its share of the newest messages. Marks come after their letters, so none is missing. */
+const newestOf = (range: OffsetRange, newest: number | undefined, partitions: number): OffsetRange => {
+  if (newest === undefined) return range;
+  const from = range.to - BigInt(Math.ceil(newest / partitions));
+  return from > range.from ? { ...range, from } : range;
 };
 
 /**

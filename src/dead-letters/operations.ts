@@ -6,7 +6,7 @@ import { retryKafkaFor } from '../kafka/retry.ts';
 import { createLog } from '../observability/log.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
-import { browse, type LetterState, type Page } from './browse.ts';
+import { browse, type LetterState, type Listing, maxListed, type Page, pageOf } from './browse.ts';
 import { type Check, checkValue, type Detail, toDetail } from './detail.ts';
 import { discard } from './discard.ts';
 import { type Filter, matches } from './filter.ts';
@@ -23,6 +23,8 @@ export type LetterSettings = {
   deadLetterTopic: string;
   rules: OrderRules;
   maxBatchBytes: number | null;
+  /** Instead of the default. */
+  maxListed?: number;
 };
 
 /** `read`: share of the topic, from 0 to 1. `done`: letters sent, discarded or restored; in a dry run those that would be. */
@@ -52,6 +54,8 @@ const timeoutMs = 10_000;
 /** Skipped letters that an outcome lists. */
 const maxSkipped = 200;
 const maxReasonLength = 1_000;
+/** A listing is used again for so long: for the next page. */
+const maxListingAgeMs = 60_000;
 /** Each reads the topic, through connections of its own. */
 const concurrentReads = 3;
 
@@ -68,13 +72,15 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
 
   const kafka = createKafka(settings.kafka, 'order-console', createLog('silent', 'console'));
 
-  const open = async ({ signal, onRead }: { signal: AbortSignal; onRead?: (share: number) => void }) => {
+  type Reading = { signal: AbortSignal; newest?: number; onRead?: (share: number) => void };
+  const open = async ({ signal, newest, onRead }: Reading) => {
     const reader = createReader(kafka, retryKafka);
     try {
       await reader.connect();
       const letters = await openLetters({
         reader,
         topic: deadLetterTopic,
+        ...(newest !== undefined && { newest }),
         signal,
         onRead: (read, total) => onRead?.(total === 0 ? 1 : Math.min(1, read / total)),
       });
@@ -84,6 +90,8 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
       throw error;
     }
   };
+
+  let last: { key: string; at: number; listing: Listing } | undefined;
 
   /** Counts the outcomes of a change, and reports them. */
   const createCount = ({ onProgress }: Run) => {
@@ -114,10 +122,21 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
   };
 
   return {
-    list: ({ filter, ...page }: ListQuery, { signal }: Run): Promise<Page> =>
+    /** A page of the newest letters. While the topic does not change, the next page is not read from it again. */
+    list: ({ filter, state, limit, after }: ListQuery, { signal }: Run): Promise<Page> =>
       reading(async () => {
-        const { letters, close } = await open({ signal });
-        return browse(select(letters, filter), page).finally(close);
+        const { letters, close } = await open({ signal, newest: settings.maxListed ?? maxListed });
+        try {
+          const key = JSON.stringify([state, filterKey(filter), letters.ranges]);
+          const isHeld = last?.key === key && performance.now() - last.at < maxListingAgeMs;
+          const held = isHeld && last ? pageOf(last.listing, { limit, after }) : undefined;
+          if (held) return held;
+          const listing = await browse(select(letters, filter), { state, after, older: letters.older });
+          last = { key, at: performance.now(), listing };
+          return pageOf(listing, { limit, after }) as Page;
+        } finally {
+          await close();
+        }
       }),
 
     /** Undefined if there is no such letter. */
@@ -179,6 +198,12 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
 };
 
 export type LetterOperations = ReturnType<typeof createLetterOperations>;
+
+/** Times to the minute: `1h` ago is another time for each page. */
+const filterKey = ({ stage, reason, uid, since, until }: Filter) => {
+  const minute = (ms: number | undefined) => (ms === undefined ? null : Math.floor(ms / 60_000));
+  return [stage ?? null, reason ?? null, uid ?? null, minute(since), minute(until)];
+};
 
 /** The letters that match. For a single one only the rest of its partition is read. */
 async function* select(letters: Letters, filter: Filter): AsyncGenerator<Letter[]> {

@@ -156,6 +156,8 @@ test('the overview draws its plots, adds each second, and stops while it is hidd
   visit({}, async (page) => {
     await logIn(page);
     await eventually(() => drawn(page), 6);
+    const share = page.locator('[aria-labelledby=plot-hits] .u-legend');
+    await eventually(async () => /\d%/.test((await share.textContent()) ?? ''), true);
     await eventually(async () => site.listeners.size, 1);
     const time = Date.now() + 10_000;
     for (const listener of site.listeners) listener({ ...sampleAt(time), memory: 123e6 });
@@ -207,6 +209,14 @@ test('a hostile letter or order is text in every view, fits at every width, and 
       { key: 'k', value: '' },
       { key: 'k', value: '['.repeat(20_000) },
     );
+    // A letter of another program, whose headers are hostile too.
+    const { kafka, deadLetterTopic } = site.desk.pipeline;
+    const producer = kafka.producer();
+    await producer.connect();
+    const names = ['topic', 'partition', 'offset', 'stage', 'exception.class.name', 'exception.message'];
+    const headers = Object.fromEntries(names.map((name) => [`__connect.errors.${name}`, hostile]));
+    await producer.send({ topic: deadLetterTopic, messages: [{ key: hostile, value, headers }] });
+    await producer.disconnect();
     await site.desk.pipeline.store.save([
       buildOrder({
         order_uid: hostile.slice(0, 50),
@@ -219,8 +229,18 @@ test('a hostile letter or order is text in every view, fits at every width, and 
     const links = await page
       .locator('tbody th a')
       .evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
-    for (const path of [...pages, ...links.slice(0, 4), '/console/login', '/console/dead-letters?since=x']) {
-      await page.goto(path);
+    /** The outcome of a try names each letter that is skipped, with its reason. */
+    const tryAll = async () => {
+      await page.goto('/console/dead-letters?state=all');
+      await page.check('[name=scope][value=all]');
+      await page.click('[value=try]');
+      await page.locator('.skipped bdi').first().waitFor();
+      expect(await page.textContent('.skipped')).toContain('<img src=x');
+    };
+    const paths = [...pages, ...links.slice(0, 5), '/console/login', '/console/dead-letters?since=x'];
+    for (const path of [...paths, 'outcome']) {
+      if (path === 'outcome') await tryAll();
+      else await page.goto(path);
       expect(await page.locator('main img').count()).toBe(0);
       await atEveryWidth(page, async () => {
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -46,6 +46,7 @@ test('letters are listed with counts, filtered, and shown in pages, newest first
   expect(all.letters[1].reason).toStartWith('ValidationError: payment.amount must be an integer from 1');
   expect(all.counts).toEqual({
     total: 3,
+    older: 0,
     stages: [
       { name: 'validate', count: 2 },
       { name: 'parse', count: 1 },
@@ -175,6 +176,49 @@ test('selected letters are discarded, and that is taken back', async () => {
   expect(await (await submit('letter?id=0/0', { do: 'restore' })).text()).toContain('class="outcome"');
   expect(await outcomeOf(await post('discard', { letters: ['0/1'], undo: true }))).toMatchObject({ done: 1 });
   expect((await json('')).counts.total).toBe(3);
+});
+
+test('of a letter of a megabyte or of bytes a part is shown, and in words that it cannot be edited; deep JSON can', async () => {
+  await using console = await openLetterConsole();
+  const { pipeline, get, json, post } = console;
+  const long = JSON.stringify({ ...german, internal_signature: '<b>long</b>'.repeat(80_000) });
+  const values = [
+    long,
+    Buffer.from([0xff, 0xfe, 0, 0x1b, 0x3c]),
+    '['.repeat(20_000),
+    `"${'x'.repeat(40_958)}"`,
+    `"${'x'.repeat(40_959)}"`,
+  ];
+  await pipeline.send(values.map((value, n) => ({ key: `k${n}`, value })));
+  pipeline.join();
+  await pipeline.drained();
+  const pageOf = async (n: number) => {
+    const response = await get(`/console/letter?id=0/${n}`, { cookie: 'lang=en' });
+    expect(response.status).toBe(200);
+    return response.text();
+  };
+  const notEditable = 'A value of more than 40 kB, or one that is no text, cannot be edited here.';
+  const isCut = 'The value is longer than what is shown.';
+  const pages = await Promise.all(values.map((_, n) => pageOf(n)));
+  expect(pages.map((page) => page.includes(notEditable))).toEqual([true, true, false, false, true]);
+  expect(pages.map((page) => page.includes('<textarea'))).toEqual([false, false, true, true, false]);
+  expect(pages.map((page) => page.includes(isCut))).toEqual([true, false, false, false, false]);
+  for (const page of pages) {
+    expect(page.length).toBeLessThan(400_000);
+    expect(page).not.toContain('<b>');
+  }
+  expect(pages[1]).toContain('\\xff\\xfe');
+  const list = await get('/console/dead-letters', { cookie: 'lang=en' });
+  expect((await list.text()).length).toBeLessThan(100_000);
+  expect((await json('')).counts.total).toBe(values.length);
+  // What cannot be edited can be sent again, changed by a patch.
+  const fix = [
+    { op: 'replace', path: '/internal_signature', value: '' },
+    { op: 'replace', path: '/locale', value: 'en' },
+    { op: 'replace', path: '/payment/amount', value: 1 },
+  ];
+  const sent = await outcomeOf(await post('redrive', { letters: ['0/0'], fix }));
+  expect(sent).toMatchObject({ done: 1, skipped: 0 });
 });
 
 test('to close the connection cancels a change, and the log says how far it came', async () => {

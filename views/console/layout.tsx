@@ -12,6 +12,9 @@ type LayoutProps = PropsWithChildren<{ view: ConsoleView; assets: ConsoleAssets;
 /** The pages in the menu, by their addresses. */
 const pages = { '': 'overview', orders: 'orders', 'dead-letters': 'letters' } as const;
 
+/** Pages that belong to one in the menu. */
+const sections: Record<string, string> = { letter: 'dead-letters', erase: 'orders' };
+
 const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, defaultTimeout: 30_000 });
 
 /** A page of the console. */
@@ -59,7 +62,13 @@ export const ConsoleLayout = ({ view, assets, title, children }: LayoutProps) =>
               <div class="menu">
                 <nav aria-label={words.menu}>
                   {Object.entries(pages).map(([page, word]) => (
-                    <a href={`./${page}`} aria-current={page === current ? 'page' : undefined} safe>
+                    <a
+                      href={`./${page}`}
+                      aria-current={
+                        page === current ? 'page' : page === sections[current] ? 'true' : undefined
+                      }
+                      safe
+                    >
                       {words[word]}
                     </a>
                   ))}

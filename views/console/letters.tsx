@@ -49,6 +49,11 @@ export const Letters = ({ view, assets, filter, page, error, isLater }: LettersP
           <h2 class="total" safe>
             {format.count(words.lettersFound, page.counts.total)}
           </h2>
+          {page.counts.older === 0 ? null : (
+            <p class="hint" safe>
+              {fill(words.olderLetters, { count: format.number(page.counts.older) })}
+            </p>
+          )}
           <Counts view={view} filter={filter} page={page} />
           <ChangeForm view={view} filter={filter} page={page} />
           <nav class="pages" aria-label={words.nextPage}>
@@ -269,7 +274,11 @@ const ChangeForm = ({ view, filter, page }: CountsProps) => {
           </label>
           <label>
             <input type="radio" name="scope" value="all" />
-            <span safe>{fill(words.allMatching, { count: format.number(page.counts.total) })}</span>
+            <span safe>
+              {fill(page.counts.older === 0 ? words.allMatching : words.allMatchingOlder, {
+                count: format.number(page.counts.total),
+              })}
+            </span>
           </label>
         </fieldset>
         <label class="patch">

@@ -114,6 +114,8 @@ const en = {
   lettersHint: 'Messages that could not be stored. They stay until they are sent again or discarded.',
   letter: 'Letter',
   lettersFound: { one: '{n} letter', other: '{n} letters' } as Plural,
+  olderLetters:
+    'Only the newest letters are listed and counted here: {count} messages of the topic are older. To send again or discard all that match reaches them too, and so does bun run dead-letters.',
   noLetters: 'No letters match.',
   noTopicAdvice: 'No message has failed, or all were sent again or discarded.',
   byStage: 'By stage',
@@ -147,6 +149,7 @@ const en = {
   scope: 'Which letters',
   selected: 'the selected ones',
   allMatching: 'all that match, {count}',
+  allMatchingOlder: 'all that match, {count} and the older ones',
   patch: 'JSON Patch for the values (optional)',
   patchExample: '[{"op":"replace","path":"/locale","value":"en"}]',
   tryOut: 'Try without sending',
@@ -201,7 +204,7 @@ const en = {
   edit: 'Edit and send',
   editHint: 'The check runs as you type. The letter’s own value stays in the topic.',
   notEditable:
-    'This value is too long, or no text, to be edited here. A JSON Patch on the list, or the command line, can change it.',
+    'A value of more than 40 kB, or one that is no text, cannot be edited here. A JSON Patch on the list, or the command line, can change it.',
   sendEdited: 'Send the edited value',
   sendAsIs: 'Send again as it was',
 
@@ -361,6 +364,8 @@ const ru: Words = {
     'Сообщения, которые не удалось сохранить. Они остаются здесь, пока их не отправят снова или не отклонят.',
   letter: 'Письмо',
   lettersFound: { one: '{n} письмо', few: '{n} письма', many: '{n} писем', other: '{n} письма' },
+  olderLetters:
+    'Здесь перечислены и посчитаны только новейшие письма: ещё {count} сообщений топика старше. «Отправить снова» и «Отклонить» для всех подходящих касаются и их, как и bun run dead-letters.',
   noLetters: 'Таких писем нет.',
   noTopicAdvice: 'Ошибок не было, или все письма отправлены снова или отклонены.',
   byStage: 'По этапу',
@@ -394,6 +399,7 @@ const ru: Words = {
   scope: 'Какие письма',
   selected: 'выбранные',
   allMatching: 'все подходящие, {count}',
+  allMatchingOlder: 'все подходящие, {count} и более старые',
   patch: 'JSON Patch для значений (необязательно)',
   patchExample: '[{"op":"replace","path":"/locale","value":"en"}]',
   tryOut: 'Проверить, не отправляя',
@@ -448,7 +454,7 @@ const ru: Words = {
   edit: 'Исправить и отправить',
   editHint: 'Проверка идёт, пока вы пишете. Само письмо в топике не меняется.',
   notEditable:
-    'Значение слишком длинное или не текст, здесь его не исправить. Помогут JSON Patch в списке или командная строка.',
+    'Значение длиннее 40 КБ или не текст: здесь его не исправить. Помогут JSON Patch в списке или командная строка.',
   sendEdited: 'Отправить исправленное',
   sendAsIs: 'Отправить снова как было',
 

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox';
+import { maxListed } from '../../dead-letters/browse.ts';
 import type { Outcome } from '../../dead-letters/operations.ts';
 import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import { bodyOf } from '../body.ts';
@@ -64,8 +65,7 @@ const unavailableResponse = problemResponse('Kafka does not answer', unavailable
 export const listOperation = operation({
   operationId: 'listDeadLetters',
   summary: 'Dead letters, newest first, and how many there are',
-  description:
-    'Reads the dead-letter topic. The counts are of all letters that match, the fields and stages with most letters first.',
+  description: `Of the newest ${maxListed} messages of the dead-letter topic. The counts are of all letters that match, the fields and stages with most letters first.`,
   parameters: parametersOf({
     ...filterFields,
     state: { ...text, enum: states, description: 'What has become of them; without it: open' } as object,
@@ -86,8 +86,17 @@ export const listOperation = operation({
           letters: { type: 'array', items: rowSchema },
           counts: {
             type: 'object',
-            required: ['total', 'stages', 'fields', 'ages'],
-            properties: { total: { type: 'integer' }, stages: counts, fields: counts, ages: counts },
+            required: ['total', 'older', 'stages', 'fields', 'ages'],
+            properties: {
+              total: { type: 'integer' },
+              older: {
+                type: 'integer',
+                description: `Messages of the topic that were not read, as there are ${maxListed} newer ones`,
+              },
+              stages: counts,
+              fields: counts,
+              ages: counts,
+            },
           },
           next: { type: ['string', 'null'] },
         },
@@ -96,6 +105,7 @@ export const listOperation = operation({
         letters: [exampleRow],
         counts: {
           total: 1,
+          older: 0,
           stages: [{ name: 'validate', count: 1 }],
           fields: [{ name: 'locale', count: 1 }],
           ages: [{ name: 'day', count: 1 }],

@@ -62,6 +62,8 @@ const draw = (element, all) => {
     height,
     cursor: { drag: { x: false, y: false } },
     legend: { live: true },
+    // Not at once: the first drawing empties the legend.
+    hooks: { ready: [(chart) => requestAnimationFrame(() => showNewest(chart))] },
     scales: {
       x: { time: true },
       y: plot.isLog
@@ -99,7 +101,6 @@ const draw = (element, all) => {
     ],
   };
   const chart = new uPlot(options, toData(plot, all), element);
-  showNewest(chart);
   chart.over.addEventListener('pointerleave', () => requestAnimationFrame(() => showNewest(chart)));
   return { plot, element, chart };
 };
