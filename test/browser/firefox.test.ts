@@ -14,6 +14,9 @@ test('a tab that is opened in the background has no connection until it is shown
   await tab.goto(`${site.origin}/?uid=long-order-0001`);
   expect(await tab.evaluate<boolean>('document.hidden')).toBe(true);
   await isShown(tab, 'long-order-0001');
+  // Longer than a connection takes, which would be made as the page is loaded.
+  for (let request = 0; request < 20; request++)
+    await tab.evaluate(`fetch('./', { cache: 'no-store' }).then((answer) => answer.text())`);
   expect(site.streams()).toBe(0);
   await tab.show();
   await connected(tab);
