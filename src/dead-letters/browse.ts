@@ -1,5 +1,5 @@
 import { escapeBytes, escapeLine, shortened, startOf } from '../cli/escape-text.ts';
-import { faultsIn } from '../order/faults.ts';
+import { faultyFieldsOf } from './faulty-fields.ts';
 import { addressOf, type Letter, reasonText, sentAt } from './letter.ts';
 
 /** What has become of a letter. */
@@ -52,8 +52,6 @@ type Options = {
 
 const maxKeyLength = 50;
 const maxReasonLength = 300;
-/** In characters, of the reason that fields are read from: more than the longest one of this program. */
-const maxSummarizedLength = 5_000;
 /** Distinct stages and fields that are counted. Any producer can name new ones. */
 const maxNames = 200;
 const maxCounts = 20;
@@ -95,16 +93,6 @@ export const readCursor = (text: string): Place | undefined => {
   return offset === undefined
     ? undefined
     : { time: Number(time), partition: Number(partition), offset: BigInt(offset) };
-};
-
-/** The fields that a reason names: `items.*.price`. */
-const fieldsOf = ({ stage, reason = '' }: Letter): string[] => {
-  if (stage !== 'validate') return [];
-  const named = faultsIn(reason.slice(0, maxSummarizedLength)).flatMap((fault) => {
-    const [, field] = /^([a-z_][\w.]{0,80}) (?:must|is|has|does|contains)\b/.exec(fault) ?? [];
-    return field === undefined ? [] : [field.replace(/\.\d+(?=\.|$)/g, '.*')];
-  });
-  return [...new Set(named)];
 };
 
 const hourMs = 3_600_000;
@@ -165,7 +153,7 @@ export const browse = async (
       if (state !== 'all' && stateOf(letter) !== state) continue;
       total++;
       stages.add(shortened(escapeLine(letter.stage ?? '-'), 20));
-      for (const field of fieldsOf(letter)) fields.add(field);
+      for (const field of faultyFieldsOf(letter)) fields.add(field);
       byAge.add(ageOf(letter, now));
       const place = placeOf(letter);
       if (start && compare(place, start) <= 0) continue;

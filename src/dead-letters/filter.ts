@@ -1,6 +1,7 @@
 import { define } from '../cli/arguments.ts';
 import { time } from '../cli/time.ts';
 import { oneOf } from '../config/values.ts';
+import { faultyFieldsOf } from './faulty-fields.ts';
 import { addressOf, type Letter, reasonText } from './letter.ts';
 
 /** Options that select letters, the same for all commands. */
@@ -14,6 +15,12 @@ export const filterOptions = {
     value: 'TEXT',
     allowed: 'text',
     description: 'letters with this text in their reason or its class, case-insensitive',
+    read: (text) => text || undefined,
+  }),
+  field: define({
+    value: 'FIELD',
+    allowed: 'a field, such as delivery.phone or items.*.price',
+    description: 'letters of which this field is faulty: delivery.phone, items.*.price',
     read: (text) => text || undefined,
   }),
   since: define({
@@ -32,6 +39,8 @@ export const filterOptions = {
 export type Filter = {
   stage?: string | undefined;
   reason?: string | undefined;
+  /** As `faultyFieldsOf` names them. */
+  field?: string | undefined;
   since?: number | undefined;
   until?: number | undefined;
   uid?: string | undefined;
@@ -46,11 +55,12 @@ type FilteredFields = Pick<
 
 export const matches = (
   letter: FilteredFields,
-  { stage, reason, since, until, uid, letters }: Filter,
+  { stage, reason, field, since, until, uid, letters }: Filter,
 ): boolean =>
   (letters === undefined || letters.has(addressOf(letter))) &&
   (stage === undefined || letter.stage === stage) &&
   (reason === undefined || reasonText(letter).toLowerCase().includes(reason.toLowerCase())) &&
+  (field === undefined || faultyFieldsOf(letter).includes(field)) &&
   (since === undefined || letter.time >= since) &&
   (until === undefined || letter.time < until) &&
   (uid === undefined || letter.key?.toString() === uid || uidOf(letter.value) === uid);

@@ -200,9 +200,9 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
 export type LetterOperations = ReturnType<typeof createLetterOperations>;
 
 /** Times to the minute: `1h` ago is another time for each page. */
-const filterKey = ({ stage, reason, uid, since, until }: Filter) => {
+const filterKey = ({ stage, reason, field, uid, since, until }: Filter) => {
   const minute = (ms: number | undefined) => (ms === undefined ? null : Math.floor(ms / 60_000));
-  return [stage ?? null, reason ?? null, uid ?? null, minute(since), minute(until)];
+  return [stage ?? null, reason ?? null, field ?? null, uid ?? null, minute(since), minute(until)];
 };
 
 /** The letters that match. For a single one only the rest of its partition is read. */

@@ -87,6 +87,33 @@ test('letters are listed with counts, filtered, and shown in pages, newest first
   expect(russian).toContain('3 письма');
 });
 
+test('the link of a count leads to exactly the letters that were counted', async () => {
+  await using console = await openLetterConsole();
+  const { pipeline, json, get } = console;
+  const { delivery, payment } = order;
+  const faulty = [
+    { ...french, order_uid: 'short' },
+    { ...french, delivery: { ...delivery, city: '' } },
+    { ...french, delivery: {}, payment: { ...payment, amount: -1 } },
+    { ...french, items: [] },
+    { ...order, sm_id: 'no number' },
+    // A conflict: its reason names order_uid, though no field of it is faulty.
+    { ...order, entry: 'OTHER' },
+  ];
+  await pipeline.send([order, ...faulty].map(messageOf));
+  pipeline.join();
+  await pipeline.drained();
+  const { fields } = (await json('')).counts;
+  expect(fields.length).toBeGreaterThan(6);
+  const page = await (await get('/console/dead-letters', { cookie: 'lang=en' })).text();
+  for (const { name, count } of fields) {
+    const query = `field=${encodeURIComponent(name)}`;
+    expect([name, page.includes(query)]).toEqual([name, true]);
+    expect([name, (await json(`?${query}`)).counts.total]).toEqual([name, count]);
+  }
+  expect((await json('?reason=order_uid')).counts.total).toBe(2);
+});
+
 test('a letter is shown with each fault at its field, edited, checked, sent again and stored', async () => {
   await using console = await openLetterConsole();
   const { pipeline, json, get, submit, lines } = console;

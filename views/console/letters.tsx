@@ -7,7 +7,7 @@ import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
 import { type ConsoleView, pageLink } from './view.ts';
 
 /** The filter as it was typed. */
-export type LetterFilter = Record<'stage' | 'reason' | 'since' | 'until' | 'uid' | 'state', string>;
+export type LetterFilter = Record<'stage' | 'reason' | 'field' | 'since' | 'until' | 'uid' | 'state', string>;
 
 type LettersProps = {
   view: ConsoleView;
@@ -98,6 +98,10 @@ const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: Le
         <input name="reason" value={literal(filter.reason)} maxlength="200" />
       </label>
       <label>
+        <span safe>{words.faultyField}</span>
+        <input name="field" class="code" value={literal(filter.field)} maxlength="200" autocomplete="off" />
+      </label>
+      <label>
         <span safe>{words.orderNumber}</span>
         <input name="uid" class="code" value={literal(filter.uid)} maxlength="200" autocomplete="off" />
       </label>
@@ -149,7 +153,7 @@ const Counts = ({ view, filter, page: { counts } }: CountsProps) => {
         view={view}
         title={words.byField}
         counts={counts.fields}
-        href={(field) => pageLink('dead-letters', { ...filter, reason: field.split('.*').at(-1) ?? field })}
+        href={(field) => pageLink('dead-letters', { ...filter, field })}
       />
       <CountList
         view={view}
@@ -162,34 +166,44 @@ const Counts = ({ view, filter, page: { counts } }: CountsProps) => {
   );
 };
 
-type CountListProps = {
-  view: ConsoleView;
-  title: string;
+type CountItemsProps = {
+  format: ConsoleView['format'];
   counts: readonly Count[];
   names?: Names;
   href: (name: string) => string;
 };
+type CountListProps = Omit<CountItemsProps, 'format'> & { view: ConsoleView; title: string };
 
 const shownCounts = 6;
 
-const CountList = ({ view: { format }, title, counts, names = {}, href }: CountListProps) =>
+const CountList = ({ view: { format, words }, title, counts, names = {}, href }: CountListProps) =>
   counts.length === 0 ? null : (
     <section>
       <h3 safe>{title}</h3>
-      <ul>
-        {counts.slice(0, shownCounts).map(({ name, count }) => (
-          <li>
-            <a href={literal(href(name))}>
-              <bdi safe>{names[name] ?? name}</bdi>
-            </a>{' '}
-            <span class="count" safe>
-              {format.number(count)}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <CountItems format={format} counts={counts.slice(0, shownCounts)} names={names} href={href} />
+      {counts.length > shownCounts ? (
+        <details>
+          <summary safe>{format.count(words.moreCounts, counts.length - shownCounts)}</summary>
+          <CountItems format={format} counts={counts.slice(shownCounts)} names={names} href={href} />
+        </details>
+      ) : null}
     </section>
   );
+
+const CountItems = ({ format, counts, names = {}, href }: CountItemsProps) => (
+  <ul>
+    {counts.map(({ name, count }) => (
+      <li>
+        <a href={literal(href(name))}>
+          <bdi safe>{names[name] ?? name}</bdi>
+        </a>{' '}
+        <span class="count" safe>
+          {format.number(count)}
+        </span>
+      </li>
+    ))}
+  </ul>
+);
 
 const ChangeForm = ({ view, filter, page }: CountsProps) => {
   const { words, format } = view;

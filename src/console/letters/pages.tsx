@@ -27,7 +27,7 @@ type Options = {
   isStored: (uid: string) => Promise<boolean>;
 };
 
-const filterNames = ['stage', 'reason', 'since', 'until', 'uid', 'state'] as const;
+const filterNames = ['stage', 'reason', 'field', 'since', 'until', 'uid', 'state'] as const;
 
 /** Without what was left empty. */
 const given = (texts: Record<string, string>): Record<string, string> =>

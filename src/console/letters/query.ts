@@ -35,6 +35,13 @@ export const filterFields = {
       description: 'Letters with this text in their reason or its class, case-insensitive',
     }),
   ),
+  field: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: 'Letters of which this field is faulty: `delivery.phone`, `items.*.price`',
+    }),
+  ),
   since: Type.Optional(instant('Letters whose message was sent at this time or later')),
   until: Type.Optional(instant('Letters whose message was sent before this time')),
   uid: Type.Optional(
@@ -115,11 +122,12 @@ export const toFilter = (texts: FilterTexts, letters?: readonly string[]): Filte
   const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined));
   const [error] = Value.Errors(Type.Object(filterFields), given);
   if (error) return { invalid: allowedFor(error.path.slice(1)) };
-  const { stage, reason, uid, since, until } = given;
+  const { stage, reason, field, uid, since, until } = given;
   const timeOf = (text: string | undefined) => (text === undefined ? undefined : time.read(text));
   return {
     stage,
     reason,
+    field,
     uid,
     since: timeOf(since),
     until: timeOf(until),
@@ -144,6 +152,7 @@ export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {
   const filter = toFilter({
     stage: text('stage'),
     reason: text('reason'),
+    field: text('field'),
     since: text('since'),
     until: text('until'),
     uid: text('uid'),
