@@ -4,6 +4,7 @@ import type { Way } from '../../src/console/erasure/selection.ts';
 import { fill } from '../format.ts';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { Refusal } from './refusal.tsx';
 import type { ConsoleView } from './view.ts';
 
 /** As an operator has typed it. */
@@ -27,11 +28,7 @@ export const Erase = ({ view, assets, typed, found, done, error }: EraseProps) =
       <p class="hint" safe>
         {words.eraseHint}
       </p>
-      {error === undefined ? null : (
-        <p class="error" role="alert" safe>
-          {error}
-        </p>
-      )}
+      <Refusal error={error} />
       {done === undefined ? null : (
         <p class="outcome" role="status">
           <span safe>{format.count(words.eraseDone, done.erased)}</span>{' '}

@@ -4,6 +4,7 @@ import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { Refusal } from './refusal.tsx';
 import { type ConsoleView, pageLink } from './view.ts';
 
 type LetterProps = {
@@ -30,11 +31,7 @@ export const LetterPage = ({ view, assets, letter, error, isStored, edited }: Le
         {view.words.backToLetters}
       </a>
     </p>
-    {error === undefined ? null : (
-      <p class="error" role="alert" safe>
-        {error}
-      </p>
-    )}
+    <Refusal error={error} />
     {letter === undefined ? null : (
       <>
         <Facts view={view} letter={letter} isStored={isStored} />

@@ -4,6 +4,8 @@ import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { Pager } from './pager.tsx';
+import { Refusal } from './refusal.tsx';
 import { type ConsoleView, pageLink } from './view.ts';
 
 /** The filter as it was typed. */
@@ -30,11 +32,7 @@ export const Letters = ({ view, assets, filter, page, error, isLater }: LettersP
         {words.lettersHint}
       </p>
       <FilterForm view={view} filter={filter} />
-      {error === undefined ? null : (
-        <p class="error" role="alert" safe>
-          {error}
-        </p>
-      )}
+      <Refusal error={error} />
       {page === undefined ? null : page.counts.total === 0 ? (
         <div class="empty">
           <p class="lead" safe>
@@ -56,18 +54,7 @@ export const Letters = ({ view, assets, filter, page, error, isLater }: LettersP
           )}
           <Counts view={view} filter={filter} page={page} />
           <ChangeForm view={view} filter={filter} page={page} />
-          <nav class="pages" aria-label={words.nextPage}>
-            {isLater ? (
-              <a href={literal(pageLink('dead-letters', filter))} safe>
-                {words.firstPage}
-              </a>
-            ) : null}
-            {page.next === null ? null : (
-              <a href={literal(pageLink('dead-letters', { ...filter, cursor: page.next }))} rel="next" safe>
-                {words.nextPage}
-              </a>
-            )}
-          </nav>
+          <Pager view={view} page="dead-letters" query={filter} isLater={isLater} next={page.next} />
         </>
       )}
     </ConsoleLayout>

@@ -4,6 +4,8 @@ import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { Pager } from './pager.tsx';
+import { Refusal } from './refusal.tsx';
 import { type ConsoleView, pageLink } from './view.ts';
 
 type OrdersProps = {
@@ -44,30 +46,16 @@ export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) =
       <p class="hint" id="search-hint" safe>
         {words.searchHint}
       </p>
-      {error === undefined ? null : (
-        <p class="error" role="alert" safe>
-          {error}
-        </p>
-      )}
+      <Refusal error={error} />
       {list === undefined ? null : (
         <>
           <Heading view={view} list={list} q={q} />
           {list.orders.length === 0 ? null : <Table view={view} list={list} />}
-          <nav class="pages" aria-label={words.nextPage}>
-            {isLater ? (
-              <a href={literal(pageLink('orders', { q }))} safe>
-                {words.firstPage}
-              </a>
-            ) : null}
-            {list.next === undefined ? null : (
-              <a href={literal(pageLink('orders', { q, cursor: list.next }))} rel="next" safe>
-                {words.nextPage}
-              </a>
-            )}
+          <Pager view={view} page="orders" query={{ q }} isLater={isLater} next={list.next}>
             <a href="./erase" safe>
               {words.erase}
             </a>
-          </nav>
+          </Pager>
         </>
       )}
     </ConsoleLayout>
