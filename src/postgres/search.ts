@@ -37,7 +37,10 @@ export type FoundPage = { orders: FoundOrder[]; next: string | undefined };
 type Paging = { limit: number; after?: string | undefined };
 type Row = FoundOrder & { place: string };
 
-/** The items of one page that are looked at, as an order may have many of one article. */
+/** `place`, `last`: ids of the order's newest item and of the oldest of all rows. `isListed`: it has an item before these. */
+type ItemsRow = { order_uid: OrderUid; place: string; last: string; items: number; isListed: boolean };
+
+/** The items that are read at a time for each order of a page, as an order may have many of one article. */
 const itemsPerOrder = 20;
 
 const selected = `
@@ -46,8 +49,10 @@ const selected = `
   (select count(*)::int from items i where i.order_uid = o.order_uid) as items`;
 const joined = 'join payments p using (order_uid) join deliveries d using (order_uid)';
 
+const toOrders = (rows: readonly Row[]): FoundOrder[] => rows.map(({ place: _, ...order }) => order);
+
 const toPage = (rows: readonly Row[], limit: number): FoundPage => ({
-  orders: rows.slice(0, limit).map(({ place: _, ...order }) => order),
+  orders: toOrders(rows.slice(0, limit)),
   next: rows.length > limit ? rows[limit - 1]?.place : undefined,
 });
 
@@ -76,21 +81,41 @@ export const createOrderSearch = (sql: Sql) => {
       limit,
     );
 
-  /** By a condition on `items`: the newest items, then their orders. */
+  /** One step of `whereItems`: the orders of the newest items, each at the newest of them. */
+  const readItems = (condition: string, value: string, before: string, window: number) =>
+    sql.unsafe<ItemsRow[]>(
+      `with newest as materialized (
+         select order_uid, id from items where id < $1::bigint and ${condition} order by id desc limit $2::int
+       )
+       select order_uid, max(id)::text as place,
+         (min(min(id)) over ())::text as last, (sum(count(*)) over ())::int as items,
+         exists (
+           select from items i where i.order_uid = newest.order_uid and i.id >= $1::bigint and ${condition}
+         ) as "isListed"
+       from newest group by order_uid order by max(id) desc`,
+      [before, window, value] as never[],
+      { prepare: true },
+    );
+
+  /**
+   * By a condition on `items`: the newest items, then their orders, each where its newest item is. An order may have a thousand items,
+   * so more of them are read until the page is full.
+   */
   const whereItems = async (condition: string, value: string, { limit, after }: Paging) => {
     const window = (limit + 1) * itemsPerOrder;
+    const found: ItemsRow[] = [];
+    for (let before: string | undefined = beforeId(after); before !== undefined && found.length <= limit; ) {
+      const rows: ItemsRow[] = await readItems(condition, value, before, window);
+      found.push(...rows.filter(({ isListed }) => !isListed));
+      before = rows[0]?.items === window ? rows[0].last : undefined;
+    }
+    const page = found.slice(0, limit);
     const rows = await query(
-      `with found as (
-         select order_uid, min(id) as place from (
-           select order_uid, id from items where id < $1::bigint and ${condition}
-           order by id desc limit ${window}
-         ) newest group by order_uid
-       )
-       select ${selected}, f.place::text as place from found f join orders o using (order_uid) ${joined}
-       order by f.place desc limit $2::int`,
-      [beforeId(after), limit + 1, value],
+      `select ${selected}, place from unnest($1::text[]) with ordinality as found (order_uid, place)
+       join orders o using (order_uid) ${joined} order by place`,
+      [page.map((row) => row.order_uid)],
     );
-    return toPage(rows, limit);
+    return { orders: toOrders(rows), next: found.length > limit ? page.at(-1)?.place : undefined };
   };
 
   /** In the order of the numbers. */

@@ -140,7 +140,8 @@ test('every search uses an index, none reads a whole table', async () => {
   await search.byShortForm('8e3d', '3afd4', paging);
   for (const field of searchFieldNames) await search.byField[field]('123456789', paging);
   await search.documents(paging);
-  expect(plans).toHaveLength(5 + searchFieldNames.length);
+  // Those by items are two queries each.
+  expect(plans).toHaveLength(5 + searchFieldNames.length + 2);
   for (const plan of plans) expect(plan).not.toMatch(/Seq Scan on (orders|items|deliveries|payments)/);
 });
 
