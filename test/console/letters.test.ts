@@ -205,6 +205,66 @@ test('selected letters are discarded, and that is taken back', async () => {
   expect((await json('')).counts.total).toBe(3);
 });
 
+test('a change of all that match is for the letters that are listed, in the number that is shown, and refused for other states', async () => {
+  await using console = await openLetterConsole();
+  const { pipeline, json, post, submit, get } = console;
+  await pipeline.send(
+    Array.from({ length: 5 }, (_, n) => messageOf({ ...german, order_uid: `letter-uid-${n}` })),
+  );
+  pipeline.join();
+  await pipeline.drained();
+  const value = JSON.stringify({ ...order, order_uid: 'letter-uid-0' });
+  expect(await outcomeOf(await post('redrive', { letters: ['0/0'], value }))).toMatchObject({ done: 1 });
+  expect(await outcomeOf(await post('discard', { letters: ['0/1'] }))).toMatchObject({ done: 1 });
+
+  const states = async () => {
+    const { letters } = await json('?state=all');
+    return letters.map(({ state }: { state: string }) => state).sort();
+  };
+  const before = ['discarded', 'open', 'open', 'open', 'redriven'];
+  expect(await states()).toEqual(before);
+  const pageOf = async (state: string) =>
+    (await get(`/console/dead-letters?state=${state}`, { cookie: 'lang=en' })).text();
+  const offered = async (state: string) => {
+    const html = await pageOf(state);
+    return [
+      [...html.matchAll(/name="do" value="(\w+)"/g)].map(([, action]) => action),
+      html.match(/all that match, (\d+)/)?.[1],
+    ];
+  };
+  expect(await offered('open')).toEqual([['try', 'redrive', 'discard'], '3']);
+  expect(await offered('discarded')).toEqual([['restore'], '1']);
+  expect(await offered('all')).toEqual([['try', 'redrive', 'discard'], undefined]);
+  expect(await offered('redriven')).toEqual([[], undefined]);
+
+  const fits: Record<string, string> = {
+    redrive: 'open',
+    try: 'open',
+    discard: 'open',
+    restore: 'discarded',
+  };
+  for (const [action, fitting] of Object.entries(fits))
+    for (const state of ['open', 'redriven', 'discarded', 'all', 'gone'].filter((one) => one !== fitting)) {
+      const response = await submit('dead-letters', { do: action, scope: 'all', state });
+      expect([action, state, response.status]).toEqual([action, state, 400]);
+      if (state !== 'gone')
+        expect(await response.text()).toContain(`«${fitting === 'open' ? 'ожидает' : 'отклонено'}»`);
+    }
+  const selected = { do: 'discard', scope: 'selected', letter: '0/2', state: 'redriven' };
+  expect((await submit('dead-letters', selected)).status).toBe(400);
+  const body = { filter: { state: 'redriven' } };
+  for (const action of ['redrive', 'discard'])
+    expect((await (await post(action, body)).json()).detail).toContain('wrong at /filter/state');
+  expect(await states()).toEqual(before);
+
+  const discarded = await submit('dead-letters', { do: 'discard', scope: 'all', state: 'open' });
+  expect(await discarded.text()).toContain('Отклонено: 3.');
+  expect(await states()).toEqual(['discarded', 'discarded', 'discarded', 'discarded', 'redriven']);
+  expect(await offered('discarded')).toEqual([['restore'], '4']);
+  const restored = await submit('dead-letters', { do: 'restore', scope: 'all', state: 'discarded' });
+  expect(await restored.text()).toContain('Возвращено: 4.');
+});
+
 test('of a letter of a megabyte or of bytes a part is shown, and in words that it cannot be edited; deep JSON can', async () => {
   await using console = await openLetterConsole();
   const { pipeline, get, json, post } = console;

@@ -160,6 +160,7 @@ export const en = {
   askRedrive: 'Send the messages of these letters again?',
   askDiscard: 'Discard these letters? They stay in the topic, and this can be taken back.',
   noneSelected: 'No letter is selected. Select letters, or choose all that match.',
+  wrongState: 'Nothing has changed: choose letters of the state “{state}” for this.',
   notUnderstood: 'This cannot be done: {reason}',
 
   running: {

@@ -193,7 +193,7 @@ const CountItems = ({ format, counts, names = {}, href }: CountItemsProps) => (
 );
 
 const ChangeForm = ({ view, filter, page }: CountsProps) => {
-  const { words, format } = view;
+  const { words } = view;
   return (
     <form method="post" action="dead-letters" class="letters" enctype="multipart/form-data">
       {Object.entries(filter).map(([name, value]) => (
@@ -225,12 +225,14 @@ const ChangeForm = ({ view, filter, page }: CountsProps) => {
             {page.letters.map((row) => (
               <tr>
                 <td>
-                  <input
-                    type="checkbox"
-                    name="letter"
-                    value={row.letter}
-                    aria-label={fill(words.select, { letter: row.letter })}
-                  />
+                  {filter.state === 'redriven' ? null : (
+                    <input
+                      type="checkbox"
+                      name="letter"
+                      value={row.letter}
+                      aria-label={fill(words.select, { letter: row.letter })}
+                    />
+                  )}
                 </td>
                 <th scope="row">
                   <a class="code" href={literal(pageLink('letter', { id: row.letter }))} safe>
@@ -261,58 +263,58 @@ const ChangeForm = ({ view, filter, page }: CountsProps) => {
           </tbody>
         </table>
       </section>
-      <section class="card change" aria-labelledby="change">
-        <h2 id="change" safe>
-          {words.change}
-        </h2>
-        <fieldset>
-          <legend class="visually-hidden" safe>
-            {words.scope}
-          </legend>
-          <label>
-            <input type="radio" name="scope" value="selected" checked />
-            <span safe>{words.selected}</span>
-          </label>
-          <label>
-            <input type="radio" name="scope" value="all" />
-            <span safe>
-              {fill(page.counts.older === 0 ? words.allMatching : words.allMatchingOlder, {
-                count: format.number(page.counts.total),
-              })}
-            </span>
-          </label>
-        </fieldset>
-        <label class="patch">
-          <span safe>{words.patch}</span>
-          <textarea name="fix" class="code" rows="2" spellcheck="false" placeholder={words.patchExample} />
-        </label>
-        <div class="buttons">
-          {filter.state === 'discarded' ? (
-            <button type="submit" name="do" value="restore" safe>
-              {words.restore}
-            </button>
-          ) : (
-            <>
-              <button type="submit" name="do" value="try" class="secondary" safe>
-                {words.tryOut}
-              </button>
-              <button type="submit" name="do" value="redrive" data-ask={words.askRedrive} safe>
-                {words.redrive}
-              </button>
-              <button
-                type="submit"
-                name="do"
-                value="discard"
-                class="secondary"
-                data-ask={words.askDiscard}
-                safe
-              >
-                {words.discard}
-              </button>
-            </>
-          )}
-        </div>
-      </section>
+      {filter.state === 'redriven' ? null : <ChangeCard view={view} filter={filter} page={page} />}
     </form>
   );
 };
+
+/** Letters of one state are changed together; those that were sent again are not changed any more. */
+const ChangeCard = ({ view: { words, format }, filter, page }: CountsProps) => (
+  <section class="card change" aria-labelledby="change">
+    <h2 id="change" safe>
+      {words.change}
+    </h2>
+    <fieldset>
+      <legend class="visually-hidden" safe>
+        {words.scope}
+      </legend>
+      <label>
+        <input type="radio" name="scope" value="selected" checked />
+        <span safe>{words.selected}</span>
+      </label>
+      {filter.state === 'all' ? null : (
+        <label>
+          <input type="radio" name="scope" value="all" />
+          <span safe>
+            {fill(page.counts.older === 0 ? words.allMatching : words.allMatchingOlder, {
+              count: format.number(page.counts.total),
+            })}
+          </span>
+        </label>
+      )}
+    </fieldset>
+    <label class="patch">
+      <span safe>{words.patch}</span>
+      <textarea name="fix" class="code" rows="2" spellcheck="false" placeholder={words.patchExample} />
+    </label>
+    <div class="buttons">
+      {filter.state === 'discarded' ? (
+        <button type="submit" name="do" value="restore" safe>
+          {words.restore}
+        </button>
+      ) : (
+        <>
+          <button type="submit" name="do" value="try" class="secondary" safe>
+            {words.tryOut}
+          </button>
+          <button type="submit" name="do" value="redrive" data-ask={words.askRedrive} safe>
+            {words.redrive}
+          </button>
+          <button type="submit" name="do" value="discard" class="secondary" data-ask={words.askDiscard} safe>
+            {words.discard}
+          </button>
+        </>
+      )}
+    </div>
+  </section>
+);

@@ -143,6 +143,9 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
         const chosen = form.texts('letter');
         if (!isAll && chosen.length === 0) return refuse(words.noneSelected);
         const typed = typedFilter(form.text);
+        const state = typed.state || 'open';
+        if (state !== changes[kind] && (isAll || state !== 'all'))
+          return refuse(fill(words.wrongState, { state: words.states[changes[kind]] }));
         const filter = toFilter(given(typed), isAll ? undefined : chosen);
         if ('invalid' in filter) return refuse(fill(words.badFilter, { reason: filter.invalid }));
         const fix = readFix(form.text('fix'));
@@ -179,7 +182,9 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
   ];
 };
 
-const kinds = ['redrive', 'try', 'discard', 'restore'] as const;
+/** The letters that a change is for. It ignores others, so all that are listed are of this state. */
+const changes = { redrive: 'open', try: 'open', discard: 'open', restore: 'discarded' } as const;
+const kinds = Object.keys(changes) as ChangeKind[];
 
 /** The patch of a form; undefined if there is none, or what is wrong with it. */
 const readFix = (text: string): Fix | undefined | string => {
