@@ -126,9 +126,19 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
         (values) => values.map((json, index) => toDocument(uids[index] as OrderUid, json)),
       );
     },
-    /** In the order of insertion; undefined while it is down. Rejects when Redis does not answer in time, or refuses. */
-    uids: async (): Promise<OrderUid[] | undefined> =>
-      isConnected() ? withTimeout(removeTimeoutMs, redis.lrange(queueKey, 0, -1)) : undefined,
+    /**
+     * In the order of insertion; none if the queue does not name every document, as all are dropped then. Undefined while it is
+     * down. Rejects when Redis does not answer in time, or refuses.
+     */
+    async uids(): Promise<OrderUid[] | undefined> {
+      if (!isConnected()) return undefined;
+      // The check comes second: a queue that is lost before it is dropped by it, and one that is lost after it was listed.
+      const [uids, count] = await withTimeout(
+        removeTimeoutMs,
+        Promise.all([redis.lrange(queueKey, 0, -1), redis.checkOrders(documentsKey, queueKey)]),
+      );
+      return count === 0 ? [] : uids;
+    },
     /** Removes orders that were erased. Rejects when that failed, as these must not be answered. */
     async remove(uids: readonly OrderUid[]): Promise<void> {
       await withTimeout(removeTimeoutMs, redis.removeOrders(documentsKey, queueKey, ...uids));

@@ -1,5 +1,5 @@
 import { Cluster, Redis } from 'ioredis';
-import { insertScript, removeScript } from './redis-script.ts';
+import { checkScript, insertScript, removeScript } from './redis-script.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 
 export type RedisClient = (Redis | Cluster) & {
@@ -11,6 +11,8 @@ export type RedisClient = (Redis | Cluster) & {
     document: Buffer,
     limit: number,
   ): Promise<number>;
+  /** `checkScript` as a command. Resolves with how many orders there are. */
+  checkOrders(documents: string, queue: string): Promise<number>;
   /** `removeScript` as a command. Resolves with how many of the orders were there. */
   removeOrders(documents: string, queue: string, ...uids: string[]): Promise<number>;
 };
@@ -64,6 +66,7 @@ export const openRedis = (url: string): RedisClient => {
         retryStrategy,
       });
   client.defineCommand('insertOrder', { numberOfKeys: 2, lua: insertScript });
+  client.defineCommand('checkOrders', { numberOfKeys: 2, lua: checkScript });
   client.defineCommand('removeOrders', { numberOfKeys: 2, lua: removeScript });
   return client as RedisClient;
 };

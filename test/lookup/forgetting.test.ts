@@ -58,6 +58,70 @@ withRedis('orders are removed from the hash and the queue of Redis in one step',
   expect(await cache.uids()).toEqual([3, 5, 6, 7, 8].map(uidOf));
 });
 
+withRedis(
+  'a thousand of 3,000 orders are removed in ten passes over the queue at most, one after another',
+  async () => {
+    await using server = await startCacheServer(unhurried);
+    using cache = await server.open(5_000);
+    const all = Array.from({ length: 3_000 }, (_, number) => uidOf(number));
+    await server.admin.hset(documentsKey, ...all.flatMap((uid) => [uid, jsonOf(uid)]));
+    await server.admin.rpush(queueKey, ...all);
+    const isErased = (_: string, number: number) => number % 3 === 1;
+    for (const count of [1, 10, 11, 1_000]) {
+      const present = await server.queue();
+      const erased = present.filter(isErased).slice(0, count);
+      await server.admin.config('RESETSTAT');
+      await cache.remove(erased);
+      const stats = await server.admin.info('commandstats');
+      const callsOf = (name: string) =>
+        Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+      expect(callsOf('lrem') + callsOf('lrange')).toBeWithin(1, 11);
+      expect(await server.queue()).toEqual(present.filter((uid) => !erased.includes(uid)));
+      await server.expectConsistent();
+    }
+  },
+);
+
+const damages = {
+  'has lost the queue': (server: Server) => server.admin.del(queueKey),
+  'has lost a part of the queue': (server: Server) => server.admin.ltrim(queueKey, 1, -1),
+  'has a string for a queue': (server: Server) => server.admin.set(queueKey, 'x'),
+};
+type Server = Awaited<ReturnType<typeof startCacheServer>>;
+
+for (const [damage, inflict] of Object.entries(damages))
+  withRedis(`an erased order is not answered from a Redis that ${damage}, without any insert`, async () => {
+    await using server = await startCacheServer(unhurried);
+    using cache = await server.open(9);
+    await putOrders(cache, 1, 2, 3);
+    await inflict(server);
+    const forgetting = createForgetting({
+      store: {
+        latestErasure: async () => 1n,
+        findMissing: async (uids) => uids.filter((uid) => uid === uidOf(1)),
+      },
+      places: [{ name: 'redis', isShared: true, ...cache }],
+      onErasure() {},
+      log: silent,
+    });
+    await forgetting.round();
+    await forgetting.round();
+    expect(await cache.get(uidOf(1))).toBeUndefined();
+    expect(await cache.size()).toBe(0);
+    expect(forgetting.isStale('redis')).toBeFalse();
+    // None was found to be erased: the cache was emptied.
+    expect(forgetting.removed()).toEqual([['redis', 0]]);
+  });
+
+withRedis('a Redis that loses the queue while erased orders are removed is emptied', async () => {
+  await using server = await startCacheServer(unhurried);
+  using cache = await server.open(9);
+  await putOrders(cache, 1, 2, 3);
+  await server.admin.del(queueKey);
+  await cache.remove([uidOf(2)]);
+  expect(await cache.size()).toBe(0);
+});
+
 /** Commands take effect in the order in which they are sent, as on one connection; answers come when the scheduler says. */
 const createWorld = (scheduler: fc.Scheduler) => {
   const stored = new Map(Array.from({ length: 4 }, (_, number) => [uidOf(number), jsonOf(uidOf(number))]));
