@@ -28,6 +28,9 @@ const toInstant = (ms: number) => new Date(ms).toISOString();
 
 const clock = '(extract(epoch from clock_timestamp()) * 1000)::float8';
 
+/** The end of the name of the connection that deletes expired orders. */
+export const expiryConnection = 'retention';
+
 /** Without the index each batch would read the whole table. */
 const isIndexed = `exists (
   select from pg_index
@@ -46,6 +49,14 @@ export const createExpiry = (sql: Sql) => ({
       { prepare: true },
     );
     return row && { clock: row.clock, oldest: row.oldest ?? undefined };
+  },
+
+  /** Whether a process that deletes expired orders is connected to this database. */
+  async isUsed(): Promise<boolean> {
+    const rows = await sql`
+      select from pg_stat_activity
+      where datname = current_database() and application_name like ${`% ${expiryConnection}`} limit 1`;
+    return rows.length > 0;
   },
 
   /** How many orders have expired, counted up to `limit`. */

@@ -63,31 +63,32 @@ const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<
 /**
  * Makes the indexes that are needed, and drops the others, in the background: orders are stored and looked up meanwhile. What an
  * interrupted build has left is built again. Several processes may do it at once. Retries until it succeeds or `signal` is
- * aborted; without the right to create indexes it logs that and gives up.
+ * aborted; without the right to create indexes it logs that and gives up. Resolves with whether the indexes are as they should be.
  */
 export const keepIndexes = async (
   sql: Sql,
   indexes: Indexes,
   log: Log,
   signal: AbortSignal,
-): Promise<void> => {
+): Promise<boolean> => {
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      if (await improve(sql, indexes, log)) return;
+      if (await improve(sql, indexes, log)) return true;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       const code = String((error as { code?: unknown }).code);
       if (code === permissionDenied) {
         log.warn(
           { indexes: [...indexes.needed] },
           'indexes cannot be made or dropped: the role does not own the tables',
         );
-        return;
+        return false;
       }
       if (!raced.includes(code)) log.warn({ reason: reasonOf(error) }, 'the indexes cannot be made yet');
     }
     await sleep(backoff(attempt), signal);
   }
+  return false;
 };
 
 /** As `keepIndexes`, on a connection of its own to the database at `url`. */
@@ -96,9 +97,9 @@ export const keepIndexesOf = async (
   indexes: Indexes,
   log: Log,
   signal: AbortSignal,
-): Promise<void> => {
+): Promise<boolean> => {
   const sql = openDatabase({ url, connections: 1, name: 'indexes', silenceTimeoutSeconds });
   const end = () => sql.end({ timeout: 1 });
   signal.addEventListener('abort', end);
-  await keepIndexes(sql, indexes, log, signal).finally(end);
+  return keepIndexes(sql, indexes, log, signal).finally(end);
 };

@@ -25,7 +25,7 @@ export const keepSearchIndexes = (
   fields: ReadonlySet<SearchField>,
   log: Log,
   signal: AbortSignal,
-): Promise<void> => keepIndexes(sql, indexesOf(fields), log, signal);
+): Promise<boolean> => keepIndexes(sql, indexesOf(fields), log, signal);
 
 /** As `keepSearchIndexes`, on a connection of its own to the database at `url`. */
 export const keepSearchIndexesOf = (
@@ -33,4 +33,4 @@ export const keepSearchIndexesOf = (
   fields: ReadonlySet<SearchField>,
   log: Log,
   signal: AbortSignal,
-): Promise<void> => keepIndexesOf(url, indexesOf(fields), log, signal);
+): Promise<boolean> => keepIndexesOf(url, indexesOf(fields), log, signal);

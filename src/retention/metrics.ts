@@ -12,7 +12,7 @@ export const addRetentionMetrics = (
   });
   gauge({
     name: 'orders_oldest_age_seconds',
-    help: 'Age of the oldest order, by its date_created; 0 without orders',
+    help: 'Age of the oldest order, by its date_created; 0 without orders, absent while it is not known',
     read: retention.oldestAgeSeconds,
   });
   gauge({

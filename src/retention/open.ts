@@ -1,6 +1,8 @@
+import { retry, sleep } from '../async/retry.ts';
 import { waitAtMost } from '../async/timeouts.ts';
+import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
-import { createExpiry, expiryIndex } from '../postgres/expiry.ts';
+import { createExpiry, expiryConnection, expiryIndex } from '../postgres/expiry.ts';
 import { keepIndexesOf } from '../postgres/indexes.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { createRetention } from './retention.ts';
@@ -9,6 +11,8 @@ type Settings = { retentionDays: number | null; letterRetentionDays: number | nu
 
 /** A frozen PostgreSQL must not hang it for ever. */
 const silenceTimeoutSeconds = 60;
+/** How often a process without a limit looks whether another one still needs the index. */
+const unusedCheckIntervalMs = 600_000;
 /** The batch in flight ends, and the lease is given back. */
 const stopTimeoutMs = 1_000;
 
@@ -25,8 +29,29 @@ const warnOfLetters = ({ retentionDays, letterRetentionDays }: Settings, log: Lo
 export const openRetention = (url: string, settings: Settings, log: Log) => {
   const { retentionDays: days } = settings;
   const closing = new AbortController();
-  const sql = openDatabase({ url, connections: 1, name: 'retention', silenceTimeoutSeconds });
-  const retention = days === null ? undefined : createRetention({ expiry: createExpiry(sql), days, log });
+  const name = days === null ? 'indexes' : expiryConnection;
+  const sql = openDatabase({ url, connections: 1, name, silenceTimeoutSeconds });
+  const expiry = createExpiry(sql);
+  const keepIndex = (needed: string[], signal: AbortSignal) =>
+    keepIndexesOf(url, { known: [expiryIndex], needed: new Set(needed) }, log, signal);
+  const makeIndex = (signal: AbortSignal) => keepIndex([expiryIndex.name], signal);
+  const retention = days === null ? undefined : createRetention({ expiry, days, log, makeIndex });
+
+  const isUsed = () =>
+    retry(expiry.isUsed, {
+      signal: closing.signal,
+      failed: (error) => log.debug({ reason: errorText(error) }, 'it is not known who needs the index'),
+    });
+  /** Processes may have different settings, as while they are restarted one by one. */
+  const dropIndex = async () => {
+    while (await isUsed()) {
+      log.info({ index: expiryIndex.name }, 'an index is kept: another process deletes expired orders');
+      await sleep(unusedCheckIntervalMs, closing.signal);
+    }
+    await keepIndex([], closing.signal);
+    await sql.end({ timeout: 1 });
+  };
+
   let running: Promise<unknown> = Promise.resolve();
   return {
     /** Undefined without a limit. */
@@ -34,11 +59,11 @@ export const openRetention = (url: string, settings: Settings, log: Log) => {
     /** Begins, once there are tables. */
     start() {
       warnOfLetters(settings, log);
-      const needed = new Set(retention ? [expiryIndex.name] : []);
-      running = (async () => {
-        await keepIndexesOf(url, { known: [expiryIndex], needed }, log, closing.signal);
-        await retention?.runUntil(closing.signal);
-      })();
+      running = retention
+        ? retention.runUntil(closing.signal)
+        : dropIndex().catch((error) => {
+            if (!closing.signal.aborted) throw error;
+          });
     },
     async close() {
       closing.abort();

@@ -26,6 +26,8 @@ type Options = {
   expiry: Expiry;
   days: number;
   log: Log;
+  /** Makes the index that the oldest orders are found by. Resolves with whether it is there; false is final. */
+  makeIndex?: (signal: AbortSignal) => Promise<boolean>;
   /** For tests: the clock of this process, in ms since 1970. */
   now?: () => number;
 };
@@ -35,11 +37,18 @@ type Options = {
  * meanwhile. Of several processes one at a time does it. An order has expired when both clocks say so, that of this process and that
  * of PostgreSQL: a clock that is ahead deletes nothing too early.
  */
-export const createRetention = ({ expiry, days, log, now = Date.now }: Options) => {
+export const createRetention = ({
+  expiry,
+  days,
+  log,
+  makeIndex = async () => false,
+  now = Date.now,
+}: Options) => {
   const holder = crypto.randomUUID();
   const startedAt = performance.now();
   let deleted = 0;
   let isCounted = false;
+  let mayMakeIndex = true;
   /** Infinite without orders. */
   let oldest: number | undefined;
   /** When this process last knew that no order had expired. */
@@ -51,9 +60,27 @@ export const createRetention = ({ expiry, days, log, now = Date.now }: Options) 
     warned.add(text);
   };
 
+  /** Undefined without the index. The age of the oldest order is unknown then, and while PostgreSQL does not answer. */
+  const readAges = async () => {
+    const ages = await expiry.readAges().catch((error) => {
+      oldest = undefined;
+      throw error;
+    });
+    if (!ages) oldest = undefined;
+    return ages;
+  };
+
+  /** As `readAges`, after the index is made if it is not there: a process without the setting may have dropped it. */
+  const readIndexedAges = async (signal: AbortSignal) => {
+    const ages = await readAges();
+    if (ages || !mayMakeIndex) return ages;
+    mayMakeIndex = await makeIndex(signal);
+    return readAges();
+  };
+
   /** Undefined while it is not known which orders have expired. */
-  const readExpired = async (): Promise<number | undefined> => {
-    const ages = await expiry.readAges();
+  const readExpired = async (signal: AbortSignal): Promise<number | undefined> => {
+    const ages = await readIndexedAges(signal);
     if (!ages) {
       warnOnce('expired orders are not deleted yet: the index orders_date_created is not there');
       return undefined;
@@ -109,7 +136,7 @@ export const createRetention = ({ expiry, days, log, now = Date.now }: Options) 
 
   /** One look for expired orders. Rejects with the driver's error. */
   const run = async (signal: AbortSignal): Promise<void> => {
-    const expiredBefore = await readExpired();
+    const expiredBefore = await readExpired(signal);
     if (expiredBefore === undefined) return;
     if (oldest !== undefined && oldest < expiredBefore) {
       await logCount(expiredBefore);
@@ -117,7 +144,8 @@ export const createRetention = ({ expiry, days, log, now = Date.now }: Options) 
       const orders = await deleteAll(expiredBefore, signal);
       const seconds = Math.round((performance.now() - startedAt) / 1000);
       if (orders > 0) log.debug({ orders, seconds }, 'expired orders were deleted');
-      if ((await readExpired()) === undefined || (oldest !== undefined && oldest < expiredBefore)) return;
+      if ((await readExpired(signal)) === undefined || (oldest !== undefined && oldest < expiredBefore))
+        return;
     }
     doneAt = performance.now();
   };

@@ -11,6 +11,7 @@ import { createExpiry, expiryIndex, leaseSeconds } from '../../src/postgres/expi
 import { keepIndexes } from '../../src/postgres/indexes.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { openRetention } from '../../src/retention/open.ts';
 import { createRetention } from '../../src/retention/retention.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
@@ -28,7 +29,7 @@ const ordersOf = (ages: readonly number[]): Order[] =>
   ages.map((age, index) => buildOrder({ order_uid: `order-number-${index}`, date_created: daysAgo(age) }));
 const uidsOf = (orders: readonly Order[]) => orders.map((order) => order.order_uid);
 
-const makeIndex = (sql: Sql, needed = [expiryIndex.name]) =>
+const makeIndex = (sql: Sql, needed = [expiryIndex.name]): Promise<boolean> =>
   keepIndexes(sql, { known: [expiryIndex], needed: new Set(needed) }, silent, never);
 
 const openOrders = async (ages: readonly number[]) => {
@@ -324,4 +325,66 @@ test('nothing is deleted without the index, and an invalid one does not count', 
   await makeIndex(world.sql);
   await retention.run(never);
   expect(retention.deleted()).toBe(1);
+});
+
+test('an index that another process has dropped is made again, and the age of the oldest order is unknown without it', async () => {
+  await using world = await openOrders([50, 1]);
+  const { sql } = world;
+  let makes = 0;
+  let isPrevented = false;
+  const retention = createRetention({
+    expiry: world.expiry,
+    days: 30,
+    log: silent,
+    async makeIndex() {
+      makes++;
+      expect(retention.oldestAgeSeconds()).toBeUndefined();
+      return isPrevented ? false : makeIndex(sql);
+    },
+  });
+  await makeIndex(sql, []);
+  await retention.run(never);
+  expect(retention.deleted()).toBe(1);
+  await world.store.save(ordersOf([1, 1, 60]).slice(2));
+  await makeIndex(sql, []);
+  await retention.run(never);
+  expect(retention.deleted()).toBe(2);
+  expect(retention.oldestAgeSeconds()).toBeCloseTo(dayMs / 1000, -2);
+  expect(makes).toBe(2);
+  // Without the right to it, it is not tried again; the owner may make it.
+  isPrevented = true;
+  await makeIndex(sql, []);
+  await retention.run(never);
+  await retention.run(never);
+  expect(makes).toBe(3);
+  expect(retention.oldestAgeSeconds()).toBeUndefined();
+  await makeIndex(sql);
+  await retention.run(never);
+  expect(retention.oldestAgeSeconds()).toBeCloseTo(dayMs / 1000, -2);
+});
+
+test('a process without the setting keeps the index while another one has it, and drops it at its start otherwise', async () => {
+  await using world = await openOrders([1]);
+  const { sql, url } = world;
+  const settings = { retentionDays: 30, letterRetentionDays: 1 };
+  const isIndexed = async () => (await world.expiry.readAges()) !== undefined;
+  const deleting = openRetention(url, settings, silent);
+  deleting.start();
+  try {
+    await until(() => world.expiry.isUsed());
+    const { log, texts } = recordingLog();
+    const keeping = openRetention(url, { ...settings, retentionDays: null }, log);
+    keeping.start();
+    await until(() => texts().includes('an index is kept: another process deletes expired orders'));
+    expect(await isIndexed()).toBeTrue();
+    await keeping.close();
+  } finally {
+    await deleting.close();
+  }
+  await until(async () => !(await world.expiry.isUsed()));
+  const dropping = openRetention(url, { ...settings, retentionDays: null }, silent);
+  dropping.start();
+  await until(async () => !(await isIndexed()));
+  await dropping.close();
+  expect(await sql`select from pg_indexes where indexname = ${expiryIndex.name}`).toHaveLength(0);
 });
