@@ -3,7 +3,7 @@ import { bearerOf, createTokenCheck, tooManyWrongTokens, wrongTokensPerMinute } 
 import { requestAddress, requestClient } from '../http/client.ts';
 import { hostNameOf } from '../http/host.ts';
 import type { Problem } from '../http/problem.ts';
-import { createRateLimit } from '../http/rate-limit.ts';
+import { createRateLimit, type RateLimit } from '../http/rate-limit.ts';
 import type { Log } from '../observability/log.ts';
 import { isRead } from './method.ts';
 import type { Operator } from './operators.ts';
@@ -26,7 +26,10 @@ type Options = {
 export const createAccess = ({ operators, publicUrl, log }: Options) => {
   const tokens = operators.map((operator) => ({ operator, isToken: createTokenCheck(operator.token) }));
   const sessions = createSessions(operators);
-  const limit = createRateLimit(wrongTokensPerMinute);
+  const tokenLimit = createRateLimit(wrongTokensPerMinute);
+  // Of its own: wrong tokens end nobody's session, and a void session keeps nobody from a login. Without a limit, a guessed token
+  // could be tried as the cookie that it would sign.
+  const cookieLimit = createRateLimit(wrongTokensPerMinute);
   const publicOrigin = URL.parse(publicUrl ?? '')?.origin;
 
   /** All tokens are compared, so that the time does not tell whose was given. */
@@ -34,7 +37,7 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
     tokens.filter(({ isToken }) => isToken(given)).map(({ operator }) => operator)[0];
 
   /** A secret that a client presents. What is wrong counts, and after too many nothing is compared for a while. */
-  const check = (request: Request, find: () => Operator | undefined): Admission => {
+  const check = (request: Request, limit: RateLimit, find: () => Operator | undefined): Admission => {
     const client = requestClient(request);
     const waitMs = limit.wait(client);
     if (waitMs > 0) return tooManyWrongTokens(waitMs);
@@ -45,8 +48,8 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
     return wrongToken;
   };
 
-  const refuseElsewhere = (request: Request): Refusal | undefined =>
-    isFromElsewhere(request, publicOrigin) ? elsewhere : undefined;
+  const refuseElsewhere = (request: Request, mayFollowLink?: boolean): Refusal | undefined =>
+    isFromElsewhere(request, publicOrigin, mayFollowLink) ? elsewhere : undefined;
 
   return {
     sessions,
@@ -55,17 +58,20 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
       const refused = refuseElsewhere(request);
       if (refused) return refused;
       const bearer = bearerOf(request);
-      if (bearer !== undefined) return check(request, () => findByToken(bearer));
+      if (bearer !== undefined) return check(request, tokenLimit, () => findByToken(bearer));
       const cookie = new Bun.CookieMap(request.headers.get('cookie') ?? '').get(sessionCookie);
       if (!cookie) return noToken;
       if (!isRead(request) && !hasOrigin(request)) return elsewhere;
       const read = sessions.read(cookie);
       if (read === 'expired') return noToken;
-      return check(request, () => (read === 'invalid' ? undefined : read));
+      return check(request, cookieLimit, () => (read === 'invalid' ? undefined : read));
     },
-    /** Admits a login, by the token that was typed or is in the link of the banner. */
+    /**
+     * Admits a login, by the token that was typed or is in the link of the banner. A link on a page of another origin is refused before
+     * its token is looked at: it could use up the attempts of a visitor, or log them in as someone else.
+     */
     logIn(request: Request, token: string): Admission {
-      return refuseElsewhere(request) ?? check(request, () => findByToken(token.trim()));
+      return refuseElsewhere(request, false) ?? check(request, tokenLimit, () => findByToken(token.trim()));
     },
     /** Refuses a form of another origin, for which no token is needed. */
     refuseElsewhere,
@@ -74,12 +80,21 @@ export const createAccess = ({ operators, publicUrl, log }: Options) => {
 
 export type Access = ReturnType<typeof createAccess>;
 
+/** What proxies add. One that adds none of these cannot be noticed. */
+const proxyHeaders = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+] as const;
+
 /** Whether a request comes from this machine and is addressed to it, without a proxy in between. */
 const isLocal = (request: Request): boolean => {
   const { headers } = request;
-  const isForwarded = headers.has('x-forwarded-for') || headers.has('forwarded');
   return (
-    !isForwarded &&
+    !proxyHeaders.some((name) => headers.has(name)) &&
     isLoopback(requestAddress(request) ?? '') &&
     isLoopback(hostNameOf(headers.get('host') ?? ''))
   );

@@ -212,38 +212,73 @@ test('a logout ends the session in the browser, and not from another origin', as
   expect(refused.headers.get('set-cookie')).toBeNull();
 });
 
-test('a client that has sent ten wrong tokens is refused for a while, whatever it sends; others are not', async () => {
-  const { app } = openConsole();
-  const ask = async (address: string, headers: Record<string, string>, init: RequestInit = {}) =>
+const askFrom =
+  (app: ReturnType<typeof openConsole>['app']) =>
+  async (address: string, path: string, init: RequestInit = {}) =>
     app.fetch(
-      new Request(`http://localhost/console/${init.method ? 'login' : ''}`, {
+      new Request(`http://localhost/console/${path}`, {
         ...init,
-        headers: { host: 'localhost', ...headers },
+        headers: { host: 'localhost', ...(init.headers as Record<string, string>) },
       }),
       () => address,
     );
-  const wrong = [
-    { authorization: 'Bearer of-no-operator-at-all' },
-    { cookie: `console=anna.99999999999.${'A'.repeat(43)}` },
-  ];
-  for (let n = 0; n < 8; n++) {
-    const response = await ask('203.0.113.1', wrong[n % 2] as Record<string, string>);
-    expect(response.status).toBe(401);
-    // A void cookie is not sent again.
-    expect(response.headers.has('set-cookie')).toBe(n % 2 === 1);
-  }
+
+const wrongBearer = { authorization: 'Bearer of-no-operator-at-all' };
+const forged = { cookie: `console=anna.99999999999.${'A'.repeat(43)}` };
+const right = { authorization: `Bearer ${anna.token}` };
+const loginWith = (token: string) => ({ method: 'POST', body: `token=${token}` });
+
+test('a client that has sent ten wrong tokens is refused for a while, with the right one too; sessions and others are not', async () => {
+  const { app } = openConsole();
+  const ask = askFrom(app);
+  const session = { cookie: cookieOf(await ask('203.0.113.1', 'login', loginWith(anna.token))) };
+  for (let n = 0; n < 8; n++)
+    expect((await ask('203.0.113.1', '', { headers: wrongBearer })).status).toBe(401);
   for (let n = 0; n < 2; n++)
-    expect((await ask('203.0.113.1', {}, { method: 'POST', body: 'token=wrong' })).status).toBe(401);
-  const right = { authorization: `Bearer ${anna.token}` };
-  const refused = await ask('203.0.113.1', right);
+    expect((await ask('203.0.113.1', 'login', loginWith('wrong'))).status).toBe(401);
+  const refused = await ask('203.0.113.1', '', { headers: right });
   expect(refused.status).toBe(429);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect((await ask('203.0.113.1', {}, { method: 'POST', body: `token=${anna.token}` })).status).toBe(429);
-  expect((await ask('203.0.113.2', right)).status).toBe(200);
+  expect((await ask('203.0.113.1', 'login', loginWith(anna.token))).status).toBe(429);
+  expect((await ask('203.0.113.1', '', { headers: session })).status).toBe(200);
+  expect((await ask('203.0.113.2', '', { headers: right })).status).toBe(200);
   // A page of another site cannot use up the attempts of its visitor.
+  const elsewhere = { ...wrongBearer, origin: 'https://elsewhere.example' };
   for (let n = 0; n < 20; n++)
-    expect((await ask('203.0.113.3', { ...wrong[0], origin: 'https://elsewhere.example' })).status).toBe(403);
-  expect((await ask('203.0.113.3', right)).status).toBe(200);
+    expect((await ask('203.0.113.3', '', { headers: elsewhere })).status).toBe(403);
+  expect((await ask('203.0.113.3', '', { headers: right })).status).toBe(200);
+});
+
+test('a client that has sent ten forged cookies is refused for a while, with a session too, and can log in', async () => {
+  const { app } = openConsole();
+  const ask = askFrom(app);
+  const session = { cookie: cookieOf(await ask('203.0.113.1', 'login', loginWith(anna.token))) };
+  for (let n = 0; n < 10; n++) {
+    const response = await ask('203.0.113.1', '', { headers: forged });
+    expect(response.status).toBe(401);
+    // A void cookie is not sent again.
+    expect(response.headers.get('set-cookie')).toContain('console=; Max-Age=0');
+  }
+  expect((await ask('203.0.113.1', '', { headers: session })).status).toBe(429);
+  expect((await ask('203.0.113.1', 'login', loginWith(anna.token))).status).toBe(303);
+  expect((await ask('203.0.113.2', '', { headers: session })).status).toBe(200);
+});
+
+test('a link of another site with a token is refused, and does not count; the link of the terminal works', async () => {
+  const { app } = openConsole();
+  const ask = askFrom(app);
+  for (const site of ['cross-site', 'same-site'])
+    for (const token of [...Array(10).fill('x'), anna.token]) {
+      const headers = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' };
+      const response = await ask('203.0.113.1', `login?token=${token}`, { headers });
+      expect([response.status, response.headers.get('set-cookie')]).toEqual([403, null]);
+    }
+  expect((await ask('203.0.113.1', '', { headers: right })).status).toBe(200);
+  const own = [{}, { 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'same-origin' }];
+  for (const headers of own as Record<string, string>[]) {
+    const response = await ask('203.0.113.1', `login?token=${anna.token}`, { headers });
+    expect([response.status, response.headers.get('location')]).toEqual([303, './']);
+  }
 });
 
 const local = { ...anna, isLocal: true };
@@ -255,6 +290,11 @@ test.each([
   ['192.0.2.7', 'localhost:8081', {}, 401],
   ['127.0.0.1', 'rebound.example:8081', {}, 401],
   ['127.0.0.1', 'localhost:8081', { 'x-forwarded-for': '192.0.2.7' }, 401],
+  ['127.0.0.1', 'localhost:8081', { forwarded: 'for=192.0.2.7' }, 401],
+  ['127.0.0.1', 'localhost:8081', { via: '1.1 proxy' }, 401],
+  ['127.0.0.1', 'localhost:8081', { 'x-real-ip': '192.0.2.7' }, 401],
+  ['127.0.0.1', 'localhost:8081', { 'x-forwarded-host': 'orders.example.org' }, 401],
+  ['127.0.0.1', 'localhost:8081', { 'x-forwarded-proto': 'https' }, 401],
   [undefined, 'localhost:8081', {}, 401],
 ] as const)(
   'the token of the banner, from %s to %s with %j, is answered %d',
