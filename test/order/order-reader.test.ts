@@ -1,4 +1,4 @@
-import { afterEach, expect, setSystemTime, test } from 'bun:test';
+import { afterEach, expect, setDefaultTimeout, setSystemTime, test } from 'bun:test';
 import fc from 'fast-check';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderReader, mayHaveBadText } from '../../src/order/order-reader.ts';
@@ -11,6 +11,8 @@ import { bytes, type Json, reasonOf, withField } from '../support/order-field.ts
 import { orderSchema, parser } from '../support/order-parser.ts';
 
 /** `parser.parse` has the fast path and the plain one, `parser.toOrder` the plain one only. */
+
+setDefaultTimeout(120_000);
 
 afterEach(() => {
   setSystemTime();

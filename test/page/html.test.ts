@@ -1,7 +1,10 @@
-import { expect } from 'bun:test';
+import { expect, setDefaultTimeout } from 'bun:test';
 import { buildOrder } from '../support/build-order.ts';
 import { findings, test } from '../support/html-checker.ts';
 import { serve } from '../support/site.ts';
+
+// Java starts, and checks some thirty pages.
+setDefaultTimeout(90_000);
 
 const order = buildOrder({ date_created: '2021-11-26T06:22:19.123456Z' });
 const wrong = buildOrder({
