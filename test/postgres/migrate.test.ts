@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
+import { createErasures } from '../../src/postgres/erasures.ts';
 import { migrate, newestVersion } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
@@ -225,6 +226,27 @@ test('migrating down names the database and its orders, and is refused without a
   expect(await tablesOf(sql)).toEqual(['migrations']);
   // Nothing is left to delete, so no confirmation is needed.
   expect((await command({ DATABASE_URL: url }, '0')).code).toBe(0);
+});
+
+test('migrating down below the marks of erased orders says how many are lost and what follows, and only then', async () => {
+  await using database = await testDatabase();
+  const { sql, url } = database;
+  await createStore(sql).save([buildOrder()]);
+  await createErasures(sql).erase(['erased-order-1', 'erased-order-2']);
+  const lost = '; deletes 2 marks of erased orders for good, so messages that are read again bring them back';
+  expect((await command({ DATABASE_URL: url }, '4')).errors).toEndWith(
+    '; keeps its 1 order; without a terminal it requires --yes\n',
+  );
+  expect((await command({ DATABASE_URL: url }, '3')).errors).toEndWith(
+    `; keeps its 1 order${lost}; without a terminal it requires --yes\n`,
+  );
+  expect((await command({ DATABASE_URL: url }, '0')).errors).toEndWith(
+    `; deletes 1 order${lost}; without a terminal it requires --yes\n`,
+  );
+  expect((await command({ DATABASE_URL: url }, '3', '--yes')).code).toBe(0);
+  expect((await command({ DATABASE_URL: url }, '2')).errors).toEndWith(
+    '; keeps its 1 order; without a terminal it requires --yes\n',
+  );
 });
 
 if (Bun.which('script'))
