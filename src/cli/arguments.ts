@@ -23,8 +23,9 @@ export type Given<T extends Table> = { [Name in keyof T['options']]?: Value<T['o
 };
 
 /**
- * Options, and positional arguments in `rest`; or `help` if `--help` or `-h` is among them. Throws an Error of one line for the
- * first argument that is not allowed, such as more than `maxPositionals` positional ones.
+ * Options, each at most once, and positional arguments in `rest`, after `--` also those that begin with `-`; or `help` if `--help` or
+ * `-h` is among them. Throws an Error of one line for the first argument that is not allowed, such as more than `maxPositionals`
+ * positional ones.
  */
 export const readArguments = <T extends Table>(
   args: string[],
@@ -46,10 +47,15 @@ export const readArguments = <T extends Table>(
   const given: Record<string, unknown> = {};
   const rest: string[] = [];
   for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue;
     if (token.kind === 'positional' && rest.length < maxPositionals) {
       rest.push(token.value);
       continue;
     }
+    if (token.kind === 'positional' && maxPositionals > 0)
+      throw new Error(
+        `${JSON.stringify(token.value)} is one argument too many; allowed: ${maxPositionals} beside the options`,
+      );
     if (token.kind === 'option' && Object.hasOwn(flags, token.name) && token.value === undefined) {
       given[token.name] = true;
       continue;
@@ -64,6 +70,8 @@ export const readArguments = <T extends Table>(
       const holds = token.value === undefined ? 'has no value' : `holds ${JSON.stringify(token.value)}`;
       throw new Error(`--${token.name} ${holds}; allowed: ${allowed}`);
     }
+    if (Object.hasOwn(given, token.name))
+      throw new Error(`--${token.name} is given more than once; allowed: once`);
     given[token.name] = value;
   }
   return { given: given as Given<T>, rest };

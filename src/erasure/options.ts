@@ -28,7 +28,8 @@ const help = `Usage: bun run orders erase UID… [options]
        bun run orders erase --phone PHONE | --email ADDRESS | --customer ID [options]
 
 Erases orders for good: deletes them from PostgreSQL, and marks their numbers by a keyed digest, so that a message that is read again does
-not bring them back. Orders given by UID that are not stored are marked, too. Says how many orders it has found, and asks.
+not bring them back. Orders given by UID that are not stored are marked, too. Says how many orders it has found, and asks. At most 10,000
+UIDs at once; after -- also those that begin with a dash.
 
 The marks are of orders, not of people: an order of the same person that arrives later is stored. Messages in Kafka's topics and backups
 keep what they hold: see docs/erasure.md.

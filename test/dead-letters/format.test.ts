@@ -115,7 +115,7 @@ test.each([
   [['list', '--dry-run'], '"--dry-run" is not an option'],
   [['show'], 'show names no letter'],
   [['show', '3-17'], 'show names "3-17"; allowed: one letter'],
-  [['show', '3/17', '3/18'], '"3/18" is not an option'],
+  [['show', '3/17', '3/18'], '"3/18" is one argument too many; allowed: 1 beside the options'],
   [['redrive', '--fix', 'no/such/file'], '--fix holds "no/such/file"; allowed: a JSON Patch'],
   [['redrive', '--fix', '[1'], '--fix is not JSON'],
   [['redrive', '--fix', '[]'], '--fix is not a JSON Patch'],
