@@ -11,18 +11,25 @@ const maxSubscribers = 500;
 export const clientSubscribers = 20;
 /** A stream is closed after this, so that a connection that is not read does not last for ever; a browser reconnects. */
 const maxStreamMs = 600_000;
+/** A busy process closes a stream so much later. */
+const closingMs = 10_000;
 /** Chunks that a subscriber may fall behind. */
 const maxBacklog = 100;
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
-/** The newest orders as server-sent events. */
+/**
+ * The newest orders as server-sent events. A stream begins with the last of them, and with an event `history` that has their numbers:
+ * of the orders from before, which may have been erased meanwhile, a list keeps only these. `erased` has the numbers of erased orders.
+ */
 export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
   type Subscriber = { client: string; timer: ReturnType<typeof setTimeout> };
   const subscribers = new Map<Controller, Subscriber>();
   const countByClient = new Map<string, number>();
   const utf8 = new TextEncoder();
   let history: Summary[] = [];
+  /** When the orders left the history that a page may still list, as it may be paused; at most as many as a stream has events. */
+  const leftAt = new Map<string, number>();
   let pending: Summary | undefined;
   let sentAt = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -49,11 +56,20 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
     remove(controller);
     controller.close();
   };
+  const leave = (uid: string) => {
+    leftAt.set(uid, Date.now());
+    for (const [old, at] of leftAt) {
+      if (at > Date.now() - streamMs - closingMs) break;
+      leftAt.delete(old);
+    }
+  };
   const flush = () => {
     timer = undefined;
     if (!pending) return;
     sentAt = Date.now();
-    history = [...history.slice(1 - historyLength), pending];
+    for (const { uid } of history.splice(0, history.length - historyLength + 1)) leave(uid);
+    leftAt.delete(pending.uid);
+    history.push(pending);
     send(toEvent(pending));
     pending = undefined;
   };
@@ -78,19 +94,26 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
           own = controller;
           subscribers.set(controller, { client, timer: setTimeout(drop, streamMs, controller) });
           countByClient.set(client, (countByClient.get(client) ?? 0) + 1);
-          controller.enqueue(utf8.encode(`: the newest orders\n\n${history.map(toEvent).join('')}`));
+          // The numbers come last, as a list must not be empty meanwhile.
+          const uids = JSON.stringify(history.map(({ uid }) => uid));
+          controller.enqueue(
+            utf8.encode(
+              `: the newest orders\n\n${history.map(toEvent).join('')}event: history\ndata: ${uids}\n\n`,
+            ),
+          );
         },
         cancel() {
           remove(own);
         },
       });
     },
-    /** The orders that a new subscriber would get. */
-    uids: () => [...history, ...(pending ? [pending] : [])].map(({ uid }) => uid),
+    /** The orders that subscribers may list. */
+    uids: () => [...leftAt.keys(), ...[...history, ...(pending ? [pending] : [])].map(({ uid }) => uid)],
     /** Removes orders that were erased, also from the lists of the subscribers. */
     remove(uids: readonly string[]) {
       const isKept = ({ uid }: Summary) => !uids.includes(uid);
       history = history.filter(isKept);
+      for (const uid of uids) leftAt.delete(uid);
       if (pending && !isKept(pending)) pending = undefined;
       send(`event: erased\ndata: ${JSON.stringify(uids)}\n\n`);
     },

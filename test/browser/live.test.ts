@@ -1,8 +1,10 @@
 import { expect } from 'bun:test';
 import type { Page } from 'playwright-core';
+import type { Order } from '../../src/order/order.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { linkTo, openChromium, test, widths } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
+import type { Served } from '../support/site.ts';
 
 const visit = openChromium();
 
@@ -203,6 +205,118 @@ test('all windows share one connection, so that lookups are never behind the liv
     expect(site.streams()).toBe(1);
     await late.goto('/order/unknown-order');
     await eventually(async () => site.streams(), 0);
+  }));
+
+/** Publishes the orders one after another, each when the page has the one before. */
+const publishAll = async (page: Page, site: Served, orders: readonly Order[]) => {
+  for (const order of orders) {
+    site.publish([order]);
+    await eventually(async () => (await received(page)).at(-1), order.order_uid);
+  }
+};
+const uidsOf = (orders: readonly Order[]) => orders.map(({ order_uid }) => order_uid);
+
+test('an erased order that a paused list holds vanishes within a second, also when newer orders came meanwhile', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.addInitScript(watchMessages);
+    await page.goto('/');
+    await connected(page);
+    await publishAll(page, site, orders.slice(0, 3));
+    await eventually(() => listed(page), uidsOf(orders.slice(0, 3).toReversed()));
+    await page.locator('#live button').click();
+    // More than the server's history has.
+    await publishAll(page, site, orders.slice(3, 15));
+    expect(site.held()).toEqual(expect.arrayContaining([first.order_uid, second.order_uid]));
+    site.erase([first.order_uid, second.order_uid]);
+    await eventually(() => listed(page), [third.order_uid]);
+    expect(await page.locator('#live').innerHTML()).not.toContain(first.order_uid);
+  }));
+
+/** Keeps the least number of rows that were shown, and whether anything in the list was announced. */
+const watchRows = () => {
+  const rows = [...document.querySelectorAll<HTMLElement>('#live a')];
+  const shown = () => rows.filter((row) => !row.hidden).length;
+  const seen = { least: shown(), announced: 0 };
+  Object.assign(window, { seen });
+  const check = () => {
+    seen.least = Math.min(seen.least, shown());
+    requestAnimationFrame(check);
+  };
+  check();
+  new MutationObserver(() => seen.announced++).observe(document.querySelector('#status') as Node, {
+    childList: true,
+    characterData: true,
+    subtree: true,
+  });
+};
+type Seen = { seen: { least: number; announced: number } };
+
+for (const why of ['hidden', 'disconnected', 'hidden while another window is shown'] as const)
+  test(`a list that was ${why} while its orders were erased begins anew, without flicker`, () => {
+    let isConnected = true;
+    let disconnect = () => {};
+    /** Passes a stream on until it is disconnected. */
+    const pass = () =>
+      new TransformStream<Uint8Array, Uint8Array>({
+        start(controller) {
+          disconnect = () => controller.terminate();
+        },
+      });
+    const events = (open: () => Response) =>
+      isConnected
+        ? new Response(open().body?.pipeThrough(pass()), {
+            headers: { 'content-type': 'text/event-stream' },
+          })
+        : new Response('{}', { status: 503 });
+    return visit({ orders, events, expected: /ERR_|503/ }, async ({ page, context, site }) => {
+      await page.addInitScript(watchMessages);
+      await page.goto('/');
+      await connected(page);
+      await publishAll(page, site, orders.slice(0, 8));
+      await eventually(() => listed(page), uidsOf(orders.slice(0, 8).toReversed()));
+      const other = why.endsWith('shown') ? await context.newPage() : undefined;
+      if (other) {
+        await other.goto('/');
+        await eventually(async () => (await listed(other)).length, 8);
+      }
+      if (why === 'disconnected') {
+        isConnected = false;
+        disconnect();
+        await eventually(() => state(page), 'off');
+      } else {
+        await page.evaluate(setHidden, true);
+        if (!other) await eventually(async () => site.streams(), 0);
+      }
+      site.erase(uidsOf(orders.slice(1, 7)));
+      if (other) await eventually(() => listed(other), uidsOf([orders[7], orders[0]] as Order[]));
+      await page.evaluate(watchRows);
+      isConnected = true;
+      await page.evaluate(setHidden, false);
+      await eventually(() => listed(page), uidsOf([orders[7], orders[0]] as Order[]));
+      await connected(page);
+      await eventually(() => page.evaluate(() => (window as unknown as Seen).seen.least), 2);
+      const seen = await page.evaluate(() => (window as unknown as Seen).seen);
+      expect(seen).toEqual({ least: 2, announced: 0 });
+      // Nothing is drawn later that the server has not sent.
+      site.publish([orders[8] as Order]);
+      await eventually(() => listed(page), uidsOf([orders[8], orders[7], orders[0]] as Order[]));
+    });
+  });
+
+test('a list whose orders were all erased while it was hidden is empty, also when it is paused', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.addInitScript(watchMessages);
+    await page.goto('/');
+    await connected(page);
+    await publishAll(page, site, orders.slice(0, 2));
+    await eventually(async () => (await listed(page)).length, 2);
+    await page.locator('#live button').click();
+    await page.evaluate(setHidden, true);
+    await eventually(async () => site.streams(), 0);
+    site.erase(uidsOf(orders));
+    await page.evaluate(setHidden, false);
+    await eventually(() => listed(page), []);
+    expect(await page.locator('#live').innerHTML()).not.toContain(first.order_uid);
   }));
 
 const setHidden = (isHidden: boolean) => {

@@ -28,7 +28,7 @@ afterAll(() => {
 const read = (stream: ReadableStream<Uint8Array> | undefined) => {
   const state = { text: '', ended: false };
   const uids = () =>
-    [...state.text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string).uid);
+    [...state.text.matchAll(/^data: (\{.*)$/gm)].map(([, data]) => JSON.parse(data as string).uid);
   void (async () => {
     const decoder = new TextDecoder();
     for await (const part of stream as unknown as AsyncIterable<Uint8Array>)
@@ -46,7 +46,8 @@ test('a subscriber gets a comment at once, and each order as an event of one lin
   await until(() => uids().length === 1);
   expect(uids()).toEqual(['line\nbreak\r\ndata: x']);
   expect(state.text).toEndWith('}\n\n');
-  expect(state.text.split('\n\n')).toHaveLength(3);
+  // The comment, the history, which is empty, and the order.
+  expect(state.text.split('\n\n')).toHaveLength(4);
 });
 
 test('an erased order leaves the history, what is about to be sent, and the lists of subscribers', async () => {
@@ -64,8 +65,49 @@ test('an erased order leaves the history, what is about to be sent, and the list
   await until(() => state.text.includes('order-4'));
   expect(state.text.match(/^data: \{/gm)).toHaveLength(3);
   const { state: later } = read(feed.open());
-  await until(() => later.text.includes('order-4'));
-  expect(later.text.match(/order-\d/g)).toEqual(['order-2', 'order-4']);
+  await until(() => later.text.includes('event: history'));
+  expect(later.text.match(/order-\d/g)).toEqual(['order-2', 'order-4', 'order-2', 'order-4']);
+});
+
+test('a stream begins with the numbers of the history, by which a list forgets the others', async () => {
+  const feed = open();
+  const { state, uids } = read(feed.open());
+  await until(() => state.text.includes('event: history\ndata: []\n\n'));
+  for (const number of [1, 2]) {
+    feed.publish([summaryOf(number)]);
+    await until(() => uids().includes(`order-${number}`));
+  }
+  feed.remove(['order-1']);
+  const { state: later } = read(feed.open());
+  await until(() => later.text.endsWith('event: history\ndata: ["order-2"]\n\n'));
+});
+
+test('the orders of a list that is paused are known for as long as its stream may last, beyond the last ten', async () => {
+  const feed = createFeed({ streamMs: 60_000 });
+  feeds.push(feed);
+  const { state, uids } = read(feed.open());
+  const now = Date.now;
+  let passedMs = 0;
+  // The clock is moved on, instead of waiting.
+  Date.now = () => now() + passedMs;
+  const publish = async (number: number) => {
+    passedMs += 1_000;
+    feed.publish([summaryOf(number)]);
+    await until(() => uids().includes(`order-${number}`));
+  };
+  try {
+    for (let number = 1; number <= 20; number++) await publish(number);
+    expect(feed.uids()).toHaveLength(20);
+    feed.remove(['order-3']);
+    await until(() => state.text.includes('event: erased\ndata: ["order-3"]\n\n'));
+    expect(feed.uids()).toHaveLength(19);
+    // They left the history a minute ago, and the stream that had them is closed.
+    passedMs += 90_000;
+    await publish(21);
+    expect(feed.uids()).toEqual(Array.from({ length: 11 }, (_, index) => `order-${index + 11}`));
+  } finally {
+    Date.now = now;
+  }
 });
 
 test('of many orders at once a sample is sent, the last of them always', async () => {

@@ -114,6 +114,8 @@ export const serve = (
     requested,
     /** Removes orders from the live list, as after an erasure. */
     erase: (uids: readonly string[]) => feed.remove(uids),
+    /** The orders of the live list that the program would notice to be erased. */
+    held: () => feed.uids(),
     /** Connections of the live list. */
     streams: () => feed.subscribers(),
     publish: (orders: readonly Order[]) =>

@@ -1,7 +1,7 @@
 /**
  * The connection to the live list: one for all windows of this site, as a browser opens only six connections to a server of HTTP/1.1, and
  * none while all of them are hidden. Returns what serves a window's port: the window posts whether it is shown, and gets the connection's
- * state and the orders, the oldest first.
+ * state and the orders, the oldest first; `listed` are the numbers of all that it may list, `erased` of those that it may not.
  */
 // biome-ignore lint/correctness/noUnusedVariables: the files that follow use it
 const openLiveStream = (url) => {
@@ -13,6 +13,8 @@ const openLiveStream = (url) => {
   let failures = 0;
   let state = 'connecting';
   let orders = [];
+  /** Whether `orders` are all that the server has, so that a window lists no other: it may hold erased ones from before. */
+  let isWhole = false;
 
   const post = (message) => {
     for (const port of ports) port.postMessage(message);
@@ -26,7 +28,10 @@ const openLiveStream = (url) => {
     retry = undefined;
     source?.close();
     source = undefined;
+    orders = [];
+    isWhole = false;
   };
+  const whole = () => ({ state, orders, ...(isWhole && { listed: orders.map(({ uid }) => uid) }) });
   const connect = () => {
     retry = undefined;
     source = new EventSource(url);
@@ -39,6 +44,10 @@ const openLiveStream = (url) => {
       orders = [...orders.filter(({ uid }) => uid !== order.uid), order].slice(-kept);
       post({ state, orders: [order] });
     };
+    source.addEventListener('history', () => {
+      isWhole = true;
+      post(whole());
+    });
     source.addEventListener('erased', ({ data }) => {
       const erased = JSON.parse(data);
       orders = orders.filter(({ uid }) => !erased.includes(uid));
@@ -55,7 +64,7 @@ const openLiveStream = (url) => {
   const show = (port) => {
     ports.add(port);
     if (!source && !retry) connect();
-    port.postMessage({ state, orders });
+    port.postMessage(whole());
   };
   const hide = (port) => {
     ports.delete(port);

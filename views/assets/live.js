@@ -98,19 +98,22 @@ pauseButton.addEventListener('click', () => {
 
 // The connection: in a worker that all windows share, or here where there is none, as on some phones
 
-const forget = (erased) => {
-  const isKept = ({ uid }) => !erased.includes(uid);
+/** Keeps these orders, also while the list is paused: the others were erased, or may have been. */
+const keep = (isKept) => {
   fresh = fresh.filter(isKept);
   if (orders.every(isKept)) return;
   orders = orders.filter(isKept);
+  // In one step: the list must not be empty meanwhile.
+  draw();
   fill();
 };
 
 const receive = ({ data }) => {
   connection = data.state;
-  if (data.erased) forget(data.erased);
   for (const order of data.orders)
     fresh = [order, ...fresh.filter(({ uid }) => uid !== order.uid)].slice(0, rows.length);
+  if (data.listed) keep(({ uid }) => data.listed.includes(uid));
+  if (data.erased) keep(({ uid }) => !data.erased.includes(uid));
   showState();
   if (fresh.length > 0 && !isPaused()) drawSoon();
 };
