@@ -125,6 +125,9 @@ export const elsewhere: Refusal = {
   headers: {},
 };
 
-/** `Set-Cookie` of a session; without a value it ends. Without `Path`, a cookie is for the path of the console. */
-export const sessionCookieOf = (value: string, isSecure: boolean): string =>
-  `${sessionCookie}=${value}; Max-Age=${value === '' ? 0 : sessionSeconds}; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
+/**
+ * `Set-Cookie` of a session; without a value it ends. Without `Path`, a cookie is for the path of the console, wherever a proxy has put
+ * it, but only in the answer of a page.
+ */
+export const sessionCookieOf = (value: string, isSecure: boolean, path?: string): string =>
+  `${sessionCookie}=${value}; Max-Age=${value === '' ? 0 : sessionSeconds}; ${path ? `Path=${path}; ` : ''}HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;

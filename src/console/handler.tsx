@@ -27,6 +27,8 @@ type Options = {
   operators: readonly Operator[];
   routes: readonly ConsoleRoute[];
   publicUrl?: string | null;
+  /** `BASE_PATH` */
+  basePath?: string;
   trustedProxies?: number;
   log: Log;
 };
@@ -35,7 +37,8 @@ type Options = {
  * The operator's console below `/console`. Every route is behind one check, whatever it is; the login and the logout alone need no
  * session.
  */
-export const createConsole = ({ operators, routes, publicUrl = null, trustedProxies = 0, log }: Options) => {
+export const createConsole = (options: Options) => {
+  const { operators, routes, publicUrl = null, basePath = '', trustedProxies = 0, log } = options;
   const access = createAccess({ operators, publicUrl, log });
   const files = createConsoleAssets();
   const assets = {
@@ -67,7 +70,10 @@ export const createConsole = ({ operators, routes, publicUrl = null, trustedProx
       : loginPage(request, refusal, next);
     // A browser would send a void cookie with each request, and each would count as a wrong token.
     if (refusal === wrongToken && request.headers.get('cookie')?.includes(`${sessionCookie}=`))
-      response.headers.append('set-cookie', sessionCookieOf('', isSecure(request, trustedProxies)));
+      response.headers.append(
+        'set-cookie',
+        sessionCookieOf('', isSecure(request, trustedProxies), isApi ? `${basePath}/console` : undefined),
+      );
     return response;
   };
 

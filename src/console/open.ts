@@ -78,6 +78,7 @@ export const openConsole = ({ operators, config, health, host, log, ...options }
         isStored: async (uid) => (await search.byNumber(uid as OrderUid, { limit: 1 })).orders.length > 0,
       }),
       publicUrl: config.publicUrl,
+      basePath: config.basePath,
       trustedProxies: config.trustedProxies,
       log,
     }),

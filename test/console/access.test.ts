@@ -309,6 +309,17 @@ test.each([
   },
 );
 
+test.each([
+  ['', '/console'],
+  ['/lookup', '/lookup/console'],
+])('below %p the API ends a void session for all of %s, a page for its own path', async (basePath, path) => {
+  const { ask } = openConsole({ basePath });
+  const api = await ask('/console/api/overview', { headers: forged });
+  expect(api.headers.get('set-cookie')).toBe(`console=; Max-Age=0; Path=${path}; HttpOnly; SameSite=Strict`);
+  const page = await ask('/console/orders', { headers: forged });
+  expect(page.headers.get('set-cookie')).toBe('console=; Max-Age=0; HttpOnly; SameSite=Strict');
+});
+
 test('behind a proxy that changes the Host, the origin of PUBLIC_URL is the own one', async () => {
   const headers = { authorization: `Bearer ${anna.token}`, origin: 'https://orders.example.org' };
   const options = { publicUrl: 'https://orders.example.org/lookup/' };

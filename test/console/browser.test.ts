@@ -152,6 +152,13 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript)
 
 const drawn = (page: Page) => page.locator('.plots[data-state=drawn] canvas').count();
 
+/** As a browser does when its tab is left, or returned to. */
+const setHidden = (page: Page, isHidden: boolean) =>
+  page.evaluate((value) => {
+    Object.defineProperty(document, 'hidden', { value, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, isHidden);
+
 test('the overview draws its plots, adds each second, and stops while it is hidden', () =>
   visit({}, async (page) => {
     await logIn(page);
@@ -163,19 +170,61 @@ test('the overview draws its plots, adds each second, and stops while it is hidd
     for (const listener of site.listeners) listener({ ...sampleAt(time), memory: 123e6 });
     const legend = page.locator('[aria-labelledby=plot-memory] .u-legend');
     await eventually(async () => ((await legend.textContent()) ?? '').includes('123 MB'), true);
-    await page.evaluate(() => {
-      Object.defineProperty(document, 'hidden', { value: true, configurable: true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    });
+    await setHidden(page, true);
     await eventually(async () => site.listeners.size, 0);
-    await page.evaluate(() => {
-      Object.defineProperty(document, 'hidden', { value: false, configurable: true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    });
+    await setHidden(page, false);
     await eventually(async () => site.listeners.size, 1);
     await page.click('.plots details summary');
     expect(await page.locator('.plots details[open] tbody tr').count()).toBe(15);
   }));
+
+test('an overview whose session is void leads to the login, once, and a login works', () =>
+  visit({}, async (page) => {
+    await logIn(page);
+    await eventually(() => drawn(page), 6);
+    const [cookie] = await page.context().cookies();
+    await page
+      .context()
+      .addCookies([{ ...(cookie as NonNullable<typeof cookie>), value: 'anna.99999999999.AAAA' }]);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    await setHidden(page, false);
+    await page.locator('#token').waitFor();
+    expect(await page.context().cookies()).toEqual([]);
+    expect(asked.filter((path) => path.startsWith('/console/api/'))).toEqual(['/console/api/overview']);
+    await page.fill('#token', anna.token);
+    await page.keyboard.press('Enter');
+    await eventually(() => drawn(page), 6);
+  }));
+
+test('while the overview cannot be read, it is asked for once in 5 s, however often the tab is returned to', async () => {
+  const context = await browser.newContext({ baseURL: site.origin });
+  try {
+    const page = await context.newPage();
+    await page.clock.install();
+    await logIn(page);
+    await eventually(async () => (await page.locator('.plots[data-state=drawn]').count()) > 0, true);
+    let asked = 0;
+    await page.route('**/console/api/overview?*', (route) => {
+      asked++;
+      return route.fulfill({ status: 503 });
+    });
+    for (let n = 1; n <= 5; n++) {
+      await setHidden(page, true);
+      await setHidden(page, false);
+      await eventually(async () => asked, n);
+    }
+    let seconds = 0;
+    await eventually(async () => {
+      await page.clock.runFor(1_000);
+      seconds++;
+      return asked >= 8;
+    }, true);
+    expect(asked - 5).toBeLessThanOrEqual(seconds / 5);
+  } finally {
+    await context.close();
+  }
+});
 
 test('without JavaScript the overview has its tables', () =>
   visit({ javaScriptEnabled: false }, async (page) => {

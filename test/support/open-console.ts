@@ -16,6 +16,7 @@ export const boris: Operator = { name: 'boris', token: 'boris-has-this-token' };
 type Options = Partial<ConsoleParts> & {
   operators?: readonly Operator[];
   publicUrl?: string;
+  basePath?: string;
   trustedProxies?: number;
   /** With the OpenAPI document. */
   docs?: boolean;
@@ -30,6 +31,7 @@ export const openConsole = (options: Options = {}) => {
   const {
     operators = [anna, boris],
     publicUrl = null,
+    basePath = '',
     trustedProxies = 0,
     docs = false,
     address,
@@ -55,7 +57,7 @@ export const openConsole = (options: Options = {}) => {
   } as ConsoleParts);
   const app = createApp({
     routes: [
-      createConsole({ operators, routes, publicUrl, trustedProxies, log }),
+      createConsole({ operators, routes, publicUrl, basePath, trustedProxies, log }),
       ...(docs ? [createSwaggerRoute({ securitySchemes })] : []),
     ],
     checkHost: createHostCheck({ names: hosts, loopbackOnly: false }),

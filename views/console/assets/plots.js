@@ -117,12 +117,6 @@ const drawAll = () => {
   for (const element of area.querySelectorAll('[data-plot]')) plots.push(draw(element, all));
 };
 
-const load = async () => {
-  const response = await fetch(`./api/overview?window=${shown}`, { cache: 'no-store' });
-  if (!response.ok) throw new Error(`status ${response.status}`);
-  all = (await response.json()).series;
-};
-
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const drawIntervalMs = () => (calm.matches ? 60_000 : 1_000);
 // The first sample is drawn, however soon it comes.
@@ -139,27 +133,50 @@ const add = (sample) => {
   redraw();
 };
 
+const retryMs = 5_000;
+let running = new AbortController();
 let events;
+let retry;
+
 const stop = () => {
+  running.abort();
   events?.close();
-  events = undefined;
+  clearTimeout(retry);
 };
+/** After an error: the page stays as it is, and tries again. */
+const startLater = () => {
+  retry = setTimeout(start, retryMs);
+};
+/** Stops what runs before, so there is one stream, one request or one attempt to come, however often it is called. */
 const start = async () => {
   stop();
-  await load();
+  running = new AbortController();
+  const { signal } = running;
+  try {
+    const response = await fetch(`./api/overview?window=${shown}`, { cache: 'no-store', signal });
+    // The session has ended. The page is the login then, and comes back after it.
+    if (response.status === 401) return location.reload();
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    all = (await response.json()).series;
+  } catch {
+    if (!signal.aborted) startLater();
+    return;
+  }
   if (plots.length === 0) drawAll();
   else redraw();
   area.dataset.state = 'drawn';
   if (shown !== '15m' || document.hidden) return;
   events = new EventSource('./api/overview/events');
   events.onmessage = ({ data }) => add(JSON.parse(data));
+  // A stream that was refused does not come back by itself.
+  events.onerror = ({ target }) => {
+    if (target === events && target.readyState === EventSource.CLOSED) startLater();
+  };
 };
-/** After an error: the page stays as it is, and tries again. */
-const startSafely = () => start().catch(() => setTimeout(startSafely, 5_000));
 
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) stop();
-  else startSafely();
+  else start();
 });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => all && drawAll());
 new ResizeObserver(() => {
@@ -169,5 +186,5 @@ new ResizeObserver(() => {
 }).observe(area);
 
 // The longer window gets a value each minute.
-if (shown !== '15m') setInterval(() => !document.hidden && startSafely(), 60_000);
-startSafely();
+if (shown !== '15m') setInterval(() => !document.hidden && start(), 60_000);
+start();
