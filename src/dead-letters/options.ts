@@ -27,13 +27,16 @@ const tables = {
     options: {
       phone: define({
         ...person.phone,
-        description: 'letters with the digits of this phone number, however they are grouped',
+        description: 'letters with the digits of this phone number, whatever is between them',
       }),
       email: define({
         ...person.email,
         description: 'letters with this email address, in capital or small letters',
       }),
-      customer: define({ ...person.customer, description: 'letters with this customer_id' }),
+      customer: define({
+        ...person.customer,
+        description: 'letters with this customer_id, as a text or a number',
+      }),
       limit: limit('show the newest N; default 50, with --json all'),
     },
     flags: { json: json('the complete letters'), help },
@@ -142,8 +145,8 @@ ${optionLines(tables.show)}
 ${environment}`,
   find: `Usage: bun run dead-letters find --phone PHONE | --email ADDRESS | --customer ID [options]
 
-Lists all letters with the data of a person, in their key or value: also those that were sent again or discarded. Of several options one has
-to match. A letter need not be an order, so it may contain the text by chance. Says what Kafka can do to delete them.
+Lists all letters with the data of a person, in their key, value or headers: also those that were sent again or discarded. Of several options
+one has to match. A letter need not be an order, so it may contain the text by chance. Says what Kafka can do to delete them.
 
 ${optionLines(tables.find)}
 
