@@ -30,7 +30,7 @@ export type Place = {
 type Options = {
   store: Pick<Store, 'latestErasure' | 'findMissing'>;
   places: readonly Place[];
-  standby?: Pick<StandbyReads, 'onErasure' | 'catchUp'> | undefined;
+  standby?: Pick<StandbyReads, 'onErasure'> | undefined;
   /** Called when orders were erased, before they are removed: what is in flight may still hold them. */
   onErasure: () => void;
   /** Called for each round in which PostgreSQL did not answer. */
@@ -136,8 +136,7 @@ export const createForgetting = ({
     await sweepDue(own);
   };
 
-  const end = async () => {
-    await standby?.catchUp();
+  const end = () => {
     if (!states.some((state) => state.isFailing)) polledAt = Date.now();
   };
 
@@ -145,7 +144,7 @@ export const createForgetting = ({
   const round = async () => {
     await sweepOwn();
     await sweepShared();
-    await end();
+    end();
   };
 
   /** A round that does not wait for a place that answers slowly, as Redis may: memory is swept meanwhile. */
@@ -158,7 +157,7 @@ export const createForgetting = ({
         sweepingShared = undefined;
       });
     await waitAtMost(maxSharedWaitMs, sweepingShared);
-    await end();
+    end();
   };
 
   return {

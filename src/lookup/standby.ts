@@ -2,18 +2,19 @@ import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import type { OrderUid } from '../order/order.ts';
 import { openDatabase } from '../postgres/pool.ts';
-import { createStore, type Store } from '../postgres/store.ts';
+import { createStore, type DatedDocument, type Store } from '../postgres/store.ts';
 import { createCircuitBreaker } from './circuit-breaker.ts';
 
 /** The primary has to answer within the rest of the lookup's time. */
 const timeoutMs = 500;
 
 type Reads = Pick<Store, 'find' | 'findAll' | 'findOtherCases' | 'ping'>;
-type Standby = Reads & Pick<Store, 'latestErasure'>;
+type Standby = Pick<Store, 'findDated' | 'findAllDated' | 'ping'>;
 type Options = { primary: Reads; standby: Standby; log: Log };
 
 /**
- * Finds orders on a standby, and on the primary those that the standby does not have, or not yet. While the standby is away or
+ * Finds orders on a standby, and on the primary those that the standby does not have, or not yet. Each answer of the standby says which
+ * erasure it had, as the next one may come from another server, behind one name or of several in the URL. While the standby is away or
  * slow its circuit opens, and the primary answers.
  */
 export const createStandbyReads = ({ primary, standby, log }: Options) => {
@@ -22,33 +23,34 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
   });
   const breaker = createCircuitBreaker({ timeoutMs, onOpen: state.markDown, onSuccess: state.markUp });
   const counts = { found: 0, absent: 0 };
-  /** The last erasure, while the standby may not have it yet. */
-  let awaited: bigint | undefined;
+  /** The last erasure. An order that the standby has read before it does not count. */
+  let latest = 0n;
+  const isRecent = (dated: DatedDocument) => dated.latestErasure >= latest;
   // Otherwise a standby that is away would count as up until the first lookup.
   standby.ping().then(state.markUp, state.markDown);
 
   return {
     /** As the store's. Rejects with the primary's error. */
     async find(uid: OrderUid): Promise<string | undefined> {
-      if (awaited !== undefined) return primary.find(uid);
       const found = await breaker.call(
-        () => standby.find(uid),
-        (json) => {
-          counts[json === undefined ? 'absent' : 'found']++;
-          return json;
+        () => standby.findDated(uid),
+        (dated) => {
+          const isFound = dated !== undefined && isRecent(dated);
+          counts[isFound ? 'found' : 'absent']++;
+          return isFound ? dated.document : undefined;
         },
       );
       return found ?? primary.find(uid);
     },
     /** As the store's. Rejects with the primary's error. */
     async findAll(uids: readonly OrderUid[]): Promise<Map<OrderUid, string>> {
-      if (awaited !== undefined) return primary.findAll(uids);
       const found = await breaker.call(
-        () => standby.findAll(uids),
-        (documents) => {
-          counts.found += documents.size;
-          counts.absent += uids.length - documents.size;
-          return documents;
+        () => standby.findAllDated(uids),
+        (all) => {
+          const recent = [...all].filter(([, dated]) => isRecent(dated));
+          counts.found += recent.length;
+          counts.absent += uids.length - recent.length;
+          return new Map(recent.map(([uid, { document }]) => [uid, document]));
         },
       );
       const missing = uids.filter((uid) => !found?.has(uid));
@@ -57,15 +59,9 @@ export const createStandbyReads = ({ primary, standby, log }: Options) => {
     },
     /** On the primary, as all numbers that the standby does not have. */
     findOtherCases: primary.findOtherCases,
-    /** Until the standby has the erasure of this number, the primary answers. */
-    onErasure(latest: bigint) {
-      awaited = latest;
-    },
-    /** Asks the standby whether it has the last erasure. */
-    async catchUp(): Promise<void> {
-      if (awaited === undefined) return;
-      const reached = await breaker.call(standby.latestErasure);
-      if (reached !== undefined && reached >= awaited) awaited = undefined;
+    /** From now on an order counts only from a server that has the erasure of this number. */
+    onErasure(number: bigint) {
+      latest = number;
     },
     /** Why the standby is down; undefined while it is up. */
     reason: state.reason,

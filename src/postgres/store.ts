@@ -25,6 +25,18 @@ export const isCancelled = (error: unknown): boolean =>
 /** `isMoved`: the stored offset is at the end of the range now. */
 export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 
+const latestErasure =
+  '(select coalesce(max(number), 0) from erased_orders) + (select coalesce(max(number), 0) from order_retention)';
+
+/** An order as JSON text, and the number of the last erasure that the server had when it was read. */
+export type DatedDocument = { document: string; latestErasure: bigint };
+
+type DatedRow = { document: string; latest: string };
+const toDated = ({ document, latest }: DatedRow): DatedDocument => ({
+  document,
+  latestErasure: BigInt(latest),
+});
+
 /** The queries of ingest and lookups. All functions reject with the driver's error. */
 export const createStore = (sql: Sql) => ({
   /**
@@ -80,6 +92,27 @@ export const createStore = (sql: Sql) => ({
     return new Map(rows.map((row) => [row.order_uid, row.document]));
   },
 
+  /** As `find`, on a server that may be behind. */
+  async findDated(uid: OrderUid): Promise<DatedDocument | undefined> {
+    const [row] = await sql.unsafe<DatedRow[]>(
+      `select ${document}, (${latestErasure})::text as latest from orders o where o.order_uid = $1`,
+      [uid],
+      { prepare: true },
+    );
+    return row && toDated(row);
+  },
+
+  /** As `findAll`, on a server that may be behind. */
+  async findAllDated(uids: readonly OrderUid[]): Promise<Map<OrderUid, DatedDocument>> {
+    const rows = await sql.unsafe<(DatedRow & { order_uid: OrderUid })[]>(
+      `select o.order_uid, ${document}, (${latestErasure})::text as latest
+        from orders o where o.order_uid = any($1::text[])`,
+      [uids as never],
+      { prepare: true },
+    );
+    return new Map(rows.map((row) => [row.order_uid, toDated(row)]));
+  },
+
   /**
    * For each of the uids the orders' whose letters are the same in lower or upper case, itself included: two at most, and none where
    * very many orders begin so.
@@ -97,11 +130,9 @@ export const createStore = (sql: Sql) => ({
 
   /** The number of the last erasure. It grows with each, and as expired orders are deleted; 0 before the first. */
   async latestErasure(): Promise<bigint> {
-    const [row] = await sql.unsafe<{ latest: string }[]>(
-      `select ((select coalesce(max(number), 0) from erased_orders) + (select coalesce(max(number), 0) from order_retention))::text as latest`,
-      [],
-      { prepare: true },
-    );
+    const [row] = await sql.unsafe<{ latest: string }[]>(`select (${latestErasure})::text as latest`, [], {
+      prepare: true,
+    });
     return BigInt(row?.latest ?? 0);
   },
 
