@@ -12,24 +12,27 @@ type Options = {
   write: (line: string) => void;
 };
 
-/** Erases the orders, in transactions of 500. Calls back after each, and resolves, with how many of them were stored. */
+/**
+ * Erases the orders, in transactions of 500. Calls back after each, and resolves, with how many of them were stored. `left`: those that
+ * come after it.
+ */
 export const eraseInBatches = async (
   erasures: Pick<Erasures, 'erase'>,
   uids: readonly OrderUid[],
-  onBatch: (erased: number, isLast: boolean) => void = () => {},
+  onBatch: (erased: number, left: readonly OrderUid[]) => void = () => {},
 ): Promise<number> => {
   let erased = 0;
   for (let at = 0; at < uids.length; at += batchSize) {
     erased += await erasures.erase(uids.slice(at, at + batchSize));
-    onBatch(erased, at + batchSize >= uids.length);
+    onBatch(erased, uids.slice(at + batchSize));
   }
   return erased;
 };
 
-/** The order_uids to erase, and those of them that are stored. */
-export const findSelected = async (selection: Selection, erasures: Erasures) => {
+/** The order_uids to erase, and those of them that are stored. `limit`: of those with a trait. */
+export const findSelected = async (selection: Selection, erasures: Erasures, limit?: number) => {
   if ('trait' in selection) {
-    const stored = await erasures.findBy(selection.trait, selection.value);
+    const stored = await erasures.findBy(selection.trait, selection.value, limit);
     return { uids: stored, stored };
   }
   return { uids: selection.uids, stored: await erasures.findStored(selection.uids) };
@@ -52,8 +55,8 @@ export const eraseSelected = async (
     write('Nothing was erased: it was not confirmed. Without a terminal, add --yes.');
     return false;
   }
-  const erased = await eraseInBatches(erasures, uids, (soFar, isLast) => {
-    if (!isLast) write(`${soFar} erased so far.`);
+  const erased = await eraseInBatches(erasures, uids, (soFar, left) => {
+    if (left.length > 0) write(`${soFar} erased so far.`);
   });
   const marked = uids.length - erased;
   write(`${orders(erased)} erased${marked > 0 ? `, ${marked} more marked` : ''}.`);

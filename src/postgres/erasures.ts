@@ -20,11 +20,11 @@ export const isLockTimeout = (error: unknown): boolean =>
 
 /** Every query that erases orders. All functions reject with the driver's error. */
 export const createErasures = (sql: Sql) => ({
-  /** The order_uids of the stored orders with this trait, the oldest first. Scans the table. */
-  async findBy(trait: Trait, value: string): Promise<OrderUid[]> {
+  /** The order_uids of the stored orders with this trait, the oldest first; all of them without a limit. Scans the table. */
+  async findBy(trait: Trait, value: string, limit?: number): Promise<OrderUid[]> {
     const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(
-      `select order_uid from orders where ${conditions[trait]} order by id`,
-      [value],
+      `select order_uid from orders where ${conditions[trait]} order by id limit $2`,
+      [value, limit ?? null],
     );
     return rows.map((row) => row.order_uid);
   },

@@ -1,10 +1,11 @@
 /** Dead letters in the console: pages and API, on Kafka, in the thread that the program uses. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { header } from '../../src/kafka/headers.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openLetterConsole } from '../support/letter-console.ts';
 import { anna, cookieOf, openConsole } from '../support/open-console.ts';
-import { readTopic } from '../support/pipeline.ts';
+import { kafkaClient, readTopic } from '../support/pipeline.ts';
 
 setDefaultTimeout(60_000);
 
@@ -112,6 +113,30 @@ test('the link of a count leads to exactly the letters that were counted', async
     expect([name, (await json(`?${query}`)).counts.total]).toEqual([name, count]);
   }
   expect((await json('?reason=order_uid')).counts.total).toBe(2);
+});
+
+test('the count of letters of another program, without a stage or of an unknown one, is no link to a filter that is refused', async () => {
+  await using console = await openLetterConsole();
+  const { pipeline, get } = console;
+  const kafka = await kafkaClient();
+  const producer = kafka.producer();
+  await producer.connect();
+  await producer.send({
+    topic: pipeline.deadLetterTopic,
+    messages: [
+      { value: 'without a stage' },
+      { value: 'of another', headers: { [header.stage]: 'enrich' } },
+      { value: 'known', headers: { [header.stage]: 'parse' } },
+    ],
+  });
+  await producer.disconnect();
+  const page = await (await get('/console/dead-letters', { cookie: 'lang=en' })).text();
+  for (const name of ['-', 'enrich']) expect(page).toContain(`<li><bdi>${name}</bdi>`);
+  const links = [...page.matchAll(/<li><a href="\.\/(dead-letters\?[^"]*state=[^"]*)"/g)].map(
+    ([, link = '']) => link.replaceAll('&amp;', '&'),
+  );
+  expect(links).toContain('dead-letters?stage=parse&state=open');
+  for (const link of links) expect([link, (await get(`/console/${link}`)).status]).toEqual([link, 200]);
 });
 
 test('a letter is shown with each fault at its field, edited, checked, sent again and stored', async () => {

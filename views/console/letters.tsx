@@ -134,7 +134,9 @@ const Counts = ({ view, filter, page: { counts } }: CountsProps) => {
         view={view}
         title={words.byStage}
         counts={counts.stages}
-        href={(stage) => pageLink('dead-letters', { ...filter, stage })}
+        href={(stage) =>
+          stages.some((one) => one === stage) ? pageLink('dead-letters', { ...filter, stage }) : undefined
+        }
       />
       <CountList
         view={view}
@@ -157,7 +159,8 @@ type CountItemsProps = {
   format: ConsoleView['format'];
   counts: readonly Count[];
   names?: Names;
-  href: (name: string) => string;
+  /** Undefined: there is no filter for it, such as for letters of other programs, without a stage. */
+  href: (name: string) => string | undefined;
 };
 type CountListProps = Omit<CountItemsProps, 'format'> & { view: ConsoleView; title: string };
 
@@ -179,16 +182,18 @@ const CountList = ({ view: { format, words }, title, counts, names = {}, href }:
 
 const CountItems = ({ format, counts, names = {}, href }: CountItemsProps) => (
   <ul>
-    {counts.map(({ name, count }) => (
-      <li>
-        <a href={literal(href(name))}>
-          <bdi safe>{names[name] ?? name}</bdi>
-        </a>{' '}
-        <span class="count" safe>
-          {format.number(count)}
-        </span>
-      </li>
-    ))}
+    {counts.map(({ name, count }) => {
+      const link = href(name);
+      const text = <bdi safe>{names[name] ?? name}</bdi>;
+      return (
+        <li>
+          {link === undefined ? text : <a href={literal(link)}>{text}</a>}{' '}
+          <span class="count" safe>
+            {format.number(count)}
+          </span>
+        </li>
+      );
+    })}
   </ul>
 );
 

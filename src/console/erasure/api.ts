@@ -13,8 +13,10 @@ const busy = 'PostgreSQL is storing orders, or cleaning up, for too long. Please
 const forbidden = 'The role of this program in PostgreSQL may not erase orders: SECURITY.md has the rights.';
 const conflict = (detail: string): Problem => ({ status: 409, title: 'Not confirmed', detail });
 
-const problemOf = ({ failed, erased, found }: Failure): Problem => {
-  const before = erased > 0 ? `${erased} orders were erased before; repeat the request. ` : '';
+const problemOf = ({ failed, erased, found, again }: Failure): Problem => {
+  const before = again
+    ? `${erased} orders are erased, ${again.left} are left: repeat the request with "count": ${again.count}, "set": "${again.set}". `
+    : '';
   if (failed === 'tooMany')
     return badRequest(`More than ${maxOrders} orders match: use \`bun run orders erase\`.`);
   if (failed === 'changed' || failed === 'unconfirmed')

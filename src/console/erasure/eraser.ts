@@ -15,11 +15,12 @@ export type Found = { uids: OrderUid[]; stored: OrderUid[]; set: string };
 /** What an operator has confirmed. `set`: undefined if only the number was. */
 export type Confirmation = { count: number | undefined; set: string | undefined };
 
-/** Why nothing, or not everything, was erased. `erased`: orders until then. */
+/** Why nothing, or not everything, was erased. `erased`: orders until then. `again`: what confirms the others. */
 export type Failure = {
   failed: 'unavailable' | 'busy' | 'forbidden' | 'tooMany' | 'unconfirmed' | 'changed';
   erased: number;
   found?: Found;
+  again?: { left: number; count: number; set: string };
 };
 export type Done = { erased: number; marked: number };
 
@@ -27,6 +28,12 @@ type Options = { erasures: Erasures; operator: string; log: Log };
 
 const setOf = (uids: readonly OrderUid[]) =>
   new Bun.CryptoHasher('sha256').update(uids.toSorted().join('\n')).digest('hex').slice(0, 32);
+
+/** Orders that are named are named again, erased or not; those of a person are no more found once they are erased. */
+const toAgain = (selection: Selection, all: readonly OrderUid[], left: readonly OrderUid[]) => {
+  const uids = 'trait' in selection ? left : all;
+  return { left: left.length, count: uids.length, set: setOf(uids) };
+};
 
 const permissionDenied = '42501';
 
@@ -49,7 +56,7 @@ export const createEraser = ({ erasures, operator, log }: Options) => {
   };
 
   const find = async (selection: Selection): Promise<Found | Failure> => {
-    const { uids, stored } = await findSelected(selection, erasures);
+    const { uids, stored } = await findSelected(selection, erasures, maxOrders + 1);
     return uids.length > maxOrders ? { failed: 'tooMany', erased: 0 } : { uids, stored, set: setOf(uids) };
   };
 
@@ -68,6 +75,7 @@ export const createEraser = ({ erasures, operator, log }: Options) => {
     /** Erases the orders, unless others than these were confirmed. */
     async erase(selection: Selection, { count, set }: Confirmation): Promise<Done | Failure> {
       let erased = 0;
+      let again: Failure['again'];
       try {
         const found = await find(selection);
         if ('failed' in found) {
@@ -81,15 +89,18 @@ export const createEraser = ({ erasures, operator, log }: Options) => {
           audit(selection, 'refused', { orders });
           return { failed: refused, erased: 0, found };
         }
-        await eraseInBatches(erasures, found.uids, (soFar) => {
+        await eraseInBatches(erasures, found.uids, (soFar, left) => {
           erased = soFar;
+          again = toAgain(selection, found.uids, left);
         });
         const marked = orders - erased;
         audit(selection, 'done', { orders, erased, marked });
         return { erased, marked };
       } catch (error) {
-        return fail(selection, error, erased);
+        return { ...fail(selection, error, erased), ...(again && { again }) };
       }
     },
   };
 };
+
+export type Eraser = ReturnType<typeof createEraser>;

@@ -2,11 +2,12 @@ import { Html } from '@elysiajs/html';
 import { Erase } from '../../../views/console/erase.tsx';
 import { fill } from '../../../views/format.ts';
 import type { Erasures } from '../../postgres/erasures.ts';
+import type { Invalid } from '../body.ts';
 import { readForm } from '../form.ts';
 import { respondPage, viewFor } from '../page.ts';
 import type { ConsoleRoute, Visit } from '../route.ts';
-import { createEraser, type Failure, maxOrders } from './eraser.ts';
-import { toSelection, ways } from './selection.ts';
+import { createEraser, type Eraser, type Failure, maxOrders } from './eraser.ts';
+import { toSelection, type Way, ways } from './selection.ts';
 
 type Props = Omit<Parameters<typeof Erase>[0], 'view' | 'assets'>;
 
@@ -22,6 +23,17 @@ const statuses: Record<Failure['failed'], number> = {
 /** Digits, however an operator groups them. */
 const toCount = (typed: string) => (/\d/.test(typed) ? Number(typed.replace(/\D/g, '')) : undefined);
 
+/** What was typed counts as it is. Spaces around it are left out only if nothing is found with them. */
+const findTyped = async (eraser: Eraser, by: Way, typed: string) => {
+  const find = async (which: string) => {
+    const selection = toSelection(by, which);
+    return { by, which, found: 'invalid' in selection ? selection : await eraser.find(selection) };
+  };
+  const exact = await find(typed);
+  const isAnswer = 'failed' in exact.found || ('uids' in exact.found && exact.found.uids.length > 0);
+  return isAnswer || typed === typed.trim() ? exact : find(typed.trim());
+};
+
 /** The page by which an operator erases orders: without JavaScript, and with no personal data in its address. */
 export const createErasePages = (erasures: Erasures): ConsoleRoute[] => {
   const render = ({ request, operator, assets }: Visit, props: Props, status = 200) => {
@@ -34,6 +46,11 @@ export const createErasePages = (erasures: Erasures): ConsoleRoute[] => {
     const error = fill(words.eraseFailed[failed], { max: format.number(maxOrders) });
     const before = erased > 0 ? `${format.count(words.eraseDone, erased)} ${words.eraseAgain} ` : '';
     return render(visit, { typed, found, error: `${before}${error}` }, statuses[failed]);
+  };
+
+  const renderInvalid = (visit: Visit, typed: Props['typed'], { invalid }: Invalid) => {
+    const { words } = viewFor(visit.request, visit.operator);
+    return render(visit, { typed, error: fill(words.notUnderstood, { reason: invalid }) }, 400);
   };
 
   return [
@@ -49,21 +66,16 @@ export const createErasePages = (erasures: Erasures): ConsoleRoute[] => {
         const { operator, log } = visit;
         const form = await readForm(visit.request);
         const by = ways.find((way) => way === form.text('by')) ?? 'uids';
-        const typed = { by, which: form.text('which') };
-        const selection = toSelection(by, typed.which);
-        if ('invalid' in selection) {
-          const { words } = viewFor(visit.request, operator);
-          return render(
-            visit,
-            { typed, error: fill(words.notUnderstood, { reason: selection.invalid }) },
-            400,
-          );
-        }
+        const which = form.text('which');
         const eraser = createEraser({ erasures, operator, log });
         if (form.text('do') !== 'erase') {
-          const found = await eraser.find(selection);
+          const { found, ...typed } = await findTyped(eraser, by, which);
+          if ('invalid' in found) return renderInvalid(visit, typed, found);
           return 'failed' in found ? renderFailure(visit, typed, found) : render(visit, { typed, found });
         }
+        const typed = { by, which };
+        const selection = toSelection(by, which);
+        if ('invalid' in selection) return renderInvalid(visit, typed, selection);
         const confirmation = { count: toCount(form.text('count')), set: form.text('set') };
         const done = await eraser.erase(selection, confirmation);
         return 'failed' in done

@@ -39,7 +39,7 @@ const exact = {
   uids: { items: { type: 'string', minLength: 10, maxLength: 50, pattern: '^[^\\u0000]*$' } },
   phone: { maxLength: 50, pattern: '^\\+[ ().-]*([0-9][ ().-]*){5,15}$' },
   email: { maxLength: 100, pattern: '^[^\\u0000]*@[^\\u0000]*$' },
-  customer_id: { maxLength: 50, pattern: '^[^\\s\\u0000]+( [^\\s\\u0000]+)*$' },
+  customer_id: { maxLength: 50, pattern: '^[^\\n\\r\\u2028\\u2029\\u0000]+$' },
 };
 
 /** Bodies for the document: orders are named in one way, and `count` is needed unless it is a dry run. */
@@ -58,10 +58,10 @@ export const eraseBodies = Object.entries(exact).flatMap(([way, rule]) => {
 export const ways = ['uids', 'phone', 'email', 'customer'] as const;
 export type Way = (typeof ways)[number];
 
-/** The orders of a text, or what is wrong with it. Numbers are a line each. */
+/** The orders of a text, exactly as it is, or what is wrong with it. Numbers are a line each. */
 export const toSelection = (by: Way, typed: string): Selection | Invalid => {
   if (by !== 'uids') {
-    const value = person[by].read(typed.trim());
+    const value = person[by].read(typed);
     return value === undefined
       ? { invalid: `${by} is not allowed; allowed: ${person[by].allowed}.` }
       : { trait: by, value };
