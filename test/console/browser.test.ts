@@ -226,6 +226,33 @@ test('while the overview cannot be read, it is asked for once in 5 s, however of
   }
 });
 
+test('on a narrow phone, in Russian, the words of the table of parts are whole, and a table that goes on shows that', () =>
+  visit({ viewport: { width: 360, height: 800 }, locale: 'ru-RU' }, async (page) => {
+    await logIn(page);
+    const words = page.locator('.parts tbody :is(th, .state)');
+    expect(await words.count()).toBe(12);
+    const lines = await words.evaluateAll((all) =>
+      all.map((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        const tops = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+        return [cell.textContent, tops.size <= (cell.textContent ?? '').trim().split(/\s/).length];
+      }),
+    );
+    expect(lines.filter(([, isWhole]) => !isWhole)).toEqual([]);
+    expect(await page.locator('.parts thead').textContent()).not.toContain('Причина');
+
+    await site.send({ key: 'narrow', value: JSON.stringify({ ...wrong, order_uid: 'narrow-letter' }) });
+    await page.goto('/console/dead-letters');
+    const scroll = page.locator('.letters .scroll');
+    expect(await scroll.evaluate((box) => box.scrollWidth > box.clientWidth)).toBe(true);
+    expect(await scroll.evaluate((box) => getComputedStyle(box).backgroundAttachment)).toContain('local');
+    await page.click('tbody th a');
+    const facts = (await page.textContent('.facts')) ?? '';
+    expect(facts).toContain(' в топике ');
+    expect(facts).not.toMatch(/\d of /);
+  }));
+
 test('without JavaScript the overview has its tables', () =>
   visit({ javaScriptEnabled: false }, async (page) => {
     await logIn(page);
@@ -280,7 +307,7 @@ test('a hostile letter or order is text in every view, fits at every width, and 
       .evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
     /** The outcome of a try names each letter that is skipped, with its reason. */
     const tryAll = async () => {
-      await page.goto('/console/dead-letters?state=all');
+      await page.goto('/console/dead-letters');
       await page.check('[name=scope][value=all]');
       await page.click('[value=try]');
       await page.locator('.skipped bdi').first().waitFor();

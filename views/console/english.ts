@@ -185,6 +185,7 @@ export const en = {
 
   noSuchLetter: 'There is no such letter in the topic.',
   from: 'From',
+  ofTopic: 'of',
   redrives: 'Sent again before',
   headers: 'Headers',
   size: 'Value',

@@ -78,7 +78,7 @@ const Facts = ({ view, letter, isStored }: FactsProps) => {
             {letter.time === null ? '—' : <Exact view={view} instant={letter.time} written={letter.time} />}
           </dd>
         </div>
-        <Fact name={words.from} value={letter.from} />
+        <Fact name={words.from} value={letter.from?.replace(' of ', ` ${words.ofTopic} `) ?? null} />
         <Fact name={words.key} value={letter.key} isCode />
         {letter.redrives > 0 ? <Fact name={words.redrives} value={format.number(letter.redrives)} /> : null}
         <Fact

@@ -132,43 +132,50 @@ type PartState = { state: string; reason?: string };
 type Names = Record<string, string>;
 
 /** The state of each part, with its reason. */
-export const Parts = ({ view: { words }, health }: { view: ConsoleView; health: Health }) => (
-  <section class="card" aria-labelledby="parts">
-    <h2 id="parts">
-      <span safe>{words.parts}</span>{' '}
-      <span class={`badge ${health.status}`} safe>
-        {words.health[health.status]}
-      </span>
-    </h2>
-    <table class="list">
-      <thead>
-        <tr>
-          <th scope="col" safe>
-            {words.part}
-          </th>
-          <th scope="col" safe>
-            {words.state}
-          </th>
-          <th scope="col" safe>
-            {words.reason}
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {Object.entries(health.parts as Record<string, PartState>).map(([name, part]) => (
+export const Parts = ({ view: { words }, health }: { view: ConsoleView; health: Health }) => {
+  const parts = Object.entries(health.parts as Record<string, PartState>);
+  // An empty column would take the width of a phone.
+  const hasReasons = parts.some(([, { reason }]) => reason !== undefined);
+  return (
+    <section class="card" aria-labelledby="parts">
+      <h2 id="parts">
+        <span safe>{words.parts}</span>{' '}
+        <span class={`badge ${health.status}`} safe>
+          {words.health[health.status]}
+        </span>
+      </h2>
+      <table class="list parts">
+        <thead>
           <tr>
-            <th scope="row" safe>
-              {(words.partNames as Names)[name] ?? name}
+            <th scope="col" safe>
+              {words.part}
             </th>
-            <td>
-              <span class={`state ${part.state}`} safe>
-                {(words.partStates as Names)[part.state] ?? part.state}
-              </span>
-            </td>
-            <td safe>{part.reason ?? ''}</td>
+            <th scope="col" safe>
+              {words.state}
+            </th>
+            {hasReasons ? (
+              <th scope="col" safe>
+                {words.reason}
+              </th>
+            ) : null}
           </tr>
-        ))}
-      </tbody>
-    </table>
-  </section>
-);
+        </thead>
+        <tbody>
+          {parts.map(([name, part]) => (
+            <tr>
+              <th scope="row" safe>
+                {(words.partNames as Names)[name] ?? name}
+              </th>
+              <td>
+                <span class={`state ${part.state}`} safe>
+                  {(words.partStates as Names)[part.state] ?? part.state}
+                </span>
+              </td>
+              {hasReasons ? <td safe>{part.reason ?? ''}</td> : null}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+};

@@ -186,6 +186,7 @@ export const ru: Words = {
 
   noSuchLetter: 'Такого письма в топике нет.',
   from: 'Откуда',
+  ofTopic: 'в топике',
   redrives: 'Отправлялось снова',
   headers: 'Заголовки',
   size: 'Значение',
