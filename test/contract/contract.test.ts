@@ -45,6 +45,11 @@ test('and when the Host header is malformed, or names another host', async () =>
   }
 });
 
+test('and when the request line is too long', async () => {
+  const { status } = await fetch(`${unlimited}/orders?${'uid=12345678901&'.repeat(1_200)}`);
+  contract.seen.add(`GET /orders ${status}`);
+});
+
 test('every documented status was answered, but for internal server errors', async () => {
   const documented = await documentedAt(unlimited);
   expect(documented.filter((answer) => !contract.seen.has(answer))).toEqual([]);

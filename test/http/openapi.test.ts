@@ -20,9 +20,10 @@ const document = (await (await openApp().get('/swagger/json')).json()) as Docume
 /** Every response that the document lists, by a key such as `GET /order/{uid} 404`. */
 const documented = Object.entries(document.paths).flatMap(([url, methods]) =>
   Object.entries(methods).flatMap(([method, { responses }]) =>
-    Object.entries(responses).map(
-      ([status, response]) => [`${method.toUpperCase()} ${url} ${status}`, response] as const,
-    ),
+    Object.entries(responses)
+      // The server answers it before the app; the contract tests ask for it.
+      .filter(([status]) => status !== '431')
+      .map(([status, response]) => [`${method.toUpperCase()} ${url} ${status}`, response] as const),
   ),
 );
 

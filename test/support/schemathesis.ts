@@ -26,7 +26,27 @@ export const runSchemathesis = async ({ url, seed, phases, examples, expected = 
   const report = join(directory, 'report.har');
   const config = join(directory, 'schemathesis.toml');
   const statuses = ['2xx', '3xx', '4xx', ...expected.map(String)];
-  await Bun.write(config, `[checks.not_a_server_error]\nexpected-statuses = ${JSON.stringify(statuses)}\n`);
+  // Beside the usual ones 431, of numbers that are too long and too many for a request line.
+  const refusals = [
+    '400',
+    '401',
+    '403',
+    '404',
+    '405',
+    '406',
+    '409',
+    '415',
+    '422',
+    '428',
+    '429',
+    '431',
+    '5xx',
+  ];
+  await Bun.write(
+    config,
+    `[checks.not_a_server_error]\nexpected-statuses = ${JSON.stringify(statuses)}\n` +
+      `[checks.negative_data_rejection]\nexpected-statuses = ${JSON.stringify(refusals)}\n`,
+  );
   const options = {
     checks: 'all',
     phases: phases.join(','),

@@ -136,6 +136,11 @@ as many requests as it has numbers, towards the limit of its client.`,
     ),
     421: misdirectedResponse,
     429: tooManyRequestsResponse,
+    // The server answers so before any route, without a body.
+    431: {
+      description:
+        'The request line and headers have more than 16 kB: many long numbers that are percent-encoded',
+    },
     500: internalServerErrorResponse,
     503: problemResponse(
       'The database does not answer, so whether some of the orders exist is unknown',
