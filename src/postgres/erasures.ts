@@ -1,15 +1,22 @@
 import type { Sql } from 'postgres';
 import type { OrderUid } from '../order/order.ts';
+import { emailIs } from './email-case.ts';
 import { digestOf } from './erased-sql.ts';
 
 /** What the orders of a person have in common. Letters of an email address match in either case. */
 export type Trait = 'phone' | 'email' | 'customer';
 
 const conditions = {
-  phone: 'order_uid in (select order_uid from deliveries where phone = $1)',
-  email: 'order_uid in (select order_uid from deliveries where lower(email) = lower($1))',
-  customer: 'customer_id = $1',
-} satisfies Record<Trait, string>;
+  phone: (value) => ({
+    condition: 'order_uid in (select order_uid from deliveries where phone = $1)',
+    parameters: [value],
+  }),
+  email(value) {
+    const { condition, parameters } = emailIs(value);
+    return { condition: `order_uid in (select order_uid from deliveries where ${condition})`, parameters };
+  },
+  customer: (value) => ({ condition: 'customer_id = $1', parameters: [value] }),
+} satisfies Record<Trait, (value: string) => { condition: string; parameters: string[] }>;
 
 /** How long an erasure waits for batches that are being stored, and for long vacuums; new batches wait as long. */
 const lockTimeout = '10s';
@@ -22,9 +29,10 @@ export const isLockTimeout = (error: unknown): boolean =>
 export const createErasures = (sql: Sql) => ({
   /** The order_uids of the stored orders with this trait, the oldest first; all of them without a limit. Scans the table. */
   async findBy(trait: Trait, value: string, limit?: number): Promise<OrderUid[]> {
+    const { condition, parameters } = conditions[trait](value);
     const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(
-      `select order_uid from orders where ${conditions[trait]} order by id limit $2`,
-      [value, limit ?? null],
+      `select order_uid from orders where ${condition} order by id limit $${parameters.length + 1}`,
+      [...parameters, limit ?? null],
     );
     return rows.map((row) => row.order_uid);
   },

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import type { OrderUid } from '../order/order.ts';
+import { emailSpellings } from './email-case.ts';
 import { document } from './order-sql.ts';
 
 /** Fields that orders are searched by, beside their numbers. Each has an index, which is made where the field is searched. */
@@ -142,7 +143,8 @@ export const createOrderSearch = (sql: Sql) => {
       customer: (customer, paging) => where('o.customer_id = $3', [customer], paging),
       /** `+` and digits. */
       phone: (phone, paging) => where('d.phone = $3', [phone], paging),
-      email: (email, paging) => where('lower(d.email) = lower($3)', [email], paging),
+      email: (email, paging) =>
+        where('lower(d.email) in (select lower(unnest($3::text[])))', [emailSpellings(email)], paging),
       transaction: (transaction, paging) => where('p.transaction = $3', [transaction], paging),
       rid: (rid, paging) => whereItems('rid = $3', rid, paging),
       nm_id: (number, paging) => whereItems('nm_id = $3::bigint', number, paging),

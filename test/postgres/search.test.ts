@@ -1,6 +1,7 @@
-/** The search of orders by their items, on PostgreSQL. */
+/** The search of orders by their items and email addresses, on PostgreSQL. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
+import { createErasures } from '../../src/postgres/erasures.ts';
 import { createOrderSearch, type OrderSearch } from '../../src/postgres/search.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -76,3 +77,37 @@ test('60 orders of 21 items with one article are two pages of 50 and 10', async 
   expect(sizes).toEqual([50, 10]);
   expect(new Set(uids).size).toBe(60);
 });
+
+test.each(['C', ''])(
+  'an address beyond ASCII is found in either case, in a database with the locale %p',
+  async (locale) => {
+    await using database = await testDatabase({ locale });
+    const { sql } = database;
+    const addresses = [
+      'ИВАН@ПОЧТА.example',
+      'иван@почта.EXAMPLE',
+      'Иван@Почта.example',
+      'петр@почта.example',
+    ];
+    const orders = addresses.map((email, index) =>
+      buildOrder({ order_uid: `order-number-${index}`, delivery: { email } }),
+    );
+    await createStore(sql).save(orders);
+    const lowered = (await sql`select lower('И') = 'и' as "isSmall"`)[0]?.isSmall;
+    if (locale === 'C') expect(lowered).toBeFalse();
+    const erasures = createErasures(sql);
+    const search = createOrderSearch(sql);
+    for (const address of ['ИВАН@почта.example', 'иван@почта.example', 'ИВАН@ПОЧТА.EXAMPLE']) {
+      expect(await erasures.findBy('email', address)).toEqual(
+        [0, 1, 2].map((index) => `order-number-${index}`),
+      );
+      const { orders: found } = await search.byField.email(address, { limit: 9 });
+      // Where PostgreSQL cannot lower the letters, the index finds what is all small, all capital or as it is typed.
+      expect(found.map((order) => order.order_uid)).toEqual(
+        (lowered ? [2, 1, 0] : [1, 0]).map((index) => `order-number-${index}`),
+      );
+    }
+    expect(await erasures.findBy('email', 'Петр@почта.example')).toEqual(['order-number-3']);
+    expect(await erasures.findBy('email', 'пет@почта.example')).toEqual([]);
+  },
+);

@@ -7,11 +7,15 @@ export const silent = createLog('silent', 'test');
 
 export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
 
-/** A database of its own on a server, dropped when its scope ends; with the tables, unless it is to be empty. */
-export const createDatabase = async (serverUrl: string, { migrated = true, connections = 4 } = {}) => {
+/** A database of its own on a server, dropped when its scope ends; with the tables, unless it is to be empty, and with the server's locale, unless another is named. */
+export const createDatabase = async (
+  serverUrl: string,
+  { migrated = true, connections = 4, locale = '' } = {},
+) => {
   const name = uniqueName('test');
   const server = postgres(serverUrl, { max: 1, onnotice() {} });
-  await server.unsafe(`create database ${name}`);
+  const own = `template template0 encoding 'UTF8' locale_provider libc locale '${locale}'`;
+  await server.unsafe(`create database ${name} ${locale === '' ? '' : own}`);
   const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
   const sql = openDatabase({ url, connections, name: 'test' });
   if (migrated) await migrate(sql, silent);
