@@ -7,7 +7,7 @@ export const silent = createLog('silent', 'test');
 
 export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
 
-/** A database of its own on a server, dropped when its scope ends; with the tables, unless it is to be empty, and with the server's locale, unless another is named. */
+/** A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`: unset for the server's. */
 export const createDatabase = async (
   serverUrl: string,
   { migrated = true, connections = 4, locale = '' } = {},
