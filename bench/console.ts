@@ -7,8 +7,9 @@
  * Needs DATABASE_URL, whose user may create a database, and curl.
  */
 import type { Order } from '../src/order/order.ts';
+import { keepIndexes } from '../src/postgres/indexes.ts';
 import { createOrderSearch, searchFieldNames, searchFields } from '../src/postgres/search.ts';
-import { keepSearchIndexes } from '../src/postgres/search-indexes.ts';
+import { searchIndexes } from '../src/postgres/search-indexes.ts';
 import { createStore } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createDatabase, silent } from '../test/support/database.ts';
@@ -48,7 +49,7 @@ await sql`vacuum analyze`;
 // (a) Each index alone, and then all of them.
 
 const indexAll = () =>
-  keepSearchIndexes(sql, new Set(searchFieldNames), silent, new AbortController().signal);
+  keepIndexes(sql, searchIndexes(searchFieldNames), silent, new AbortController().signal);
 const bare = await save(measured);
 console.log(`the store without an index: ${Math.round(bare)}/s`);
 for (const field of searchFieldNames) {

@@ -5,6 +5,7 @@ import type { LookupSources } from '../lookup/metrics.ts';
 import type { Log } from '../observability/log.ts';
 import type { OrderUid } from '../order/order.ts';
 import { createErasures } from '../postgres/erasures.ts';
+import { keepIndexesOf } from '../postgres/indexes.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import {
   createOrderSearch,
@@ -12,7 +13,7 @@ import {
   type SearchField,
   searchFieldNames,
 } from '../postgres/search.ts';
-import { keepSearchIndexesOf, readyFields } from '../postgres/search-indexes.ts';
+import { readyFields, searchIndexes } from '../postgres/search-indexes.ts';
 import { createConsole } from './handler.tsx';
 import { letterSettings } from './letters/settings.ts';
 import { createLettersThread } from './letters/thread.ts';
@@ -83,7 +84,7 @@ export const openConsole = ({ operators, config, health, host, log, ...options }
       log,
     }),
     /** Makes the indexes of the search, once there are tables. */
-    makeIndexes: () => keepSearchIndexesOf(databaseUrl, fields, log, closing.signal),
+    makeIndexes: () => keepIndexesOf(databaseUrl, searchIndexes(fields), log, closing.signal),
     /** Ends the streams of the overview, which a server that stops would wait for. */
     endStreams: () => streamsClosing.abort(),
     async close() {

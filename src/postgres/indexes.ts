@@ -25,7 +25,7 @@ const readState = (sql: Sql, names: readonly string[]) => sql<State[]>`
 export const readyIndexes = async (sql: Sql, names: readonly string[]): Promise<Set<string>> =>
   new Set((await readState(sql, names)).filter(({ isValid }) => isValid).map(({ name }) => name));
 
-type Indexes = {
+export type Indexes = {
   /** All that this program may have made. */
   known: readonly Index[];
   /** The names of those that are needed. */

@@ -1,11 +1,12 @@
 import type { Sql } from 'postgres';
-import type { Log } from '../observability/log.ts';
-import { type Index, keepIndexes, keepIndexesOf, readyIndexes } from './indexes.ts';
+import { type Index, type Indexes, readyIndexes } from './indexes.ts';
 import { type SearchField, searchFieldNames, searchFields } from './search.ts';
 
 const nameOf = (field: SearchField) => `console_search_${field}`;
 const known: Index[] = searchFieldNames.map((field) => ({ name: nameOf(field), ...searchFields[field] }));
-const indexesOf = (fields: ReadonlySet<SearchField>) => ({
+
+/** For `keepIndexes`: the indexes of `fields` are needed, those of other fields are not. */
+export const searchIndexes = (fields: Iterable<SearchField>): Indexes => ({
   known,
   needed: new Set([...fields].map(nameOf)),
 });
@@ -18,19 +19,3 @@ export const readyFields = async (sql: Sql): Promise<Set<SearchField>> => {
   );
   return new Set(searchFieldNames.filter((field) => ready.has(nameOf(field))));
 };
-
-/** Makes the indexes of `fields`, and drops those of other fields, by `keepIndexes`. */
-export const keepSearchIndexes = (
-  sql: Sql,
-  fields: ReadonlySet<SearchField>,
-  log: Log,
-  signal: AbortSignal,
-): Promise<boolean> => keepIndexes(sql, indexesOf(fields), log, signal);
-
-/** As `keepSearchIndexes`, on a connection of its own to the database at `url`. */
-export const keepSearchIndexesOf = (
-  url: string,
-  fields: ReadonlySet<SearchField>,
-  log: Log,
-  signal: AbortSignal,
-): Promise<boolean> => keepIndexesOf(url, indexesOf(fields), log, signal);

@@ -1,8 +1,9 @@
 /** Orders in the console: what a typed text is taken for, pages, the search and its indexes, and the export, on PostgreSQL. */
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { recognise } from '../../src/console/orders/recognise.ts';
+import { keepIndexes } from '../../src/postgres/indexes.ts';
 import { createOrderSearch, type SearchField, searchFieldNames } from '../../src/postgres/search.ts';
-import { keepSearchIndexes, readyFields } from '../../src/postgres/search-indexes.ts';
+import { readyFields, searchIndexes } from '../../src/postgres/search-indexes.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -22,7 +23,7 @@ const open = async (
   const { sql } = database;
   const store = createStore(sql);
   for (const order of orders) await store.save([order]);
-  await keepSearchIndexes(sql, new Set(fields), silent, never);
+  await keepIndexes(sql, searchIndexes(fields), silent, never);
   const desk = openConsole({ search: createOrderSearch(sql), readyFields: () => readyFields(sql) });
   return {
     ...desk,
@@ -155,7 +156,7 @@ test('indexes are made for the fields that are named, and dropped for the others
     unsearched: ['email'],
     next: null,
   });
-  await keepSearchIndexes(sql, new Set(['email', 'phone'] as const), silent, never);
+  await keepIndexes(sql, searchIndexes(['email', 'phone']), silent, never);
   expect([...(await readyFields(sql))].sort()).toEqual(['email', 'phone']);
   expect(uidsOf((await find('anna.petrova@example.org')).orders)).toEqual([first.order_uid]);
   const page = await (await console.get('/console/orders?q=customer-nobody', { cookie: 'lang=en' })).text();
@@ -170,8 +171,7 @@ test('an index whose build was interrupted is built again, and several processes
     `update pg_index set indisvalid = false where indexrelid = 'console_search_phone'::regclass`,
   );
   expect((await readyFields(sql)).size).toBe(0);
-  const all = new Set(searchFieldNames);
-  await Promise.all([1, 2, 3].map(() => keepSearchIndexes(sql, all, silent, never)));
+  await Promise.all([1, 2, 3].map(() => keepIndexes(sql, searchIndexes(searchFieldNames), silent, never)));
   expect((await readyFields(sql)).size).toBe(searchFieldNames.length);
 });
 

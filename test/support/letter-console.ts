@@ -1,8 +1,9 @@
 /** The console on a topic, a group and a database of its own, with the thread that reads dead letters. */
 import { createLettersThread } from '../../src/console/letters/thread.ts';
 import { defaultRules } from '../../src/order/rules.ts';
+import { keepIndexes } from '../../src/postgres/indexes.ts';
 import { createOrderSearch, searchFieldNames } from '../../src/postgres/search.ts';
-import { keepSearchIndexes, readyFields } from '../../src/postgres/search-indexes.ts';
+import { readyFields, searchIndexes } from '../../src/postgres/search-indexes.ts';
 import { brokers, silent } from './kafka-and-postgres.ts';
 import { anna, openConsole } from './open-console.ts';
 import { openPipeline } from './pipeline.ts';
@@ -24,7 +25,7 @@ export const openLetterConsole = async (
   const isStored = async (uid: string) => (await pipeline.store.find(uid as never)) !== undefined;
   const { sql } = pipeline.database;
   const search = createOrderSearch(sql);
-  await keepSearchIndexes(sql, new Set(searchFieldNames), silent, new AbortController().signal);
+  await keepIndexes(sql, searchIndexes(searchFieldNames), silent, new AbortController().signal);
   const desk = openConsole({ letters, isStored, search, readyFields: () => readyFields(sql), ...more });
   const authorization = `Bearer ${anna.token}`;
   return {
