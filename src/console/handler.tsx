@@ -3,6 +3,7 @@ import { Elysia } from 'elysia';
 import { Login } from '../../views/console/login.tsx';
 import { contract } from '../http/contract.ts';
 import { isSecure } from '../http/forwarded.ts';
+import { isRead } from '../http/method.ts';
 import { toProblem } from '../http/problem.ts';
 import { pathOf, queryOf } from '../http/request-url.ts';
 import type { Log } from '../observability/log.ts';
@@ -18,7 +19,6 @@ import {
   wrongToken,
 } from './access.ts';
 import { createConsoleAssets } from './assets.ts';
-import { isRead } from './method.ts';
 import type { Operator } from './operators.ts';
 import { addressOf, respondPage, urlOf, viewFor } from './page.ts';
 import type { ConsoleRoute } from './route.ts';

@@ -1,4 +1,4 @@
-import { isRead } from './method.ts';
+import { isRead } from '../http/method.ts';
 
 /**
  * Whether a browser sent the request from a page of another origin, by `Sec-Fetch-Site`, which every browser sends over TLS and to

@@ -1,5 +1,6 @@
 import { type AnyElysia, Elysia } from 'elysia';
 import { createFailure } from './failure.ts';
+import { isRead } from './method.ts';
 import { createMiddleware, type MiddlewareOptions } from './middleware.ts';
 import { toProblem } from './problem.ts';
 import { requestId } from './request-id.ts';
@@ -45,8 +46,7 @@ export const createApp = ({ routes, ...options }: Options) => {
     return response;
   };
   const answer = (request: Request, route: string) => {
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
-    return lookUp && route === orderPath && isRead ? lookUp({ request }) : handle(request);
+    return lookUp && route === orderPath && isRead(request) ? lookUp({ request }) : handle(request);
   };
 
   const fetch = createMiddleware({ ...options, routeOf, answer, answerError });

@@ -7,7 +7,8 @@ import {
   renderChange,
 } from '../../../views/console/change.tsx';
 import { CheckResult, LetterPage } from '../../../views/console/letter.tsx';
-import { type LetterFilter, Letters } from '../../../views/console/letters.tsx';
+import { Letters } from '../../../views/console/letters.tsx';
+import type { LetterFilter } from '../../../views/console/view.ts';
 import { fill } from '../../../views/format.ts';
 import type { Filter } from '../../dead-letters/filter.ts';
 import { type Fix, toFix } from '../../dead-letters/fix.ts';

@@ -1,3 +1,4 @@
+import type { Invalid } from '../body.ts';
 import { isCursor } from './find.ts';
 
 const defaultLimit = 50;
@@ -7,7 +8,7 @@ export const maxQuery = 200;
 export type Query = { q: string; limit: number; cursor: string | undefined };
 
 /** What is asked for, or what is wrong with it as a sentence. */
-export const readQuery = (query: URLSearchParams): Query | { invalid: string } => {
+export const readQuery = (query: URLSearchParams): Query | Invalid => {
   const q = query.get('q') ?? '';
   if ([...q].length > maxQuery || q.includes('\0'))
     return { invalid: `q is not allowed; allowed: up to ${maxQuery} characters, none of them NUL.` };
