@@ -13,7 +13,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { uniqueName } from '../support/database.ts';
 import { brokers, silent, testDatabase } from '../support/kafka-and-postgres.ts';
 import { documentOf, jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
-import { startProgram } from '../support/program.ts';
+import { startReaders } from '../support/readers.ts';
 import { openCache, putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { runScript } from '../support/run-script.ts';
@@ -440,35 +440,26 @@ withRedis('three replicas and their Redis forget an erased order without a resta
     REDIS_URL: redis.url,
     SERVE: 'http',
   };
-  const replicas = Array.from({ length: 3 }, () => startProgram(environment));
-  try {
-    const urls = await Promise.all(
-      replicas.map(async (replica) => {
-        await replica.said('the cache is warm', 60_000);
-        return replica.url();
-      }),
-    );
-    const statuses = (uid: string) =>
-      Promise.all(urls.map(async (url) => (await fetch(`${url}/order/${uid}`)).status));
-    const [erased, kept] = orders.map((order) => order.order_uid) as [string, string];
-    expect(await statuses(erased)).toEqual([200, 200, 200]);
-    await until(async () => (await redis.admin.hlen(documentsKey)) === 5);
-    const done = await runScript('scripts/orders.ts', ['erase', erased, '--yes'], {
-      DATABASE_URL: database.url,
-    });
-    const erasedAt = performance.now();
-    expect(done).toMatchObject({ code: 0, errors: '' });
-    await until(async () => {
-      const found = await statuses(erased);
-      return found.every((status) => status === 404);
-    });
-    await until(async () => (await redis.admin.hlen(documentsKey)) === 4);
-    // 1 s, and what a busy machine may add.
-    expect(performance.now() - erasedAt).toBeLessThan(5_000);
-    console.log(`forgotten by all after ${Math.round(performance.now() - erasedAt)} ms`);
-    expect(await statuses(kept)).toEqual([200, 200, 200]);
-    expect(await redis.admin.lrange(queueKey, 0, -1)).not.toContain(erased);
-  } finally {
-    await Promise.all(replicas.map((replica) => replica.stop('SIGTERM')));
-  }
+  await using replicas = await startReaders(3, environment);
+  const { urls } = replicas;
+  const statuses = (uid: string) =>
+    Promise.all(urls.map(async (url) => (await fetch(`${url}/order/${uid}`)).status));
+  const [erased, kept] = orders.map((order) => order.order_uid) as [string, string];
+  expect(await statuses(erased)).toEqual([200, 200, 200]);
+  await until(async () => (await redis.admin.hlen(documentsKey)) === 5);
+  const done = await runScript('scripts/orders.ts', ['erase', erased, '--yes'], {
+    DATABASE_URL: database.url,
+  });
+  const erasedAt = performance.now();
+  expect(done).toMatchObject({ code: 0, errors: '' });
+  await until(async () => {
+    const found = await statuses(erased);
+    return found.every((status) => status === 404);
+  });
+  await until(async () => (await redis.admin.hlen(documentsKey)) === 4);
+  // 1 s, and what a busy machine may add.
+  expect(performance.now() - erasedAt).toBeLessThan(5_000);
+  console.log(`forgotten by all after ${Math.round(performance.now() - erasedAt)} ms`);
+  expect(await statuses(kept)).toEqual([200, 200, 200]);
+  expect(await redis.admin.lrange(queueKey, 0, -1)).not.toContain(erased);
 });

@@ -8,6 +8,7 @@ import { uniqueName } from '../support/database.ts';
 import { brokers, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
+import { startReaders } from '../support/readers.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { runScript } from '../support/run-script.ts';
 import { testWith } from '../support/test-with.ts';
@@ -90,56 +91,47 @@ testWith(hasRedisServer, 'redis-server')(
       REDIS_URL: redis.url,
       SERVE: 'http',
     };
-    const readers = [1, 2].map(() => startProgram(environment));
-    try {
-      const urls = await Promise.all(
-        readers.map(async (reader) => {
-          await reader.said('the cache is warm', 60_000);
-          return reader.url();
-        }),
+    await using readers = await startReaders(2, environment);
+    const { urls } = readers;
+    const statuses = async (uids: string[]) =>
+      Promise.all(
+        urls.flatMap((url) => uids.map(async (uid) => (await fetch(`${url}/order/${uid}`)).status)),
       );
-      const statuses = async (uids: string[]) =>
-        Promise.all(
-          urls.flatMap((url) => uids.map(async (uid) => (await fetch(`${url}/order/${uid}`)).status)),
-        );
-      expect(new Set(await statuses([...expired, ...kept]))).toEqual(new Set([200]));
-      await until(async () => (await redis.admin.hlen(documentsKey)) === 4);
+    expect(new Set(await statuses([...expired, ...kept]))).toEqual(new Set([200]));
+    await until(async () => (await redis.admin.hlen(documentsKey)) === 4);
 
-      await using deleter = startProgram({ ...environment, SERVE: 'http', ORDER_RETENTION_DAYS: '30' });
-      const counted = await deleter.said('expired orders are deleted', 60_000);
-      expect(counted).toMatchObject({ orders: 2, days: 30 });
-      const deletedAt = performance.now();
-      // Asked for all the time.
-      await until(async () => (await statuses(expired)).every((status) => status === 404));
-      await until(async () => (await redis.admin.hlen(documentsKey)) === 2);
-      // 1 s, and what a busy machine may add.
-      expect(performance.now() - deletedAt).toBeLessThan(5_000);
-      console.log(`forgotten after ${Math.round(performance.now() - deletedAt)} ms`);
-      expect(await redis.admin.lrange(queueKey, 0, -1)).toEqual(expect.arrayContaining(kept));
-      expect(new Set(await statuses(kept))).toEqual(new Set([200]));
-      expect((await createStore(database.sql).newest(9)).sort()).toEqual(kept.toSorted());
-      expect(await database.sql`select from erased_orders`).toHaveLength(0);
+    await using deleter = startProgram({ ...environment, SERVE: 'http', ORDER_RETENTION_DAYS: '30' });
+    const counted = await deleter.said('expired orders are deleted', 60_000);
+    expect(counted).toMatchObject({ orders: 2, days: 30 });
+    const deletedAt = performance.now();
+    // Asked for all the time.
+    await until(async () => (await statuses(expired)).every((status) => status === 404));
+    await until(async () => (await redis.admin.hlen(documentsKey)) === 2);
+    // 1 s, and what a busy machine may add.
+    expect(performance.now() - deletedAt).toBeLessThan(5_000);
+    console.log(`forgotten after ${Math.round(performance.now() - deletedAt)} ms`);
+    expect(await redis.admin.lrange(queueKey, 0, -1)).toEqual(expect.arrayContaining(kept));
+    expect(new Set(await statuses(kept))).toEqual(new Set([200]));
+    expect((await createStore(database.sql).newest(9)).sort()).toEqual(kept.toSorted());
+    expect(await database.sql`select from erased_orders`).toHaveLength(0);
 
-      const metrics = await (await fetch(`${await deleter.url()}/metrics`)).text();
-      expect(metrics).toMatch(/^orders_expired_total 2$/m);
-      expect(Number(/^orders_oldest_age_seconds (.+)$/m.exec(metrics)?.[1])).toBeCloseTo(
-        (5 * dayMs) / 1000,
-        -3,
-      );
-      expect(Number(/^orders_retention_behind_seconds (.+)$/m.exec(metrics)?.[1])).toBeLessThan(60);
-      expect(deleter.complaints().map(({ msg }) => msg)).toContain(
-        'dead letters, which hold personal data, are kept for longer than orders: set DLQ_RETENTION_DAYS',
-      );
-      expect((await deleter.stop('SIGTERM')).status).toBe(0);
-      // A process that keeps orders for ever needs no index for it.
-      const names = () => database.sql`select from pg_indexes where indexname = 'orders_date_created'`;
-      expect(await names()).toHaveLength(1);
-      await using keeper = startProgram(environment);
-      await keeper.said('an index was dropped', 60_000);
-      expect(await names()).toHaveLength(0);
-    } finally {
-      await Promise.all(readers.map((reader) => reader.stop('SIGTERM')));
-    }
+    const metrics = await (await fetch(`${await deleter.url()}/metrics`)).text();
+    expect(metrics).toMatch(/^orders_expired_total 2$/m);
+    expect(Number(/^orders_oldest_age_seconds (.+)$/m.exec(metrics)?.[1])).toBeCloseTo(
+      (5 * dayMs) / 1000,
+      -3,
+    );
+    expect(Number(/^orders_retention_behind_seconds (.+)$/m.exec(metrics)?.[1])).toBeLessThan(60);
+    expect(deleter.complaints().map(({ msg }) => msg)).toContain(
+      'dead letters, which hold personal data, are kept for longer than orders: set DLQ_RETENTION_DAYS',
+    );
+    expect((await deleter.stop('SIGTERM')).status).toBe(0);
+    // A process that keeps orders for ever needs no index for it.
+    const names = () => database.sql`select from pg_indexes where indexname = 'orders_date_created'`;
+    expect(await names()).toHaveLength(1);
+    await using keeper = startProgram(environment);
+    await keeper.said('an index was dropped', 60_000);
+    expect(await names()).toHaveLength(0);
   },
 );
 
