@@ -1,15 +1,13 @@
 import { Html } from '@elysiajs/html';
-import type { Count, Page } from '../../src/dead-letters/browse.ts';
+import type { Page } from '../../src/dead-letters/browse.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
+import { type CountsProps, LetterCounts } from './letter-counts.tsx';
 import { Pager } from './pager.tsx';
 import { Refusal } from './refusal.tsx';
-import { type ConsoleView, pageLink } from './view.ts';
-
-/** The filter as it was typed. */
-export type LetterFilter = Record<'stage' | 'reason' | 'field' | 'since' | 'until' | 'uid' | 'state', string>;
+import { type ConsoleView, type LetterFilter, pageLink } from './view.ts';
 
 type LettersProps = {
   view: ConsoleView;
@@ -21,8 +19,6 @@ type LettersProps = {
   /** The page is not the first. */
   isLater: boolean;
 };
-
-type Names = Record<string, string>;
 
 export const Letters = ({ view, assets, filter, page, error, isLater }: LettersProps) => {
   const { words, format } = view;
@@ -52,7 +48,7 @@ export const Letters = ({ view, assets, filter, page, error, isLater }: LettersP
               {fill(words.olderLetters, { count: format.number(page.counts.older) })}
             </p>
           )}
-          <Counts view={view} filter={filter} page={page} />
+          <LetterCounts view={view} filter={filter} page={page} />
           <ChangeForm view={view} filter={filter} page={page} />
           <Pager view={view} page="dead-letters" query={filter} isLater={isLater} next={page.next} />
         </>
@@ -115,86 +111,6 @@ const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: Le
       </button>
     </form>
   </search>
-);
-
-type CountsProps = { view: ConsoleView; filter: LetterFilter; page: Page };
-
-const ages: Record<string, { since?: string; until?: string }> = {
-  hour: { since: '1h', until: '' },
-  day: { since: '24h', until: '1h' },
-  week: { since: '7d', until: '24h' },
-  older: { since: '', until: '7d' },
-};
-
-const Counts = ({ view, filter, page: { counts } }: CountsProps) => {
-  const { words } = view;
-  return (
-    <div class="counts">
-      <CountList
-        view={view}
-        title={words.byStage}
-        counts={counts.stages}
-        href={(stage) =>
-          stages.some((one) => one === stage) ? pageLink('dead-letters', { ...filter, stage }) : undefined
-        }
-      />
-      <CountList
-        view={view}
-        title={words.byField}
-        counts={counts.fields}
-        href={(field) => pageLink('dead-letters', { ...filter, field })}
-      />
-      <CountList
-        view={view}
-        title={words.byAge}
-        counts={counts.ages}
-        names={words.ages}
-        href={(age) => pageLink('dead-letters', { ...filter, ...ages[age] })}
-      />
-    </div>
-  );
-};
-
-type CountItemsProps = {
-  format: ConsoleView['format'];
-  counts: readonly Count[];
-  names?: Names;
-  /** Undefined: there is no filter for it, such as for letters of other programs, without a stage. */
-  href: (name: string) => string | undefined;
-};
-type CountListProps = Omit<CountItemsProps, 'format'> & { view: ConsoleView; title: string };
-
-const shownCounts = 6;
-
-const CountList = ({ view: { format, words }, title, counts, names = {}, href }: CountListProps) =>
-  counts.length === 0 ? null : (
-    <section>
-      <h3 safe>{title}</h3>
-      <CountItems format={format} counts={counts.slice(0, shownCounts)} names={names} href={href} />
-      {counts.length > shownCounts ? (
-        <details>
-          <summary safe>{format.count(words.moreCounts, counts.length - shownCounts)}</summary>
-          <CountItems format={format} counts={counts.slice(shownCounts)} names={names} href={href} />
-        </details>
-      ) : null}
-    </section>
-  );
-
-const CountItems = ({ format, counts, names = {}, href }: CountItemsProps) => (
-  <ul>
-    {counts.map(({ name, count }) => {
-      const link = href(name);
-      const text = <bdi safe>{names[name] ?? name}</bdi>;
-      return (
-        <li>
-          {link === undefined ? text : <a href={literal(link)}>{text}</a>}{' '}
-          <span class="count" safe>
-            {format.number(count)}
-          </span>
-        </li>
-      );
-    })}
-  </ul>
 );
 
 const ChangeForm = ({ view, filter, page }: CountsProps) => {

@@ -16,3 +16,6 @@ export const pageLink = (page: string, query: Record<string, string | undefined>
   const search = new URLSearchParams(given).toString();
   return `./${page}${search && `?${search}`}`;
 };
+
+/** The filter of dead letters as it was typed. */
+export type LetterFilter = Record<'stage' | 'reason' | 'field' | 'since' | 'until' | 'uid' | 'state', string>;
