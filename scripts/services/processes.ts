@@ -16,15 +16,27 @@ const look = (pid: number) => {
   }
 };
 
+const threadsOf = (pid: number): number => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    return 0;
+  }
+};
+
 export const identify = (pid: number): Identity | undefined => {
   const found = look(pid);
   return found && { pid, started: found.started };
 };
 
-/** Whether this process still runs; a zombie does not. */
+/**
+ * Whether this process still runs; a zombie does not. While other threads still end, its first thread is a zombie already, but
+ * files are locked and ports are taken until the last one has ended.
+ */
 export const isRunning = ({ pid, started }: Identity): boolean => {
   const found = look(pid);
-  return found !== undefined && found.started === started && found.state !== 'Z';
+  if (found?.started !== started) return false;
+  return found.state !== 'Z' || threadsOf(pid) > 1;
 };
 
 const childrenOf = (parent: number): Identity[] =>

@@ -6,12 +6,30 @@ import { join } from 'node:path';
 import Redis from 'ioredis';
 import { Kafka, logLevel } from 'kafkajs';
 import postgres from 'postgres';
-import { identify } from '../../scripts/services/processes.ts';
+import { identify, isRunning } from '../../scripts/services/processes.ts';
 import { findRunning, stopRunning } from '../../scripts/services/service.ts';
 import { missingPackages, startServices } from '../../scripts/services/start.ts';
 
 const within = <T>(ms: number, promise: Promise<T>) =>
   Promise.race([promise, new Promise<'late'>((resolve) => setTimeout(resolve, ms, 'late'))]);
+
+test('a process whose first thread has ended runs until its other threads have ended', async () => {
+  const program = `
+    new Worker('data:text/javascript,self.onmessage = () => {}').postMessage('');
+    const { symbols } = require('bun:ffi').dlopen('libc.so.6', { syscall: { args: ['i64', 'i64'], returns: 'i64' } });
+    symbols.syscall(process.arch === 'x64' ? 60 : 93, 0);`;
+  const child = Bun.spawn(['bun', '-e', program]);
+  const identity = identify(child.pid) as NonNullable<ReturnType<typeof identify>>;
+  const state = () => readFileSync(`/proc/${child.pid}/status`, 'latin1').match(/^State:\t(.)/m)?.[1];
+  try {
+    while (state() !== 'Z') await Bun.sleep(5);
+    expect(isRunning(identity)).toBe(true);
+  } finally {
+    child.kill('SIGKILL');
+  }
+  await child.exited;
+  expect(isRunning(identity)).toBe(false);
+});
 
 const missing = missingPackages(['kafka', 'postgres', 'redis']);
 if (missing.length > 0) console.warn(`The services are not tested; missing packages: ${missing.join(' ')}`);
