@@ -1,37 +1,31 @@
-import type { Kafka } from 'kafkajs';
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
-import { escapeLine, shortened } from '../cli/escape-text.ts';
 import { brokersOf, openKafka } from '../cli/kafka.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
 import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
-import type { RetryKafka } from '../kafka/retry.ts';
 import { createOrderParser } from '../order/parser.ts';
-import { discard } from './discard.ts';
 import { createFinder, deletionAdvice } from './find.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
 import { letterToText } from './format/show.ts';
-import { addressOf, type Letter } from './letter.ts';
-import { type Letters, openLetters } from './letters.ts';
-import { createMarker } from './marker.ts';
+import { addressOf } from './letter.ts';
+import { createLetterClient, shownReason } from './letter-client.ts';
+import type { Letters } from './letters.ts';
 import type { Command } from './options.ts';
-import { createReader, type Reader } from './reader.ts';
-import { createRedriver, type Outcome, redrive } from './redrive.ts';
+import type { OffsetRange } from './reader.ts';
+import type { LetterOutcome } from './redrive.ts';
 
 type CommandNamed<Name> = Extract<Command, { name: Name }>;
 type Context = {
-  kafka: Kafka;
-  retryKafka: RetryKafka;
   config: Config;
-  reader: Reader;
+  client: ReturnType<typeof createLetterClient>;
   letters: Letters;
+  /** What each partition of a topic holds; undefined if there is no such topic. */
+  offsetRanges: (topic: string) => Promise<OffsetRange[] | undefined>;
   output: Output;
   progress: Progress;
 };
-
-const maxReasonLength = 1_000;
 
 const listLetters = async ({ given }: CommandNamed<'list'>, { letters, output, progress }: Context) => {
   const { all = false, discarded = false, json = false, limit } = given;
@@ -45,7 +39,7 @@ const listLetters = async ({ given }: CommandNamed<'list'>, { letters, output, p
 
 const findLetters = async (
   { given }: CommandNamed<'find'>,
-  { config, reader, letters, output, progress }: Context,
+  { config, letters, offsetRanges, output, progress }: Context,
 ) => {
   const { json = false, limit, ...person } = given;
   const write = (line: string) => {
@@ -60,7 +54,7 @@ const findLetters = async (
     write,
   );
   if (json) return 0;
-  const ranges = (await reader.offsetRanges(letters.topic)) ?? [];
+  const ranges = (await offsetRanges(letters.topic)) ?? [];
   for (const line of deletionAdvice(letters.topic, brokersOf(config).join(','), finder.last, ranges))
     await write(line);
   return 0;
@@ -83,16 +77,16 @@ const createReport = ({ json, isDry, topic }: { json: boolean; isDry: boolean; t
   return {
     summary: () => `${sent} ${isDry ? 'would be sent' : 'sent'} to ${topic}, ${skipped} skipped`,
     status: () => (skipped > 0 ? 1 : 0),
-    add({ letter, reason }: Outcome): string | undefined {
+    add({ letter, reason }: LetterOutcome): string | undefined {
       if (reason === undefined) sent += 1;
       else skipped += 1;
       const address = addressOf(letter);
-      const shownReason = reason && shortened(escapeLine(reason), maxReasonLength);
+      const shown = reason && shownReason(reason);
       if (json) {
         const outcome = reason !== undefined ? 'skipped' : isDry ? 'ready' : 'sent';
-        return JSON.stringify({ letter: address, outcome, reason: shownReason });
+        return JSON.stringify({ letter: address, outcome, reason: shown });
       }
-      if (reason !== undefined) return `${address}  skipped: ${shownReason}`;
+      if (reason !== undefined) return `${address}  skipped: ${shown}`;
       return isDry ? `${address}  would be sent` : undefined;
     },
   };
@@ -100,26 +94,22 @@ const createReport = ({ json, isDry, topic }: { json: boolean; isDry: boolean; t
 
 const redriveLetters = async (
   { given }: CommandNamed<'redrive'>,
-  { kafka, retryKafka, config, reader, letters, output, progress }: Context,
+  { config, client, letters, offsetRanges, output, progress }: Context,
 ) => {
-  const { topic, deadLetterTopic } = config;
-  const isDry = given['dry-run'] === true;
+  const { topic } = config;
+  const { from, fix, limit, unchecked, 'dry-run': isDry = false, json = false } = given;
   if (!letters.exists) return 0;
-  if (!isDry && !(await reader.offsetRanges(topic)))
+  if (!isDry && !(await offsetRanges(topic)))
     throw new Error(`there is no topic ${topic}: check KAFKA_TOPIC`);
-  const redriver = createRedriver({ kafka, topic, deadLetterTopic, retryKafka });
-  const report = createReport({ json: given.json === true, isDry, topic });
-
-  if (!isDry) await redriver.connect();
+  const report = createReport({ json, isDry, topic });
   try {
-    await redrive(letters.matching(given), {
+    await client.redrive(letters.matching(given), {
       parser: createOrderParser(orderRules(config)),
-      topic,
-      from: given.from,
-      fix: given.fix,
-      unchecked: given.unchecked === true,
-      limit: given.limit ?? Number.POSITIVE_INFINITY,
-      send: isDry ? async () => new Map<Letter, string>() : redriver.send,
+      from,
+      fix,
+      unchecked,
+      limit,
+      isDry,
       async report(outcomes) {
         progress.clear();
         for (const outcome of outcomes) {
@@ -138,21 +128,18 @@ const redriveLetters = async (
 
 const discardLetters = async (
   { given }: CommandNamed<'discard'>,
-  { kafka, retryKafka, letters, output, progress }: Context,
+  { client, letters, output, progress }: Context,
 ) => {
-  const { undo = false, json = false, 'dry-run': isDry = false, limit = Number.POSITIVE_INFINITY } = given;
+  const { undo = false, json = false, 'dry-run': isDry = false, limit } = given;
   if (!letters.exists) return 0;
-  const marker = createMarker({ kafka, topic: letters.topic, retryKafka });
   const outcome = undo ? 'restored' : 'discarded';
   let count = 0;
   const summary = () => `${count} ${isDry ? 'would be ' : ''}${outcome} in ${letters.topic}`;
-
-  if (!isDry) await marker.connect();
   try {
-    await discard(letters.matching(given), {
+    await client.discard(letters.matching(given), {
       undo,
       limit,
-      mark: isDry ? async () => {} : (found) => marker.mark(outcome, found),
+      isDry,
       async report(found) {
         progress.clear();
         count += found.length;
@@ -182,7 +169,8 @@ const runWith = (command: Command, context: Context): Promise<number> => {
 
 /** Runs a command and resolves with the status of the process. */
 export const execute = async (command: Command, config: Config): Promise<number> => {
-  const { kafka, retryKafka } = openKafka(config, 'order-dead-letters');
+  const { topic, deadLetterTopic } = config;
+  const client = createLetterClient({ ...openKafka(config, 'order-dead-letters'), topic, deadLetterTopic });
   limitBatches(config.maxBatchBytes);
   const output = createOutput();
   const progress = createProgress();
@@ -193,16 +181,12 @@ export const execute = async (command: Command, config: Config): Promise<number>
     : undefined;
 
   try {
-    const reader = createReader(kafka, retryKafka);
-    await reader.connect();
-    const letters = await openLetters({
-      reader,
-      topic: config.deadLetterTopic,
+    const { letters, offsetRanges } = await client.open({
       onRead: (read, total) => progress.show(`${Math.floor((read / total) * 100)} % read`),
       ...(stop && { signal: stop }),
     });
     if (!letters.exists) progress.say(`There is no topic ${letters.topic}: no message has failed so far.`);
-    const status = await runWith(command, { kafka, retryKafka, config, reader, letters, output, progress });
+    const status = await runWith(command, { config, client, letters, offsetRanges, output, progress });
     await output.flush();
     return status;
   } catch (error) {

@@ -4,7 +4,7 @@ type Options = {
   /** Take back earlier discards. */
   undo: boolean;
   /** Maximum number of letters. */
-  limit: number;
+  limit?: number | undefined;
   /** Resolves when the marks of letters of one partition are acknowledged. */
   mark: (letters: readonly Letter[]) => Promise<void>;
   /** Called after each batch with the letters that are marked. */
@@ -17,7 +17,7 @@ type Options = {
  */
 export const discard = async (
   letters: AsyncIterable<Letter[]>,
-  { undo, limit, mark, report }: Options,
+  { undo, limit = Number.POSITIVE_INFINITY, mark, report }: Options,
 ): Promise<void> => {
   let remaining = limit;
   for await (const batch of letters) {

@@ -1,5 +1,4 @@
 import pLimit from 'p-limit';
-import { escapeLine, shortened } from '../cli/escape-text.ts';
 import { createKafka, type KafkaAddress } from '../kafka/client.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { retryKafkaFor } from '../kafka/retry.ts';
@@ -8,14 +7,11 @@ import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
 import { browse, type LetterState, type Listing, maxListed, type Page, pageOf } from './browse.ts';
 import { type Check, checkValue, type Detail, toDetail } from './detail.ts';
-import { discard } from './discard.ts';
 import { type Filter, matches } from './filter.ts';
 import type { Fix } from './fix.ts';
 import { addressOf, type Letter, parseAddress } from './letter.ts';
-import { type Letters, openLetters } from './letters.ts';
-import { createMarker } from './marker.ts';
-import { createReader } from './reader.ts';
-import { createRedriver, redrive } from './redrive.ts';
+import { createLetterClient, shownReason } from './letter-client.ts';
+import type { Letters } from './letters.ts';
 
 export type LetterSettings = {
   kafka: KafkaAddress;
@@ -31,7 +27,7 @@ export type LetterSettings = {
 export type Progress = { read: number; done: number; skipped: number };
 export type Skipped = { letter: string; reason: string };
 /** `skippedLetters`: the first of them. */
-export type Outcome = Progress & { skippedLetters: Skipped[] };
+export type ChangeOutcome = Progress & { skippedLetters: Skipped[] };
 
 export type ListQuery = {
   filter: Filter;
@@ -53,11 +49,40 @@ type Run = { signal: AbortSignal; onProgress?: (progress: Progress) => void };
 const timeoutMs = 10_000;
 /** Skipped letters that an outcome lists. */
 const maxSkipped = 200;
-const maxReasonLength = 1_000;
 /** A listing is used again for so long: for the next page. */
 const maxListingAgeMs = 60_000;
 /** Each reads the topic, through connections of its own. */
 const concurrentReads = 3;
+
+/** Counts the outcomes of a change, and reports them. */
+const createCount = ({ onProgress }: Run) => {
+  const outcome: ChangeOutcome = { read: 0, done: 0, skipped: 0, skippedLetters: [] };
+  const report = () => {
+    const { read, done, skipped } = outcome;
+    onProgress?.({ read, done, skipped });
+  };
+  return {
+    outcome,
+    onRead(share: number) {
+      outcome.read = share;
+      report();
+    },
+    done(count: number) {
+      outcome.done += count;
+      report();
+    },
+    skip(letter: Letter, reason: string) {
+      outcome.skipped++;
+      if (outcome.skippedLetters.length < maxSkipped)
+        outcome.skippedLetters.push({
+          letter: addressOf(letter),
+          reason: shownReason(reason),
+        });
+    },
+  };
+};
+
+type Count = ReturnType<typeof createCount>;
 
 /**
  * What people do with dead letters, as plain data in and out. Each call connects to Kafka, reads the dead-letter topic, and
@@ -66,60 +91,39 @@ const concurrentReads = 3;
 export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: LetterSettings) => {
   limitBatches(settings.maxBatchBytes);
   const parser = createOrderParser(settings.rules);
-  const retryKafka = retryKafkaFor(timeoutMs, String(settings.kafka.brokers));
+  const client = createLetterClient({
+    kafka: createKafka(settings.kafka, 'order-console', createLog('silent', 'console')),
+    retryKafka: retryKafkaFor(timeoutMs, String(settings.kafka.brokers)),
+    topic,
+    deadLetterTopic,
+  });
   const reading = pLimit(concurrentReads);
   const writing = pLimit(1);
 
-  const kafka = createKafka(settings.kafka, 'order-console', createLog('silent', 'console'));
-
   type Reading = { signal: AbortSignal; newest?: number; onRead?: (share: number) => void };
-  const open = async ({ signal, newest, onRead }: Reading) => {
-    const reader = createReader(kafka, retryKafka);
-    try {
-      await reader.connect();
-      const letters = await openLetters({
-        reader,
-        topic: deadLetterTopic,
-        ...(newest !== undefined && { newest }),
-        signal,
-        onRead: (read, total) => onRead?.(total === 0 ? 1 : Math.min(1, read / total)),
-      });
-      return { letters, close: () => reader.close() };
-    } catch (error) {
-      await reader.close();
-      throw error;
-    }
-  };
+  const open = ({ onRead, ...options }: Reading) =>
+    client.open({
+      ...options,
+      onRead: (read, total) => onRead?.(total === 0 ? 1 : Math.min(1, read / total)),
+    });
 
   let last: { key: string; at: number; listing: Listing } | undefined;
 
-  /** Counts the outcomes of a change, and reports them. */
-  const createCount = ({ onProgress }: Run) => {
-    const outcome: Outcome = { read: 0, done: 0, skipped: 0, skippedLetters: [] };
-    const report = () => {
-      const { read, done, skipped } = outcome;
-      onProgress?.({ read, done, skipped });
-    };
-    return {
-      outcome,
-      onRead(share: number) {
-        outcome.read = share;
-        report();
-      },
-      done(count: number) {
-        outcome.done += count;
-        report();
-      },
-      skip(letter: Letter, reason: string) {
-        outcome.skipped++;
-        if (outcome.skippedLetters.length < maxSkipped)
-          outcome.skippedLetters.push({
-            letter: addressOf(letter),
-            reason: shortened(escapeLine(reason), maxReasonLength),
-          });
-      },
-    };
-  };
+  /** Runs one change at a time, on the letters as they are then. */
+  const change = (
+    run: Run,
+    work: (letters: Letters, count: Count) => Promise<void>,
+  ): Promise<ChangeOutcome> =>
+    writing(async () => {
+      const count = createCount(run);
+      const { letters, close } = await open({ signal: run.signal, onRead: count.onRead });
+      try {
+        if (letters.exists) await work(letters, count);
+      } finally {
+        await close();
+      }
+      return count.outcome;
+    });
 
   return {
     /** A page of the newest letters. While the topic does not change, the next page is not read from it again. */
@@ -149,51 +153,28 @@ export const createLetterOperations = ({ topic, deadLetterTopic, ...settings }: 
 
     check: async (value: string): Promise<Check> => checkValue(new TextEncoder().encode(value), parser),
 
-    redrive: ({ filter, fix, value, isDry }: RedriveOrder, run: Run): Promise<Outcome> =>
-      writing(async () => {
-        const count = createCount(run);
-        const { letters, close } = await open({ signal: run.signal, onRead: count.onRead });
-        const redriver = createRedriver({ kafka, topic, deadLetterTopic, retryKafka });
-        try {
-          if (letters.exists && !isDry) await redriver.connect();
-          await redrive(select(letters, filter), {
-            parser,
-            topic,
-            from: undefined,
-            fix,
-            replacement: value === undefined ? undefined : Buffer.from(value),
-            unchecked: false,
-            limit: Number.POSITIVE_INFINITY,
-            send: isDry ? async () => new Map<Letter, string>() : redriver.send,
-            async report(outcomes) {
-              for (const { letter, reason } of outcomes) if (reason !== undefined) count.skip(letter, reason);
-              count.done(outcomes.filter(({ reason }) => reason === undefined).length);
-            },
-          });
-        } finally {
-          await Promise.all([redriver.disconnect(), close()]);
-        }
-        return count.outcome;
-      }),
+    redrive: ({ filter, fix, value, isDry }: RedriveOrder, run: Run): Promise<ChangeOutcome> =>
+      change(run, (letters, count) =>
+        client.redrive(select(letters, filter), {
+          parser,
+          fix,
+          replacement: value === undefined ? undefined : Buffer.from(value),
+          isDry,
+          async report(outcomes) {
+            for (const { letter, reason } of outcomes) if (reason !== undefined) count.skip(letter, reason);
+            count.done(outcomes.filter(({ reason }) => reason === undefined).length);
+          },
+        }),
+      ),
 
-    discard: ({ filter, undo, isDry }: DiscardOrder, run: Run): Promise<Outcome> =>
-      writing(async () => {
-        const count = createCount(run);
-        const { letters, close } = await open({ signal: run.signal, onRead: count.onRead });
-        const marker = createMarker({ kafka, topic: deadLetterTopic, retryKafka });
-        try {
-          if (letters.exists && !isDry) await marker.connect();
-          await discard(select(letters, filter), {
-            undo,
-            limit: Number.POSITIVE_INFINITY,
-            mark: isDry ? async () => {} : (found) => marker.mark(undo ? 'restored' : 'discarded', found),
-            report: async (found) => count.done(found.length),
-          });
-        } finally {
-          await Promise.all([marker.disconnect(), close()]);
-        }
-        return count.outcome;
-      }),
+    discard: ({ filter, undo, isDry }: DiscardOrder, run: Run): Promise<ChangeOutcome> =>
+      change(run, (letters, count) =>
+        client.discard(select(letters, filter), {
+          undo,
+          isDry,
+          report: async (found) => count.done(found.length),
+        }),
+      ),
   };
 };
 

@@ -9,7 +9,7 @@ import { addressOf, type Letter } from './letter.ts';
 import { createMarker } from './marker.ts';
 
 /** The result for a letter: redriven, or skipped for this reason. */
-export type Outcome = { letter: Letter; reason?: string };
+export type LetterOutcome = { letter: Letter; reason?: string };
 
 type Skipped = { letter: Letter; reason: string };
 
@@ -21,18 +21,18 @@ type Options = {
   /** The topic to send to, and the source topic of the letters unless `from` is set. */
   topic: string;
   /** The source topic to accept instead of `topic`. */
-  from: string | undefined;
-  fix: Fix | undefined;
+  from?: string | undefined;
+  fix?: Fix | undefined;
   /** The value to send instead of each letter's own. */
   replacement?: Buffer | undefined;
   /** Also send values that are not valid orders. */
-  unchecked: boolean;
+  unchecked?: boolean | undefined;
   /** Maximum number of letters to send. */
-  limit: number;
+  limit?: number | undefined;
   /** Resolves when messages and marks are acknowledged, with the letters that could not be sent and the reasons. */
   send: (ready: Ready[]) => Promise<Map<Letter, string>>;
   /** Called after each batch with the outcome of its letters. */
-  report: (outcomes: Outcome[]) => Promise<void>;
+  report: (outcomes: LetterOutcome[]) => Promise<void>;
 };
 
 /**
@@ -42,10 +42,10 @@ type Options = {
  */
 export const redrive = async (
   letters: AsyncIterable<Letter[]>,
-  { parser, topic, from, fix, replacement, unchecked, limit, send, report }: Options,
+  { parser, topic, from = topic, fix, replacement, unchecked = false, limit, send, report }: Options,
 ): Promise<void> => {
   const prepare = (letter: Letter): Ready | Skipped => {
-    if (letter.from && letter.from.topic !== (from ?? topic))
+    if (letter.from && letter.from.topic !== from)
       return {
         letter,
         reason: `it came from the topic ${letter.from.topic}: use --from ${letter.from.topic}`,
@@ -75,10 +75,10 @@ export const redrive = async (
     }
   };
 
-  let remaining = limit;
+  let remaining = limit ?? Number.POSITIVE_INFINITY;
   for await (const batch of letters) {
     const ready: Ready[] = [];
-    const outcomes: Outcome[] = [];
+    const outcomes: LetterOutcome[] = [];
     for (const letter of batch) {
       if (letter.isRedriven || letter.isDiscarded || ready.length >= remaining) continue;
       const prepared = prepareSafely(letter);

@@ -8,7 +8,7 @@ import { prettyJson } from '../../src/dead-letters/format/pretty-json.ts';
 import { letterToText } from '../../src/dead-letters/format/show.ts';
 import type { Letter } from '../../src/dead-letters/letter.ts';
 import { readCommand } from '../../src/dead-letters/options.ts';
-import { type Outcome, redrive } from '../../src/dead-letters/redrive.ts';
+import { type LetterOutcome, redrive } from '../../src/dead-letters/redrive.ts';
 import { describeFaults } from '../../src/order/faults.ts';
 import { createOrderParser } from '../../src/order/parser.ts';
 import { defaultRules } from '../../src/order/rules.ts';
@@ -258,17 +258,13 @@ test('letters are grouped by each of their faults, and old letters by their one'
 
 const redriven = async (letters: Letter[], options: Partial<Parameters<typeof redrive>[1]> = {}) => {
   const sent: { key: Buffer | null; value: Buffer | null }[] = [];
-  const reported: Outcome[] = [];
+  const reported: LetterOutcome[] = [];
   async function* batches() {
     for (let at = 0; at < letters.length; at += 3) yield letters.slice(at, at + 3);
   }
   await redrive(batches(), {
     parser,
     topic: 'orders',
-    from: undefined,
-    fix: undefined,
-    unchecked: false,
-    limit: Number.POSITIVE_INFINITY,
     async send(ready) {
       sent.push(...ready);
       return new Map();

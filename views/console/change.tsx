@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html';
-import type { Outcome, Progress } from '../../src/dead-letters/operations.ts';
+import type { ChangeOutcome, Progress } from '../../src/dead-letters/operations.ts';
 import { fill } from '../format.ts';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
@@ -54,7 +54,7 @@ export const ProgressLine = ({ view, progress }: { view: ConsoleView; progress: 
 type EndProps = { view: ConsoleView; kind: ChangeKind; back: Record<string, string> };
 
 /** How it ended. The list of the progress is open before it. */
-export const Ended = ({ view, kind, back, outcome }: EndProps & { outcome: Outcome }) => (
+export const Ended = ({ view, kind, back, outcome }: EndProps & { outcome: ChangeOutcome }) => (
   <>
     {progressEnd}
     <p class="outcome" role="status" safe>

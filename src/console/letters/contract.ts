@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox';
 import { maxListed } from '../../dead-letters/browse.ts';
-import type { Outcome } from '../../dead-letters/operations.ts';
+import type { ChangeOutcome } from '../../dead-letters/operations.ts';
 import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import { bodyOf } from '../body.ts';
 import { operation, text } from '../contract.ts';
@@ -164,7 +164,7 @@ export const showOperation = operation({
   },
 });
 
-const exampleOutcome: Outcome = { read: 1, done: 2, skipped: 0, skippedLetters: [] };
+const exampleOutcome: ChangeOutcome = { read: 1, done: 2, skipped: 0, skippedLetters: [] };
 const changeResponses = {
   200: {
     description:

@@ -1,13 +1,13 @@
-import type { Outcome, Progress } from '../../dead-letters/operations.ts';
+import type { ChangeOutcome, Progress } from '../../dead-letters/operations.ts';
 import type { Log } from '../../observability/log.ts';
 
 /** How a change ended. `counts`: as far as it came. */
 export type Ending =
-  | { state: 'done'; outcome: Outcome }
+  | { state: 'done'; outcome: ChangeOutcome }
   | { state: 'failed'; isUnavailable: boolean; counts: Progress };
 
 type Options = {
-  run: (run: { onProgress: (progress: Progress) => void; signal: AbortSignal }) => Promise<Outcome>;
+  run: (run: { onProgress: (progress: Progress) => void; signal: AbortSignal }) => Promise<ChangeOutcome>;
   isUnavailable: (error: unknown) => boolean;
   /** The text that reports each step. */
   toText: { start: string; progress: (progress: Progress) => string; end: (ending: Ending) => string };
