@@ -1,5 +1,5 @@
 import type { Language } from './language.ts';
-import type { Plural } from './text.ts';
+import type { Plural } from './plural.ts';
 
 /** Formats numbers, money and times for a language. */
 export const createFormat = (language: Language) => {

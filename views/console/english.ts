@@ -1,4 +1,4 @@
-import type { Plural } from '../text.ts';
+import type { Plural } from '../plural.ts';
 
 /** The console in English. */
 export const en = {
