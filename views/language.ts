@@ -1,5 +1,5 @@
+import { weightedList } from '../src/http/weighted-list.ts';
 import { texts } from './text.ts';
-import { weightedList } from './weighted-list.ts';
 
 export type Language = keyof typeof texts;
 

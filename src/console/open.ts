@@ -1,4 +1,6 @@
 import type { Config } from '../config/settings.ts';
+import { createHistory } from '../history/history.ts';
+import { createReadTotals } from '../history/totals.ts';
 import type { Health } from '../http/health.ts';
 import type { ConsumerThread } from '../ingest/thread.ts';
 import type { LookupSources } from '../lookup/metrics.ts';
@@ -18,8 +20,6 @@ import { createConsole } from './handler.tsx';
 import { letterSettings } from './letters/settings.ts';
 import { createLettersThread } from './letters/thread.ts';
 import type { Operator } from './operators.ts';
-import { createHistory } from './overview/history.ts';
-import { createReadTotals } from './overview/totals.ts';
 import { createConsoleRoutes } from './routes.ts';
 
 type Options = {

@@ -1,4 +1,4 @@
-import { quantileOf } from '../../observability/metrics/quantile.ts';
+import { quantileOf } from '../observability/metrics/quantile.ts';
 import { type Tier, type Totals, tiers } from './totals.ts';
 
 /** What the plots show. Rates are per second, durations in seconds, `hits` a share from 0 to 1, `memory` in bytes. */

@@ -1,7 +1,7 @@
 import type { MetricObject } from 'prom-client';
-import type { ConsumerThread } from '../../ingest/thread.ts';
-import type { LookupCounts } from '../../lookup/lookup.ts';
-import type { LookupSources } from '../../lookup/metrics.ts';
+import type { ConsumerThread } from '../ingest/thread.ts';
+import type { LookupCounts } from '../lookup/lookup.ts';
+import type { LookupSources } from '../lookup/metrics.ts';
 
 export const tiers = ['memory', 'redis', 'postgres'] as const;
 export type Tier = (typeof tiers)[number];

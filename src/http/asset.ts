@@ -1,5 +1,5 @@
-import { weightedList } from '../../views/weighted-list.ts';
 import { securityHeaders } from './security-headers.ts';
+import { weightedList } from './weighted-list.ts';
 
 /** A static file. Its path changes with its content, so that browsers may cache it for ever. */
 export const createAsset = (name: string, type: string, text: string) => {

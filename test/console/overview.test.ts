@@ -1,9 +1,9 @@
 /** The overview: samples of the counters, rings of fixed size, and the stream of each second. */
 import { expect, test } from 'bun:test';
 import { createOverviewEvents } from '../../src/console/overview/events.ts';
-import { createHistory } from '../../src/console/overview/history.ts';
-import { columns, createRing, type Sample, toSample } from '../../src/console/overview/series.ts';
-import { createReadTotals, type Totals } from '../../src/console/overview/totals.ts';
+import { createHistory } from '../../src/history/history.ts';
+import { columns, createRing, type Sample, toSample } from '../../src/history/series.ts';
+import { createReadTotals, type Totals } from '../../src/history/totals.ts';
 import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { bounds, createDurations } from '../../src/observability/metrics/durations.ts';

@@ -1,5 +1,5 @@
 /** The console on a port of its own, with dead letters, orders, and a made-up quarter of an hour in the plots. */
-import { columns, createRing, type Sample } from '../../src/console/overview/series.ts';
+import { columns, createRing, type Sample } from '../../src/history/series.ts';
 import { openLetterConsole } from './letter-console.ts';
 
 /** A number from 0 to 1 that is the same for the same time. */

@@ -1,8 +1,8 @@
 import { securitySchemes } from '../../src/console/contract.ts';
 import { createConsole } from '../../src/console/handler.tsx';
 import type { Operator } from '../../src/console/operators.ts';
-import { createRing } from '../../src/console/overview/series.ts';
 import { type ConsoleParts, createConsoleRoutes } from '../../src/console/routes.ts';
+import { createRing } from '../../src/history/series.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createSwaggerRoute } from '../../src/http/routes/swagger.ts';

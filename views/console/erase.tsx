@@ -1,14 +1,16 @@
 import { Html } from '@elysiajs/html';
-import type { Done, Found } from '../../src/console/erasure/eraser.ts';
-import type { Way } from '../../src/console/erasure/selection.ts';
 import { fill } from '../format.ts';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
 import { Refusal } from './refusal.tsx';
+import type { Words } from './text.ts';
 import type { ConsoleView } from './view.ts';
 
 /** As an operator has typed it. */
-type Typed = { by: Way; which: string };
+type Typed = { by: keyof Words['eraseWays']; which: string };
+
+/** `uids`: to erase, or only to mark where they are not stored. `set` identifies them. */
+type Found = { uids: readonly string[]; stored: readonly string[]; set: string };
 
 type EraseProps = {
   view: ConsoleView;
@@ -17,7 +19,7 @@ type EraseProps = {
   /** What would be erased. */
   found?: Found | undefined;
   /** What was erased. */
-  done?: Done;
+  done?: { erased: number; marked: number };
   error?: string;
 };
 

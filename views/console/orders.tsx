@@ -1,12 +1,19 @@
 import { Html } from '@elysiajs/html';
-import type { OrderList } from '../../src/console/orders/find.ts';
+import type { FoundPage } from '../../src/postgres/search.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
 import { Pager } from './pager.tsx';
 import { Refusal } from './refusal.tsx';
+import type { Words } from './text.ts';
 import { type ConsoleView, pageLink } from './view.ts';
+
+/** `kind`: what the text was taken for. `unsearched`: what it may also be, and cannot be searched by now. */
+type OrderList = FoundPage & {
+  kind: keyof Words['takenFor'] | undefined;
+  unsearched: readonly (keyof Words['fieldNames'])[];
+};
 
 type OrdersProps = {
   view: ConsoleView;

@@ -1,6 +1,6 @@
 import { Html } from '@elysiajs/html';
-import { type Window, windowNames, windows } from '../../src/console/overview/history.ts';
-import type { Column, Series } from '../../src/console/overview/series.ts';
+import { type Window, windowNames, windows } from '../../src/history/history.ts';
+import type { Column, Series } from '../../src/history/series.ts';
 import type { Health } from '../../src/http/health.ts';
 import { fill } from '../format.ts';
 import { literal } from '../view.ts';

@@ -1,4 +1,4 @@
-import type { Column } from '../../src/console/overview/series.ts';
+import type { Column } from '../../src/history/series.ts';
 import type { Words } from './text.ts';
 
 /** A plot of the overview: its series, and how their values are written. The script draws what the page's markup names. */

@@ -1,5 +1,5 @@
-import type { History } from './history.ts';
-import type { Sample } from './series.ts';
+import type { History } from '../../history/history.ts';
+import type { Sample } from '../../history/series.ts';
 
 /** A browser reconnects after this, so that a connection that is not read does not last for ever. */
 const maxStreamMs = 600_000;

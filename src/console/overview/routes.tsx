@@ -1,5 +1,7 @@
 import { Html } from '@elysiajs/html';
 import { Overview } from '../../../views/console/overview.tsx';
+import { type History, windowNames } from '../../history/history.ts';
+import { columns } from '../../history/series.ts';
 import { acceptsGzip } from '../../http/asset.ts';
 import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import type { Health } from '../../http/health.ts';
@@ -10,8 +12,6 @@ import { respondPage, viewFor } from '../page.ts';
 import { badRequest } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
 import { createOverviewEvents } from './events.ts';
-import { type History, windowNames } from './history.ts';
-import { columns } from './series.ts';
 
 type Options = {
   health: () => Promise<Health>;
