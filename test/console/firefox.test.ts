@@ -3,4 +3,8 @@ import { hasFirefox, openFirefox } from '../support/firefox.ts';
 import { testWith } from '../support/test-with.ts';
 
 const test = testWith(hasFirefox, 'Firefox (Debian: firefox-esr)');
-defineConsoleTests(test, hasFirefox, openFirefox);
+defineConsoleTests(test, hasFirefox, openFirefox, {
+  // It is the quickest.
+  withoutScripts: ['order', 'letter', 'selection'],
+  axe: true,
+});

@@ -1,12 +1,14 @@
 /** A partition that cannot be read does not hold up the others, is reported, and is read again once it can be. */
-import { expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, setDefaultTimeout } from 'bun:test';
 import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
+const test = testFewAtOnce();
 
 const partitions = 3;
 
@@ -107,14 +109,13 @@ test('a partition that loses its leader while it is read is reported once, and a
   expect(member.joins()).toBe(1);
 });
 
-test.each([
+for (const [error, reason] of [
   ['CORRUPT_MESSAGE', "damaged on the broker's disk (CORRUPT_MESSAGE)"],
   ['KAFKA_STORAGE_ERROR', "the broker's disk has failed (KAFKA_STORAGE_ERROR)"],
   ['TOPIC_AUTHORIZATION_FAILED', 'permission denied (TOPIC_AUTHORIZATION_FAILED)'],
   ['UNKNOWN_SERVER_ERROR', 'unexpected error (UNKNOWN)'],
-])(
-  'while one partition answers %s the others are read as fast as before, and then it is, with nothing skipped',
-  async (error, reason) => {
+] as const)
+  test(`while one partition answers ${error} the others are read as fast as before, and then it is, with nothing skipped`, async () => {
     await using world = await openPartitions();
     const member = world.join();
     await until(() => member.state().kafka === undefined);
@@ -152,8 +153,7 @@ test.each([
       ['info', 'the partition can be read again'],
     ]);
     await world.drained();
-  },
-);
+  });
 
 test('a partition that brings no messages though it has more is reported after some seconds, and never skipped', async () => {
   await using world = await openPartitions();
