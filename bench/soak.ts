@@ -82,7 +82,7 @@ while (Date.now() - begun < minutes * 60_000) {
 }
 const rate = await loading;
 const metrics = await (await fetch(`${replica.url}/metrics`)).text();
-const answers = [...metrics.matchAll(/^orders_lookups_total\{.*answered="(\w+)".*\} (\d+)$/gm)];
+const answers = [...metrics.matchAll(/^orders_lookups_total\{.*tier="(\w+)".*\} (\d+)$/gm)];
 const all = answers.reduce((sum, [, , count]) => sum + Number(count), 0);
 const shares = answers.map(([, tier, count]) => `${tier} ${((100 * Number(count)) / all).toFixed(1)} %`);
 const third = Math.floor(samples.length / 3);

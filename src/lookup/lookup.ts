@@ -33,11 +33,11 @@ export type Lookup = {
   lastHitMs(tier: Tier): number | undefined;
 };
 
-/** `none`: no order has the uid. */
-export type Outcome = Tier | 'none';
+/** The tier that answered; `none`: no order has the uid. */
+export type LookupOutcome = Tier | 'none';
 
 /** Lookups by outcome, since the start. */
-export type LookupCounts = Record<Outcome | 'unavailable', number>;
+export type LookupCounts = Record<LookupOutcome | 'unavailable', number>;
 
 type Redis = OrderCache & Pick<RedisCache, 'getAll' | 'isBypassed'>;
 
@@ -70,7 +70,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
   const loads = new Map<OrderUid, Load>();
   const lastHits: Partial<Record<Tier, number>> = {};
   const counts: LookupCounts = { memory: 0, redis: 0, postgres: 0, none: 0, unavailable: 0 };
-  const durations: Record<Outcome, Durations> = {
+  const durations: Record<LookupOutcome, Durations> = {
     memory: createDurations(),
     redis: createDurations(),
     postgres: createDurations(),
@@ -84,7 +84,7 @@ export const createLookup = ({ memory, redis, generation = () => 0, ...postgres 
   };
 
   const count = (answer: Answer) => {
-    let outcome: Outcome = 'none';
+    let outcome: LookupOutcome = 'none';
     let totalMs = 0;
     for (const { tier, hit, durationMs } of answer.steps) {
       totalMs += durationMs;

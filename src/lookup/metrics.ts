@@ -2,7 +2,7 @@ import type { MetricObject } from 'prom-client';
 import { type Durations, toHistogram } from '../observability/metrics/durations.ts';
 import type { Readings } from '../observability/metrics/reading.ts';
 import type { Forgetting } from './forgetting.ts';
-import type { LookupCounts, Outcome } from './lookup.ts';
+import type { LookupCounts, LookupOutcome } from './lookup.ts';
 import type { MemoryCache } from './memory-cache.ts';
 import type { RedisCache } from './redis-cache.ts';
 import type { StandbyReads } from './standby.ts';
@@ -11,7 +11,7 @@ import type { WarmUpWatch } from './warm-up-watch.ts';
 export type LookupSources = {
   lookup: {
     counts(): LookupCounts;
-    durations(): Record<Outcome, Durations>;
+    durations(): Record<LookupOutcome, Durations>;
     queriesInFlight(): number;
   };
   memory: MemoryCache;
@@ -37,8 +37,8 @@ export const addLookupMetrics = (
   counter({
     name: 'orders_lookups_total',
     help: 'Lookups by the tier that answered; none: no such order, unavailable: no answer (503)',
-    labels: ['answered'],
-    read: () => Object.entries(lookup.counts()).map(([answered, count]) => [{ answered }, count]),
+    labels: ['tier'],
+    read: () => Object.entries(lookup.counts()).map(([tier, count]) => [{ tier }, count]),
   });
   gauge({
     name: 'orders_lookup_queries_in_flight',

@@ -109,7 +109,7 @@ testRun('what happened is what is counted, over all threads', () => {
   for (const service of ['postgres', 'redis', 'kafka'])
     expect([service, total('orders_service_up', { service })]).toEqual([service, 1]);
   expect(total('orders_ready', {})).toBe(1);
-  expect(total('orders_lookups_total', { answered: 'postgres' })).toBe(1);
+  expect(total('orders_lookups_total', { tier: 'postgres' })).toBe(1);
   expect(total('orders_cache_hits_total', { tier: 'memory' })).toBe(1);
   expect(total('orders_cache_misses_total', { tier: 'memory' })).toBe(2);
   expect(total('orders_cache_misses_total', { tier: 'redis' })).toBe(2);
