@@ -136,28 +136,20 @@ export const createForgetting = ({
     await sweepDue(own);
   };
 
-  const end = () => {
-    if (!states.some((state) => state.isFailing)) polledAt = Date.now();
-  };
-
-  /** Rejects when PostgreSQL does not answer; the next round does what is left. */
-  const round = async () => {
-    await sweepOwn();
-    await sweepShared();
-    end();
-  };
-
-  /** A round that does not wait for a place that answers slowly, as Redis may: memory is swept meanwhile. */
   let sweepingShared: Promise<void> | undefined;
-  const roundWithoutWaiting = async () => {
+  /**
+   * Rejects when PostgreSQL does not answer; the next round does what is left. A place that processes share may answer slowly, as Redis
+   * does at times: after `sharedWaitMs` the round goes on without it, as memory has to be swept meanwhile.
+   */
+  const round = async (sharedWaitMs?: number) => {
     await sweepOwn();
     sweepingShared ??= sweepShared()
       .catch(onFailure)
       .finally(() => {
         sweepingShared = undefined;
       });
-    await waitAtMost(maxSharedWaitMs, sweepingShared);
-    end();
+    await (sharedWaitMs === undefined ? sweepingShared : waitAtMost(sharedWaitMs, sweepingShared));
+    if (!states.some((state) => state.isFailing)) polledAt = Date.now();
   };
 
   return {
@@ -165,7 +157,7 @@ export const createForgetting = ({
     /** Rounds until `signal` is aborted. */
     async run(signal: AbortSignal): Promise<void> {
       while (!signal.aborted) {
-        await roundWithoutWaiting().catch(onFailure);
+        await round(maxSharedWaitMs).catch(onFailure);
         await sleep(pollIntervalMs, signal);
       }
     },
