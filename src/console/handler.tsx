@@ -20,7 +20,7 @@ import {
 } from './access.ts';
 import { createConsoleAssets } from './assets.ts';
 import type { Operator } from './operators.ts';
-import { addressOf, respondPage, urlOf, viewFor } from './page.ts';
+import { pageAddress, respondPage, urlOf, viewFor } from './page.ts';
 import type { ConsoleRoute } from './route.ts';
 
 type Options = {
@@ -64,7 +64,7 @@ export const createConsole = (options: Options) => {
 
   const refuse = (request: Request, refusal: Refusal) => {
     const isApi = pathOf(request.url).startsWith('/console/api/');
-    const next = isRead(request) ? addressOf(request) : '';
+    const next = isRead(request) ? pageAddress(request) : '';
     const response = isApi
       ? toProblem(request, refusal.problem, refusal.headers)
       : loginPage(request, refusal, next);

@@ -13,7 +13,7 @@ export const urlOf = (request: Request): URL =>
   new URL(`http://localhost${pathOf(request.url)}${queryOf(request.url)}`);
 
 /** The last segment of a page's path, and its query: an address that links on the page start from. */
-export const addressOf = (request: Request): string => {
+export const pageAddress = (request: Request): string => {
   const path = pathOf(request.url);
   return path.slice(path.lastIndexOf('/') + 1) + queryOf(request.url);
 };
@@ -28,7 +28,7 @@ export const viewFor = (request: Request, operator: string | undefined): Console
     now: new Date(),
     words: consoleWords[language],
     operator,
-    address: addressOf(request),
+    address: pageAddress(request),
   };
 };
 

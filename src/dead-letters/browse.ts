@@ -1,10 +1,12 @@
 import { escapeBytes, escapeLine, shortened, startOf } from '../cli/escape-text.ts';
 import { faultyFieldsOf } from './faulty-fields.ts';
-import { addressOf, type Letter, reasonText, sentAt } from './letter.ts';
+import { type Letter, letterAddress, reasonText, sentAt } from './letter.ts';
 
 /** What has become of a letter. */
 export const letterStates = ['open', 'redriven', 'discarded'] as const;
 export type LetterState = (typeof letterStates)[number];
+/** What a list shows: the letters of one state, or all. */
+export const listStates = [...letterStates, 'all'] as const;
 
 /** A letter in a list. All texts are escaped for a person, on one line, and cut. */
 export type Row = {
@@ -42,7 +44,7 @@ export const maxListed = 100_000;
 export type Page = { letters: Row[]; counts: Counts; next: string | null };
 
 type Options = {
-  state: LetterState | 'all';
+  state: (typeof listStates)[number];
   /** The `next` of a page: the listing begins there. */
   after?: string | undefined;
   /** Messages of the topic that are not among the letters. */
@@ -60,7 +62,7 @@ const stateOf = ({ isRedriven, isDiscarded }: Letter): LetterState =>
   isRedriven ? 'redriven' : isDiscarded ? 'discarded' : 'open';
 
 export const toRow = (letter: Letter): Row => ({
-  letter: addressOf(letter),
+  letter: letterAddress(letter),
   time: sentAt(letter) ?? null,
   stage: escapeLine(shortened(letter.stage ?? '', 20)),
   key:

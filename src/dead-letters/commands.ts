@@ -9,7 +9,7 @@ import { createFinder, deletionAdvice } from './find.ts';
 import { letterToJson } from './format/json.ts';
 import { list } from './format/list.ts';
 import { letterToText } from './format/show.ts';
-import { addressOf } from './letter.ts';
+import { letterAddress } from './letter.ts';
 import { createLetterClient, shownReason } from './letter-client.ts';
 import type { Letters } from './letters.ts';
 import type { Command } from './options.ts';
@@ -80,7 +80,7 @@ const createReport = ({ json, isDry, topic }: { json: boolean; isDry: boolean; t
     add({ letter, reason }: LetterOutcome): string | undefined {
       if (reason === undefined) sent += 1;
       else skipped += 1;
-      const address = addressOf(letter);
+      const address = letterAddress(letter);
       const shown = reason && shownReason(reason);
       if (json) {
         const outcome = reason !== undefined ? 'skipped' : isDry ? 'ready' : 'sent';
@@ -144,7 +144,7 @@ const discardLetters = async (
         progress.clear();
         count += found.length;
         for (const letter of found) {
-          const address = addressOf(letter);
+          const address = letterAddress(letter);
           if (json)
             await output.write(JSON.stringify({ letter: address, outcome: isDry ? 'ready' : outcome }));
           else if (isDry) await output.write(`${address}  would be ${outcome}`);

@@ -1,14 +1,15 @@
 import { define } from '../cli/arguments.ts';
 import { time } from '../cli/time.ts';
 import { oneOf } from '../config/values.ts';
+import { letterStages } from '../kafka/headers.ts';
 import { faultyFieldsOf } from './faulty-fields.ts';
-import { addressOf, type Letter, reasonText } from './letter.ts';
+import { type Letter, letterAddress, reasonText } from './letter.ts';
 
 /** Options that select letters, the same for all commands. */
 export const filterOptions = {
   stage: define({
     value: 'STAGE',
-    ...oneOf('parse', 'validate', 'store'),
+    ...oneOf(...letterStages),
     description: 'letters that failed at this stage: parse, validate or store',
   }),
   reason: define({
@@ -57,7 +58,7 @@ export const matches = (
   letter: FilteredFields,
   { stage, reason, field, since, until, uid, letters }: Filter,
 ): boolean =>
-  (letters === undefined || letters.has(addressOf(letter))) &&
+  (letters === undefined || letters.has(letterAddress(letter))) &&
   (stage === undefined || letter.stage === stage) &&
   (reason === undefined || reasonText(letter).toLowerCase().includes(reason.toLowerCase())) &&
   (field === undefined || faultyFieldsOf(letter).includes(field)) &&

@@ -68,11 +68,11 @@ const redrivesOf = (headers: IHeaders) => {
 };
 
 /** `PARTITION/OFFSET`, as in `3/17`. */
-export const addressOf = ({ partition, offset }: Pick<Letter, 'partition' | 'offset'>) =>
+export const letterAddress = ({ partition, offset }: Pick<Letter, 'partition' | 'offset'>) =>
   `${partition}/${offset}`;
 
 /** The place of a letter, from its address; undefined if the text is none. */
-export const parseAddress = (text: string): { partition: number; offset: bigint } | undefined => {
+export const parseLetterAddress = (text: string): { partition: number; offset: bigint } | undefined => {
   const [, partition, offset] = /^(\d{1,9})\/(\d{1,18})$/.exec(text) ?? [];
   return offset === undefined ? undefined : { partition: Number(partition), offset: BigInt(offset) };
 };

@@ -1,7 +1,7 @@
 import { header, textOf } from '../kafka/headers.ts';
 import { digestOf } from '../kafka/message.ts';
 import { type Filter, matches } from './filter.ts';
-import { addressOf, type Letter, toLetter, type UnmarkedLetter } from './letter.ts';
+import { type Letter, letterAddress, toLetter, type UnmarkedLetter } from './letter.ts';
 import { markOf, readMarks } from './marks.ts';
 import type { OffsetRange, Reader } from './reader.ts';
 import type { StoredMessage } from './stored-message.ts';
@@ -60,7 +60,7 @@ export const openLetters = async ({ reader, topic, newest, onRead = () => {}, si
         const redrivenAs = textOf(message.headers, header.letter);
         if (readMark(message) || redrivenAs === undefined) continue;
         const letter = toLetter(range.partition, message);
-        successors.set(contentOf(redrivenAs, letter), addressOf(letter));
+        successors.set(contentOf(redrivenAs, letter), letterAddress(letter));
       }
   };
 
@@ -70,7 +70,7 @@ export const openLetters = async ({ reader, topic, newest, onRead = () => {}, si
    */
   const isSuperseded = (letter: UnmarkedLetter): boolean => {
     if (successors.size === 0) return false;
-    const address = addressOf(letter);
+    const address = letterAddress(letter);
     const redrivenAs = textOf(letter.headers, header.letter);
     if (redrivenAs !== undefined && successors.get(contentOf(redrivenAs, letter)) !== address) return true;
     return successors.has(contentOf(address, letter));

@@ -1,6 +1,6 @@
 import type { Message } from 'kafkajs';
 import { header, textOf } from '../kafka/headers.ts';
-import { addressOf, type Letter } from './letter.ts';
+import { type Letter, letterAddress } from './letter.ts';
 import type { StoredMessage } from './stored-message.ts';
 
 /**
@@ -25,7 +25,9 @@ type Marked = Pick<Letter, 'partition' | 'offset' | 'from'>;
 
 /** Identifies a letter. It includes the origin: a recreated topic may hold another letter at the same offset. */
 export const markOf = ({ partition, offset, from }: Marked) =>
-  [addressOf({ partition, offset }), ...(from ? [from.topic, from.partition, from.offset] : [])].join('/');
+  [letterAddress({ partition, offset }), ...(from ? [from.topic, from.partition, from.offset] : [])].join(
+    '/',
+  );
 
 /** Per message, to stay below the topic's max.message.bytes. */
 const maxMarks = 250;
@@ -37,7 +39,7 @@ export const toMarks = (kind: MarkKind, letters: readonly Marked[]): Message[] =
   const marked = letters.slice(0, maxMarks);
   const message = {
     // A key of its own, so that compaction, if it is on, deletes neither this message nor a letter nor an earlier mark.
-    key: `${kind} ${addressOf(first)} ${crypto.randomUUID()}`,
+    key: `${kind} ${letterAddress(first)} ${crypto.randomUUID()}`,
     value: JSON.stringify(marked.map(markOf)),
     headers: { [markHeaders[kind]]: String(marked.length) },
     partition: first.partition,

@@ -5,11 +5,11 @@ import { retryKafkaFor } from '../kafka/retry.ts';
 import { createLog } from '../observability/log.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
-import { browse, type LetterState, type Listing, maxListed, type Page, pageOf } from './browse.ts';
+import { browse, type Listing, type listStates, maxListed, type Page, pageOf } from './browse.ts';
 import { type Check, checkValue, type Detail, toDetail } from './detail.ts';
 import { type Filter, matches } from './filter.ts';
 import type { Fix } from './fix.ts';
-import { addressOf, type Letter, parseAddress } from './letter.ts';
+import { type Letter, letterAddress, parseLetterAddress } from './letter.ts';
 import { createLetterClient, shownReason } from './letter-client.ts';
 import type { Letters } from './letters.ts';
 
@@ -31,7 +31,7 @@ export type ChangeOutcome = Progress & { skippedLetters: Skipped[] };
 
 export type ListQuery = {
   filter: Filter;
-  state: LetterState | 'all';
+  state: (typeof listStates)[number];
   limit: number;
   after?: string | undefined;
 };
@@ -75,7 +75,7 @@ const createCount = ({ onProgress }: Run) => {
       outcome.skipped++;
       if (outcome.skippedLetters.length < maxSkipped)
         outcome.skippedLetters.push({
-          letter: addressOf(letter),
+          letter: letterAddress(letter),
           reason: shownReason(reason),
         });
     },
@@ -189,7 +189,7 @@ const filterKey = ({ stage, reason, field, uid, since, until }: Filter) => {
 /** The letters that match. For a single one only the rest of its partition is read. */
 async function* select(letters: Letters, filter: Filter): AsyncGenerator<Letter[]> {
   const [address, ...others] = filter.letters ?? [];
-  const place = address === undefined || others.length > 0 ? undefined : parseAddress(address);
+  const place = address === undefined || others.length > 0 ? undefined : parseLetterAddress(address);
   if (!place) return yield* letters.matching(filter);
   const letter = await letters.at(place.partition, place.offset);
   if (letter && matches(letter, filter)) yield [letter];

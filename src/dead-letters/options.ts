@@ -3,7 +3,7 @@ import { person } from '../cli/person.ts';
 import { integer, kafkaName } from '../config/values.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
-import { parseAddress } from './letter.ts';
+import { parseLetterAddress } from './letter.ts';
 
 const limit = (description: string) => define({ value: 'N', ...integer(1), description });
 const json = (what: string) => `${what} as JSON, one object per line`;
@@ -99,7 +99,7 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
     const read = readArguments(args, tables.show, 1);
     if (read === 'help') return { help: helps.show };
     const [address = ''] = read.rest;
-    const place = parseAddress(address);
+    const place = parseLetterAddress(address);
     if (!place)
       throw new Error(
         `show ${address === '' ? 'names no letter' : `names ${JSON.stringify(address)}`}; allowed: one letter as PARTITION/OFFSET, as list prints it, such as 3/17`,

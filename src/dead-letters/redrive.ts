@@ -5,7 +5,7 @@ import { createSender } from '../kafka/sender.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { OrderParser } from '../order/parser.ts';
 import { applyFix, type Fix } from './fix.ts';
-import { addressOf, type Letter } from './letter.ts';
+import { type Letter, letterAddress } from './letter.ts';
 import { createMarker } from './marker.ts';
 
 /** The result for a letter: redriven, or skipped for this reason. */
@@ -157,7 +157,7 @@ const toMessage = ({ letter, key, value }: Ready): Message => {
   const headers = {
     ...Object.fromEntries(original),
     [header.redrives]: String(letter.redrives + 1),
-    [header.letter]: addressOf(letter),
+    [header.letter]: letterAddress(letter),
   };
   return {
     key,

@@ -1,5 +1,5 @@
 import type { IHeaders, Kafka } from 'kafkajs';
-import { header } from '../kafka/headers.ts';
+import { header, type LetterStage } from '../kafka/headers.ts';
 import type { LetterTopic } from '../kafka/letter-topic.ts';
 import { digestOf, type Message } from '../kafka/message.ts';
 import { createSender, isTooLarge } from '../kafka/sender.ts';
@@ -7,7 +7,7 @@ import { createSender, isTooLarge } from '../kafka/sender.ts';
 /** A message that could not be stored as an order, and why. `error` is the class of the reason, `reason` one line. */
 export type DeadLetter = {
   message: Message;
-  stage: 'parse' | 'validate' | 'store';
+  stage: LetterStage;
   error: string;
   reason: string;
 };

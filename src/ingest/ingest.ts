@@ -11,7 +11,7 @@ import {
 import type { DeadLetter } from './dead-letter.ts';
 import { createPhases, type Services } from './phases.ts';
 
-export type Outcome = {
+export type BatchOutcome = {
   /** The orders that this batch inserted. */
   stored: Order[];
   /** How many messages held an order that was stored already. */
@@ -38,7 +38,7 @@ export const createIngest =
    * Rejects when `signal` is aborted, or with a fence when the range does not begin at the stored offset or the claim is lost.
    * Some of the batch may be stored then; the stored offset has not moved.
    */
-  async (batch: Batch, signal: AbortSignal): Promise<Outcome> => {
+  async (batch: Batch, signal: AbortSignal): Promise<BatchOutcome> => {
     const { insert, compare, deadLetter, moveOffset } = createPhases(services, batch, signal);
     const entries = parse(batch.messages, services.parser);
     if (services.tombstones === 'skip') skipTombstones(entries);
@@ -56,8 +56,8 @@ export const createIngest =
 
 export type Ingest = ReturnType<typeof createIngest>;
 
-const outcomeOf = (entries: readonly Entry[]): Outcome => {
-  const outcome: Outcome = {
+const outcomeOf = (entries: readonly Entry[]): BatchOutcome => {
+  const outcome: BatchOutcome = {
     stored: [],
     duplicates: 0,
     erased: 0,

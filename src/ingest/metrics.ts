@@ -1,13 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { letterStages } from '../kafka/headers.ts';
 import { createDurations, registerDurations } from '../observability/metrics/durations.ts';
 import type { Batch } from './batch.ts';
-import type { DeadLetter } from './dead-letter.ts';
 import { type Fence, fenceReasons } from './fence.ts';
-import type { Outcome } from './ingest.ts';
+import type { BatchOutcome } from './ingest.ts';
 import type { KnownOffsets } from './lag.ts';
 import { type StartOffset, startReasons } from './start-offset.ts';
-
-const stages: DeadLetter['stage'][] = ['parse', 'validate', 'store'];
 
 type Readings = {
   /** Partitions that wait for PostgreSQL. */
@@ -41,7 +39,7 @@ export const createConsumerMetrics = (
     registers,
   });
   // Set to 0 first: Prometheus sees no increase in a counter that begins at 1.
-  for (const stage of stages) letters.inc({ stage }, 0);
+  for (const stage of letterStages) letters.inc({ stage }, 0);
   const unreadable = new Counter({
     name: 'orders_unreadable_batches_total',
     help: 'Record batches that could not be decoded; each became one dead letter without a value',
@@ -161,7 +159,7 @@ export const createConsumerMetrics = (
   };
 
   return {
-    processed({ messages }: Pick<Batch, 'messages'>, outcome: Outcome, seconds: number) {
+    processed({ messages }: Pick<Batch, 'messages'>, outcome: BatchOutcome, seconds: number) {
       if (messages.length === 0) return;
       stored.inc(outcome.stored.length);
       duplicates.inc(outcome.duplicates);

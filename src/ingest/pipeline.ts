@@ -20,7 +20,7 @@ import type { Batch, Tombstones } from './batch.ts';
 import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
 import { createDeadLetters } from './dead-letter.ts';
-import { createIngest, type Ingest, type Outcome } from './ingest.ts';
+import { type BatchOutcome, createIngest, type Ingest } from './ingest.ts';
 import { createKafkaOffsets } from './kafka-offsets.ts';
 import { type KnownOffsets, pollEndOffsets } from './lag.ts';
 import type { MemberOptions } from './member.ts';
@@ -61,7 +61,7 @@ export type PipelineState = {
 
 /** Called as things happen; for metrics. */
 export type Observer = {
-  processed(batch: Batch, outcome: Outcome, seconds: number): void;
+  processed(batch: Batch, outcome: BatchOutcome, seconds: number): void;
   progress: MemberOptions['progress'] & {
     /** Reading of a partition begins; `end` is the offset after its last message. */
     started(partition: number, start: StartOffset, end: bigint): void;

@@ -28,6 +28,10 @@ export const header = {
   originalValue: `${reasonPrefix}original.value`,
 } as const;
 
+/** What `header.stage` may hold: where a message failed. */
+export const letterStages = ['parse', 'validate', 'store'] as const;
+export type LetterStage = (typeof letterStages)[number];
+
 /** The error class of a dead letter that stands for a whole record batch that cannot be read, and has no value. */
 export const unreadableBatch = 'UnreadableBatch';
 

@@ -1,7 +1,7 @@
 /** A topic, a group and a database for one test, and members of the group between them. */
 import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
 import type { Fence } from '../../src/ingest/fence.ts';
-import type { Ingest, Outcome } from '../../src/ingest/ingest.ts';
+import type { BatchOutcome, Ingest } from '../../src/ingest/ingest.ts';
 import type { KnownOffsets } from '../../src/ingest/lag.ts';
 import { createPipeline, type PipelineSettings } from '../../src/ingest/pipeline.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
@@ -118,7 +118,7 @@ export const openPipeline = async ({
     },
     /** Starts a member of the group. `around` may delay ingest, or let it fail. */
     join(around: Around = (ingest) => ingest) {
-      const outcomes: Outcome[] = [];
+      const outcomes: BatchOutcome[] = [];
       const fences: Fence['reason'][] = [];
       const starts: ({ partition: number } & StartOffset)[] = [];
       let assigned: number[] = [];

@@ -1,5 +1,6 @@
 import { Html } from '@elysiajs/html';
-import type { Page } from '../../src/dead-letters/browse.ts';
+import { listStates, type Page } from '../../src/dead-letters/browse.ts';
+import { letterStages } from '../../src/kafka/headers.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
@@ -57,9 +58,6 @@ export const Letters = ({ view, assets, filter, page, error, isLater }: LettersP
   );
 };
 
-const stages = ['parse', 'validate', 'store'] as const;
-const states = ['open', 'redriven', 'discarded', 'all'] as const;
-
 const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: LetterFilter }) => (
   <search>
     <form method="get" action="dead-letters" class="filter">
@@ -69,7 +67,7 @@ const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: Le
           <option value="" safe>
             {words.any}
           </option>
-          {stages.map((stage) => (
+          {letterStages.map((stage) => (
             <option value={stage} selected={filter.stage === stage} safe>
               {words.stages[stage]}
             </option>
@@ -99,7 +97,7 @@ const FilterForm = ({ view: { words }, filter }: { view: ConsoleView; filter: Le
       <label>
         <span safe>{words.whatBecame}</span>
         <select name="state">
-          {states.map((state) => (
+          {listStates.map((state) => (
             <option value={state} selected={filter.state === state} safe>
               {words.states[state]}
             </option>

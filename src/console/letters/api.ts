@@ -1,5 +1,5 @@
 import { toFix } from '../../dead-letters/fix.ts';
-import { parseAddress } from '../../dead-letters/letter.ts';
+import { parseLetterAddress } from '../../dead-letters/letter.ts';
 import { toProblem } from '../../http/problem.ts';
 import { noStoreHeaders } from '../../http/security-headers.ts';
 import { readBody } from '../body.ts';
@@ -75,7 +75,7 @@ export const createLettersApi = (letters: LettersThread): ConsoleRoute[] => {
       path: '/console/api/dead-letters/letter',
       answer: ({ request, url }) =>
         orUnavailable(request, async () => {
-          const place = parseAddress(url.searchParams.get('letter') ?? '');
+          const place = parseLetterAddress(url.searchParams.get('letter') ?? '');
           if (!place)
             return toProblem(
               request,

@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox';
-import { maxListed } from '../../dead-letters/browse.ts';
+import { letterStates, listStates, maxListed } from '../../dead-letters/browse.ts';
 import type { ChangeOutcome } from '../../dead-letters/operations.ts';
 import { jsonResponse, problemResponse, retryHeaders } from '../../http/contract.ts';
 import { bodyOf } from '../body.ts';
 import { operation, text } from '../contract.ts';
 import { badRequest } from '../problems.ts';
-import { DiscardSchema, filterFields, maxPage, RedriveSchema, states } from './query.ts';
+import { DiscardSchema, filterFields, maxPage, RedriveSchema } from './query.ts';
 
 export const unavailable = {
   status: 503,
@@ -39,7 +39,7 @@ const rowSchema = {
     key: { type: ['string', 'null'] },
     reason: text,
     redrives: { type: 'integer', description: 'How often the message had been sent again before' },
-    state: { ...text, enum: states.filter((state) => state !== 'all') },
+    state: { ...text, enum: letterStates },
   },
 } as const;
 const exampleRow = {
@@ -68,7 +68,7 @@ export const listOperation = operation({
   description: `Of the newest ${maxListed} messages of the dead-letter topic. The counts are of all letters that match, the fields and stages with most letters first.`,
   parameters: parametersOf({
     ...filterFields,
-    state: { ...text, enum: states, description: 'What has become of them; without it: open' } as object,
+    state: { ...text, enum: listStates, description: 'What has become of them; without it: open' } as object,
     limit: { type: 'integer', minimum: 1, maximum: maxPage, description: 'Letters of a page' } as object,
     cursor: {
       ...text,

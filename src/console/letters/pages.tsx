@@ -12,7 +12,7 @@ import type { LetterFilter } from '../../../views/console/view.ts';
 import { fill } from '../../../views/format.ts';
 import type { Filter } from '../../dead-letters/filter.ts';
 import { type Fix, toFix } from '../../dead-letters/fix.ts';
-import { parseAddress } from '../../dead-letters/letter.ts';
+import { parseLetterAddress } from '../../dead-letters/letter.ts';
 import { pageHeaders } from '../../http/html.ts';
 import { readForm } from '../form.ts';
 import { respondPage, viewFor } from '../page.ts';
@@ -78,7 +78,7 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
     const render = (props: Omit<Parameters<typeof LetterPage>[0], 'view' | 'assets'>, status: number) =>
       respondPage(request, view, <LetterPage view={view} assets={assets} {...props} />, status);
     const nothing = { letter: undefined, isStored: undefined, edited: undefined };
-    const place = parseAddress(url.searchParams.get('id') ?? '');
+    const place = parseLetterAddress(url.searchParams.get('id') ?? '');
     if (!place) return render({ ...nothing, error: view.words.noSuchLetter }, 404);
     try {
       const letter = await letters.run('show', place);
@@ -165,7 +165,7 @@ export const createLetterPages = ({ letters, isStored }: Options): ConsoleRoute[
         const action = form.text('do');
         if (action === 'check') return letterPage(visit, { text });
         const kind = action === 'edited' ? 'redrive' : kinds.find((one) => one === action);
-        if (!kind || !parseAddress(address)) return letterPage(visit);
+        if (!kind || !parseLetterAddress(address)) return letterPage(visit);
         const value = action === 'edited' ? text : undefined;
         return changePage(visit, { kind, filter: { letters: new Set([address]) }, value }, {});
       },

@@ -1,9 +1,10 @@
 import { Kind, type Static, Type, TypeRegistry } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { time } from '../../cli/time.ts';
-import { letterStates, readCursor } from '../../dead-letters/browse.ts';
+import { listStates, readCursor } from '../../dead-letters/browse.ts';
 import type { Filter } from '../../dead-letters/filter.ts';
 import type { ListQuery } from '../../dead-letters/operations.ts';
+import { letterStages } from '../../kafka/headers.ts';
 import type { Invalid } from '../body.ts';
 
 /** What clients may send, and what is documented of it. */
@@ -14,7 +15,6 @@ const oneOf = <const Value extends string>(values: readonly Value[], description
     { description },
   );
 
-const stages = ['parse', 'validate', 'store'] as const;
 TypeRegistry.Set('Time', (_, value) => typeof value === 'string' && time.read(value) !== undefined);
 const instant = (description: string) =>
   Type.Unsafe<string>({
@@ -27,7 +27,7 @@ const instant = (description: string) =>
   });
 
 export const filterFields = {
-  stage: Type.Optional(oneOf(stages, 'Letters that failed at this stage')),
+  stage: Type.Optional(oneOf(letterStages, 'Letters that failed at this stage')),
   reason: Type.Optional(
     Type.String({
       minLength: 1,
@@ -139,12 +139,11 @@ const allowedFor = (name: string) =>
   name === 'since' || name === 'until'
     ? `${name} is not allowed; allowed: ${time.allowed}.`
     : name === 'stage'
-      ? `stage is not allowed; allowed: ${stages.join(', ')}.`
+      ? `stage is not allowed; allowed: ${letterStages.join(', ')}.`
       : `${name} is not allowed; allowed: 1 to 200 characters.`;
 
 export const maxPage = 200;
 export const defaultPage = 50;
-export const states = [...letterStates, 'all'] as const;
 
 /** The query of a list. */
 export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {
@@ -158,8 +157,8 @@ export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {
     uid: text('uid'),
   });
   if ('invalid' in filter) return filter;
-  const state = states.find((one) => one === (text('state') ?? 'open'));
-  if (!state) return { invalid: `state is not allowed; allowed: ${states.join(', ')}.` };
+  const state = listStates.find((one) => one === (text('state') ?? 'open'));
+  if (!state) return { invalid: `state is not allowed; allowed: ${listStates.join(', ')}.` };
   const limit = Number(text('limit') ?? defaultPage);
   if (!Number.isInteger(limit) || limit < 1 || limit > maxPage)
     return { invalid: `limit is not allowed; allowed: an integer from 1 to ${maxPage}.` };

@@ -1,5 +1,5 @@
 import { escapeText, textOfBytes } from '../../cli/escape-text.ts';
-import { addressOf, type Letter, sentAt } from '../letter.ts';
+import { type Letter, letterAddress, sentAt } from '../letter.ts';
 
 /** A string if the bytes are UTF-8, else `{ base64 }`, so that no byte is lost. */
 const bytesToJson = (bytes: Buffer | null) => {
@@ -18,7 +18,7 @@ const headerToJson = (held: Letter['headers'][string]) => {
 export const letterToJson = (letter: Letter): string => {
   const { stage, error, reason, from, redrives, isRedriven, isDiscarded, key, value, headers } = letter;
   const json = JSON.stringify({
-    letter: addressOf(letter),
+    letter: letterAddress(letter),
     time: sentAt(letter) ?? null,
     stage,
     error,

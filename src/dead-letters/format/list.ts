@@ -1,6 +1,6 @@
 import { escapeBytes, escapeLine, shortened, startOf } from '../../cli/escape-text.ts';
 import { faultsIn } from '../../order/faults.ts';
-import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
+import { type Letter, letterAddress, reasonText, sentAt } from '../letter.ts';
 import { letterToJson } from './json.ts';
 
 type Write = (line: string) => Promise<void>;
@@ -81,7 +81,7 @@ type Row = [letter: string, time: string, stage: string, key: string, reason: st
 const head: Row = ['LETTER', 'SENT (UTC)', 'STAGE', 'KEY', 'REASON'];
 
 const toRow = (letter: Letter): Row => [
-  addressOf(letter),
+  letterAddress(letter),
   sentAt(letter)?.slice(0, 19).replace('T', ' ') ?? '-',
   escapeLine(shortened(letter.stage ?? '-', 20)),
   letter.key === null ? '-' : shortened(escapeLine(escapeBytes(startOf(letter.key, 204))), 50),

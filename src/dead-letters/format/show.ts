@@ -1,6 +1,6 @@
 import { escapeBytes, escapeLine, escapeText, shortened, textOfBytes } from '../../cli/escape-text.ts';
 import { header, textOf } from '../../kafka/headers.ts';
-import { addressOf, type Letter, reasonText, sentAt } from '../letter.ts';
+import { type Letter, letterAddress, reasonText, sentAt } from '../letter.ts';
 import { prettyJson } from './pretty-json.ts';
 
 /** In characters. */
@@ -18,7 +18,7 @@ export const letterToText = (letter: Letter, topic: string): string => {
   const fields: [string, string | undefined][] = [
     [
       'Letter',
-      `${addressOf(letter)} of ${topic}${isRedriven ? ', sent again' : ''}${isDiscarded ? ', discarded' : ''}`,
+      `${letterAddress(letter)} of ${topic}${isRedriven ? ', sent again' : ''}${isDiscarded ? ', discarded' : ''}`,
     ],
     ['From', from && `${from.partition}/${from.offset} of ${from.topic}`],
     ['Sent', sentAt(letter) ?? '-'],
