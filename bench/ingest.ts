@@ -1,7 +1,6 @@
 /**
  * Ingest rate from Kafka into PostgreSQL, as a ratio to PostgreSQL's own limit: (a) psql's COPY of the same orders into the same
- * tables over two connections, (b) the store alone, (c) the whole pipeline from a filled topic to committed offsets. Then the
- * ingest delay of single orders at 1,000 orders/s.
+ * tables over two connections, (b) the store alone, (c) the whole pipeline from a filled topic to committed offsets.
  *
  *   bun --env-file=.services/env bench/ingest.ts [orders]
  *
@@ -137,7 +136,6 @@ await empty();
 const groupId = topic;
 let arrived = 0;
 let firstAt = 0;
-let heard: (uids: string[]) => void = () => {};
 const consumer = startConsumerThread({
   settings: {
     name: 'bench',
@@ -154,7 +152,6 @@ const consumer = startConsumerThread({
   stored({ uids }) {
     firstAt ||= performance.now();
     arrived += uids.length;
-    heard(uids);
   },
   log: silent,
 });
@@ -170,37 +167,6 @@ await until(() => arrived >= count);
 await until(async () => (await committed()) >= count);
 const c = rate(count - firstBatch, (performance.now() - firstAt) / 1000);
 console.log(`(c) topic to committed       ${c}/s   c/b ${(c / b).toFixed(2)}   c/a ${(c / a).toFixed(2)}`);
-
-// The ingest delay of single orders.
-
-const perSecond = 1_000;
-const lasting = 10;
-const sentAt = new Map<string, number>();
-const delays: number[] = [];
-heard = (uids) => {
-  const now = performance.now();
-  for (const uid of uids) delays.push(now - (sentAt.get(uid) ?? now));
-};
-const late = Array.from({ length: perSecond * lasting }, createOrderMaker({ seed: 2 }));
-const begun = performance.now();
-const sendings: Promise<unknown>[] = [];
-for (let sent = 0; sent < late.length; ) {
-  const due = Math.min(late.length, Math.floor(((performance.now() - begun) / 1000) * perSecond));
-  if (due > sent) {
-    const part = late.slice(sent, due);
-    for (const order of part) sentAt.set(order.order_uid, performance.now());
-    sendings.push(send(producer, part));
-    sent = due;
-  }
-  await Bun.sleep(5);
-}
-await Promise.all(sendings);
-await until(() => delays.length >= late.length);
-delays.sort((one, other) => one - other);
-const at = (share: number) => delays[Math.floor(delays.length * share)]?.toFixed(0);
-console.log(
-  `produce to stored at ${perSecond}/s   p50 ${at(0.5)} ms   p99 ${at(0.99)} ms   max ${at(0.99999)} ms`,
-);
 
 await consumer.stop();
 await producer.disconnect();

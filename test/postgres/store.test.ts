@@ -92,6 +92,26 @@ test('a batch returns the orders that it inserted, whether its offset has moved 
   expect(await save([b], [2n, 4n], [second, third])).toBeUndefined();
 });
 
+test('after its first executions a statement is not planned anew, however small the batches are', async () => {
+  await using database = await testDatabase({ connections: 1 });
+  const { sql } = database;
+  const store = createStore(sql);
+  const [make, group, executions] = [createOrderMaker({ seed: 3 }), { groupId: 'g', topic: 't' }, 20];
+  const claim = crypto.randomUUID();
+  await createOffsets(sql).claim(group, [0], claim);
+  await sql`update consumed_offsets set next_offset = 0`;
+  for (let offset = 0n; offset < executions; offset++) {
+    await store.save([make()]);
+    const range = { ...group, partition: 0, leaderEpoch: 0, from: offset, to: offset + 1n };
+    await store.saveBatch([make()], { ...range, claim, nextClaim: claim }, true);
+  }
+  const planned = await sql`
+    select custom_plans::int, generic_plans::int from pg_prepared_statements where cardinality(parameter_types) > 30`;
+  // PostgreSQL compares the first five with a plan for any number of orders.
+  const expected = { custom_plans: 5, generic_plans: executions - 5 };
+  expect(planned.map((row) => ({ ...row }))).toEqual([expected, expected]);
+});
+
 test('an order at the upper limit of every field is stored', async () => {
   await using database = await testDatabase();
   const store = createStore(database.sql);
