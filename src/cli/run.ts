@@ -1,4 +1,5 @@
-import { type Config, readConfig } from '../config/settings.ts';
+import { readConfig } from '../config/read-config.ts';
+import type { Config } from '../config/settings.ts';
 import { errorText } from '../observability/error-text.ts';
 
 type Help = { help: string };

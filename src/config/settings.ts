@@ -1,6 +1,5 @@
 import { columnLengths, defaultRules } from '../order/rules.ts';
 import { searchFieldNames } from '../postgres/search.ts';
-import { parseDatabaseUrl, withPassword } from '../postgres/url.ts';
 import { extraAuthorities, pemFile } from './tls-files.ts';
 import {
   brokers,
@@ -24,12 +23,9 @@ import {
   url,
 } from './values.ts';
 
-/**
- * The environment as a typed configuration. Nothing else reads the environment.
- * A bad value is an error of one line: the variable, its value and what is allowed.
- */
+/** The settings: what each is for, its default, and how its text is read. */
 
-type Setting<T> = {
+export type Setting<T> = {
   variable: string;
   description: string;
   /** The values that the variable may have, in words. */
@@ -341,63 +337,3 @@ export const settings = {
 
 type Value<S> = S extends Setting<infer T> ? T : never;
 export type Config = { [Name in keyof typeof settings]: Value<(typeof settings)[Name]> };
-
-/** Throws an Error of one line for the first variable whose value is not allowed. */
-export const readConfig = (environment: Record<string, string | undefined>): Config => {
-  const config: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries(settings) as [string, Setting<unknown>][]) {
-    const given = environment[setting.variable] || setting.default;
-    const value = setting.read(given);
-    if (value === undefined) {
-      const holds = setting.secret ? 'a value that is not shown' : JSON.stringify(given);
-      throw new Error(`${setting.variable} holds ${holds}; allowed: ${setting.allowed}`);
-    }
-    config[name] = value;
-  }
-  const contradiction = contradictionIn(config as Config, environment);
-  if (contradiction) throw new Error(contradiction);
-  const { databaseUrl, databaseReadUrl, databasePassword } = config as Config;
-  if (databasePassword === '') return config as Config;
-  const withBoth = databaseUrl === null ? undefined : withPassword(databaseUrl, databasePassword);
-  if (withBoth === undefined)
-    throw new Error('DATABASE_PASSWORD is set; it needs a DATABASE_URL with a user and without a password');
-  // One that has a password keeps it.
-  const reading = databaseReadUrl && (withPassword(databaseReadUrl, databasePassword) ?? databaseReadUrl);
-  return { ...(config as Config), databaseUrl: withBoth, databaseReadUrl: reading };
-};
-
-/** Values that are allowed alone, but not together. */
-const contradictionIn = (config: Config, environment: Record<string, string | undefined>) => {
-  const { port, metricsPort, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } = config;
-  if (metricsPort !== null && metricsPort === port && port !== 0)
-    return `METRICS_PORT holds "${port}"; allowed: another port than PORT`;
-  // Each dead letter would be read, refused and sent again, for ever.
-  if (topic === deadLetterTopic)
-    return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; allowed: another name than KAFKA_TOPIC`;
-  if (config.databaseReadUrl !== null && config.databaseUrl === null)
-    return 'DATABASE_URL is not set; DATABASE_READ_URL needs it';
-  const target = parseDatabaseUrl(config.databaseUrl ?? '')?.target;
-  if (config.serve.has('consumer') && (target === 'standby' || target === 'read-only'))
-    return `DATABASE_URL asks for target_session_attrs=${target}; it may be read-write, primary, prefer-standby or any where orders are stored (DATABASE_READ_URL names a standby)`;
-  const login = {
-    KAFKA_SASL_MECHANISM: config.saslMechanism,
-    KAFKA_SASL_USERNAME: config.saslUsername,
-    KAFKA_SASL_PASSWORD: config.saslPassword,
-  };
-  const certificate = { KAFKA_SSL_CERT: kafkaCertificate, KAFKA_SSL_KEY: kafkaKey };
-  const lacking = lackingOf(login) ?? lackingOf(certificate);
-  if (lacking) return lacking;
-  if (kafkaCertificate && !kafkaSsl) return 'KAFKA_SSL holds "false"; KAFKA_SSL_CERT needs true';
-  if (config.brokers === null && (kafkaSsl || config.saslMechanism))
-    return 'KAFKA_BROKERS is not set; KAFKA_SSL and KAFKA_SASL_MECHANISM need it';
-  if (environment.NODE_TLS_REJECT_UNAUTHORIZED === '0')
-    return 'NODE_TLS_REJECT_UNAUTHORIZED holds "0"; allowed: nothing, as certificates are verified (NODE_EXTRA_CA_CERTS adds authorities)';
-  return undefined;
-};
-
-/** The first missing one of settings that only make sense together, if there is one. */
-const lackingOf = (together: Record<string, unknown>) => {
-  const given = Object.keys(together).filter((variable) => together[variable]);
-  const missing = Object.keys(together).find((variable) => !together[variable]);
-  return given.length > 0 && missing ? `${missing} is not set; ${given[0]} needs it` : undefined;
-};

@@ -3,7 +3,8 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig, settings } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { settings } from '../../src/config/settings.ts';
 import { createCompose, root } from '../support/container-engine.ts';
 
 setDefaultTimeout(60_000);

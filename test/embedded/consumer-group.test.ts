@@ -2,7 +2,7 @@ import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { consumerGroupOf, ensureConsumerGroup } from '../../src/embedded/consumer-group.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
 import { silent, until } from '../support/kafka-and-postgres.ts';

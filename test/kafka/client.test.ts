@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import { gzipSync } from 'node:zlib';
 import { type Admin, CompressionCodecs, CompressionTypes, ConfigResourceTypes } from 'kafkajs';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';

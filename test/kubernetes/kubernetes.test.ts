@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { $ } from 'bun';
 import packageJson from '../../package.json' with { type: 'json' };
-import { readConfig, settings } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
+import { settings } from '../../src/config/settings.ts';
 
 setDefaultTimeout(60_000);
 

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { tracingSettings } from '../../src/config/tracing-settings.ts';
 import type { App } from '../../src/http/app.ts';
 import { createRouteOf } from '../../src/http/request-url.ts';

@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test';
 import fc from 'fast-check';
 import type postgres from 'postgres';
 import { orderRules } from '../../src/config/order-rules.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderParser } from '../../src/order/parser.ts';
 import { otherCasesParameters, otherCasesStatement } from '../../src/postgres/letter-case.ts';

@@ -5,7 +5,7 @@
 
 import { withTimeout } from '../../src/async/timeouts.ts';
 import { kafkaAddress } from '../../src/config/kafka-address.ts';
-import { readConfig } from '../../src/config/settings.ts';
+import { readConfig } from '../../src/config/read-config.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { openRedis } from '../../src/lookup/redis-client.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
