@@ -5,6 +5,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { openCatalog } from './catalog.ts';
+import { configApis } from './config-requests.ts';
 import { listen } from './connection.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { groupApis } from './group-requests.ts';
@@ -149,6 +150,7 @@ export const startBroker = async ({
   const apis = {
     ...messageApis(topics),
     ...topicApis(topics, advertise, autoCreateTopics),
+    ...configApis(topics),
     ...groupApis({ groups, catalog, topics, faults, advertise }),
   };
   const handle = createHandler({ apis, faults, log });

@@ -122,3 +122,10 @@ export const createHandler = ({ apis, faults, log }: { apis: Apis; faults: Fault
     return other ?? answer.prependLength().buffer;
   };
 };
+
+/** The results of `work`, which begins with an entry when the one before has ended. */
+export const inTurn = async <T, U>(list: T[], work: (entry: T) => Promise<U>): Promise<U[]> => {
+  const results: U[] = [];
+  for (const entry of list) results.push(await work(entry));
+  return results;
+};
