@@ -30,7 +30,7 @@ const run = async (cmd: string[], what: string) => {
 };
 
 /** Downloads Kafka's jars with Maven, once per version in the pom. Resolves with their folder. */
-export const downloadKafka = async (): Promise<string> => {
+const downloadKafka = async (): Promise<string> => {
   if (isDownloaded()) return KAFKA_LIBS;
   mkdirSync(join(KAFKA_LIBS, '..'), { recursive: true });
   const fresh = mkdtempSync(`${KAFKA_LIBS}-`);

@@ -3,7 +3,7 @@ import * as kafka from './kafka.ts';
 import * as postgres from './postgres.ts';
 import * as redis from './redis.ts';
 
-export type ServiceName = 'kafka' | 'postgres' | 'redis';
+type ServiceName = 'kafka' | 'postgres' | 'redis';
 
 /** The Debian packages that are missing for these services. */
 export const missingPackages = (which: readonly ServiceName[]): string[] => {

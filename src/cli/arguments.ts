@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 /** Arguments of a command, read by a table of options as settings are, so that errors and help follow from the table. */
 
-export type Option<T> = {
+type Option<T> = {
   /** The value's name in the help. */
   value: string;
   /** What the option may hold, in words. */

@@ -13,7 +13,7 @@ import { createSessions, sessionSeconds } from './session.ts';
 export const sessionCookie = 'console';
 
 export type Refusal = { problem: Problem; headers: Record<string, string> };
-export type Admission = { operator: Operator } | Refusal;
+type Admission = { operator: Operator } | Refusal;
 
 type Options = {
   operators: readonly Operator[];

@@ -4,7 +4,7 @@ import { type Letter, letterAddress, reasonText, sentAt } from './letter.ts';
 
 /** What has become of a letter. */
 export const letterStates = ['open', 'redriven', 'discarded'] as const;
-export type LetterState = (typeof letterStates)[number];
+type LetterState = (typeof letterStates)[number];
 /** What a list shows: the letters of one state, or all. */
 export const listStates = [...letterStates, 'all'] as const;
 

@@ -2,7 +2,7 @@ import type { Letter } from './letter.ts';
 import type { OffsetRange } from './reader.ts';
 
 /** What the data of a person is found by; one is enough. */
-export type Person = {
+type Person = {
   phone?: string | undefined;
   email?: string | undefined;
   customer?: string | undefined;

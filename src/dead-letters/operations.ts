@@ -35,13 +35,13 @@ export type ListQuery = {
   limit: number;
   after?: string | undefined;
 };
-export type RedriveOrder = {
+type RedriveOrder = {
   filter: Filter;
   fix?: Fix | undefined;
   value?: string | undefined;
   isDry: boolean;
 };
-export type DiscardOrder = { filter: Filter; undo: boolean; isDry: boolean };
+type DiscardOrder = { filter: Filter; undo: boolean; isDry: boolean };
 
 type Run = { signal: AbortSignal; onProgress?: (progress: Progress) => void };
 

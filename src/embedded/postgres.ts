@@ -21,7 +21,7 @@ import { createRunner, serverUser } from './postgres/runner.ts';
 import { type Ended, startServer } from './postgres/server.ts';
 import { readFileStart, writePrivateFile } from './private-files.ts';
 
-export type EmbeddedPostgres = {
+type EmbeddedPostgres = {
   /** With the password. Also in the file `postgres.url` of the data directory, for tools. */
   url: string;
   pid: number;

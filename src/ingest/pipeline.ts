@@ -60,7 +60,7 @@ export type PipelineState = {
 };
 
 /** Called as things happen; for metrics. */
-export type Observer = {
+type Observer = {
   processed(batch: Batch, outcome: BatchOutcome, seconds: number): void;
   progress: MemberOptions['progress'] & {
     /** Reading of a partition begins; `end` is the offset after its last message. */

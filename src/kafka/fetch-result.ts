@@ -14,7 +14,7 @@ export type PartitionResult = {
 };
 
 /** `bytes`: of all partitions' messages. */
-export type FetchResult = { bytes: number; partitions: PartitionResult[] };
+type FetchResult = { bytes: number; partitions: PartitionResult[] };
 
 /** Calls `listener` with each response to a fetch, before its messages are processed. The event is added by our patch. */
 export const onFetchResult = (consumer: Consumer, listener: (result: FetchResult) => void) =>

@@ -2,7 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import { checkScript, insertScript, removeScript } from './redis-script.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 
-export type RedisClient = (Redis | Cluster) & {
+type RedisClient = (Redis | Cluster) & {
   /** `insertScript` as a command. Resolves with 1 when the order was inserted, 0 when it was there. */
   insertOrder(
     documents: string,

@@ -3,7 +3,7 @@ import { isLanguage, type Language, preferredLanguage } from '../../views/langua
 import type { Theme } from '../../views/view.ts';
 import { securityHeaders } from '../http/security-headers.ts';
 
-export type Preferences = { language: Language; theme: Theme | undefined; zone: string | undefined };
+type Preferences = { language: Language; theme: Theme | undefined; zone: string | undefined };
 
 const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
 

@@ -12,7 +12,7 @@ export const expiryIndex: Index = {
 export const leaseSeconds = 30;
 
 /** Times are in ms since 1970. `oldest` is undefined if there are no orders. */
-export type Ages = { clock: number; oldest: number | undefined };
+type Ages = { clock: number; oldest: number | undefined };
 
 /** `from`: the `date_created` of the last batch, where the next one begins; undefined for the first. */
 export type Batch = {

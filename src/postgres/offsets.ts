@@ -34,7 +34,7 @@ export type StoredOffset = {
 };
 
 /** Where an assignment begins. */
-export type Begin = {
+type Begin = {
   partition: number;
   start: bigint;
   /** The log's first offset. */
@@ -48,7 +48,7 @@ export type Begin = {
 };
 
 /** The offset to which an operator moves a partition's stored offset. */
-export type Target = { partition: number; offset: bigint };
+type Target = { partition: number; offset: bigint };
 
 type Row = {
   partition: number;

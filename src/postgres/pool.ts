@@ -74,7 +74,7 @@ export const openDatabase = (options: Options): Sql => {
 };
 
 /** Connections: `connecting` until its first query is answered, `idle`, `busy`. `waiting`: queries that wait for a connection. */
-export type Pool = { connecting: number; idle: number; busy: number; waiting: number };
+type Pool = { connecting: number; idle: number; busy: number; waiting: number };
 
 /** The pool's state, which the library makes known only by our patch. */
 export const poolOf = (sql: Sql): Pool => (sql as Sql & { pool(): Pool }).pool();

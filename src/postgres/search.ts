@@ -20,7 +20,7 @@ export const searchFieldNames = Object.keys(searchFields) as SearchField[];
 export const ownSearchFields: readonly SearchField[] = ['track', 'customer'];
 
 /** An order in a list. Amounts are in whole units of the currency. */
-export type FoundOrder = {
+type FoundOrder = {
   order_uid: OrderUid;
   date_created: string;
   amount: number;

@@ -23,7 +23,7 @@ export const isCancelled = (error: unknown): boolean =>
   (error as { code?: unknown } | null)?.code === '57014';
 
 /** `isMoved`: the stored offset is at the end of the range now. */
-export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
+type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 
 const latestErasure =
   '(select coalesce(max(number), 0) from erased_orders) + (select coalesce(max(number), 0) from order_retention)';

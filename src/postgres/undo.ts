@@ -2,7 +2,7 @@ import type { Sql } from 'postgres';
 import { migrationsAbove } from './migrate.ts';
 
 /** The effect of migrating a database down to a version. */
-export type Undo = {
+type Undo = {
   database: string;
   /** The migrations to undo, newest first; the data in their tables and columns is deleted. */
   migrations: string[];

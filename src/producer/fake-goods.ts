@@ -1,5 +1,5 @@
 /** Goods of the fake orders. */
-export type Good = {
+type Good = {
   name: { ru: string; en: string };
   brands: string[];
   sizes: string[];

@@ -13,7 +13,7 @@ export const maxOrders = 10_000;
 export type Found = { uids: OrderUid[]; stored: OrderUid[]; set: string };
 
 /** What an operator has confirmed. `set`: undefined if only the number was. */
-export type Confirmation = { count: number | undefined; set: string | undefined };
+type Confirmation = { count: number | undefined; set: string | undefined };
 
 /** Why nothing, or not everything, was erased. `erased`: orders until then. `again`: what confirms the others. */
 export type Failure = {
@@ -22,7 +22,7 @@ export type Failure = {
   found?: Found;
   again?: { left: number; count: number; set: string };
 };
-export type Done = { erased: number; marked: number };
+type Done = { erased: number; marked: number };
 
 type Options = { erasures: Erasures; operator: string; log: Log };
 

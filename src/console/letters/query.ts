@@ -1,4 +1,4 @@
-import { Kind, type Static, Type, TypeRegistry } from '@sinclair/typebox';
+import { Kind, Type, TypeRegistry } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { time } from '../../cli/time.ts';
 import { listStates, readCursor } from '../../dead-letters/browse.ts';
@@ -112,9 +112,6 @@ export const DiscardSchema = Type.Object(
   { additionalProperties: false },
 );
 
-export type RedriveBody = Static<typeof RedriveSchema>;
-export type DiscardBody = Static<typeof DiscardSchema>;
-
 type FilterTexts = { [Name in keyof typeof filterFields]?: string | undefined };
 
 /** The filter of texts; `invalid` names the first that is wrong. */
@@ -143,7 +140,7 @@ const allowedFor = (name: string) =>
       : `${name} is not allowed; allowed: 1 to 200 characters.`;
 
 export const maxPage = 200;
-export const defaultPage = 50;
+const defaultPage = 50;
 
 /** The query of a list. */
 export const readListQuery = (query: URLSearchParams): ListQuery | Invalid => {

@@ -2,7 +2,7 @@ import type { Order } from '../../order/order.ts';
 import { csvHead, toCsv } from './csv.ts';
 
 export const formats = ['csv', 'ndjson'] as const;
-export type ExportFormat = (typeof formats)[number];
+type ExportFormat = (typeof formats)[number];
 
 /** Small, as a page is converted in one go on the thread that answers lookups. */
 export const exportPage = 100;

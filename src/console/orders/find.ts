@@ -66,5 +66,3 @@ export const createFindOrders = ({ search, readyFields }: Options) => {
     return { orders: [], next: undefined, kind: (searched[0] ?? candidates[0])?.kind, unsearched };
   };
 };
-
-export type FindOrders = ReturnType<typeof createFindOrders>;

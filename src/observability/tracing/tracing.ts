@@ -15,7 +15,7 @@ export type TracingSettings = {
 export type TraceHeaders = { traceparent: string; tracestate?: string };
 
 /** Nothing of an order, above all not its number: whoever knows it can read the order. */
-export type Attributes = Record<string, string | number | string[]>;
+type Attributes = Record<string, string | number | string[]>;
 
 export type SpanOptions = {
   name: string;
