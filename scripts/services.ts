@@ -7,7 +7,7 @@ import { clusterTitles, startCluster } from './services/cluster.ts';
 import { findRunning, stopRunning } from './services/service.ts';
 import { startServices } from './services/start.ts';
 
-const USAGE = `Usage: bun run services up|down|status [--cluster] [--instance NAME] [--keep]
+const usage = `Usage: bun run services up|down|status [--cluster] [--instance NAME] [--keep]
 
   up       start Apache Kafka, PostgreSQL and Redis on free ports of 127.0.0.1
            (--cluster: three brokers, a primary and a standby of PostgreSQL, Redis with a replica and three Sentinels)
@@ -17,23 +17,27 @@ const USAGE = `Usage: bun run services up|down|status [--cluster] [--instance NA
   --instance NAME   a separate set of services, in .services/NAME (also: SERVICES_INSTANCE)
 `;
 
-const NAMES = ['kafka', 'postgres', 'redis'] as const;
-const TITLES: Record<string, string> = { kafka: 'Apache Kafka', postgres: 'PostgreSQL', redis: 'Redis' };
-const ROOT = join(import.meta.dir, '../.services');
+const names = ['kafka', 'postgres', 'redis'] as const;
+const singleTitles: Record<string, string> = {
+  kafka: 'Apache Kafka',
+  postgres: 'PostgreSQL',
+  redis: 'Redis',
+};
+const root = join(import.meta.dir, '../.services');
 
 const instanceDir = (instance: string | undefined): string => {
-  if (!instance) return ROOT;
+  if (!instance) return root;
   if (
     !/^[a-z0-9][a-z0-9_-]*$/i.test(instance) ||
-    [...NAMES, ...Object.keys(clusterTitles), 'kafka-libs', 'env', 'lock'].includes(instance)
+    [...names, ...Object.keys(clusterTitles), 'kafka-libs', 'env', 'lock'].includes(instance)
   ) {
     throw new Error(`not a name for an instance: ${instance}`);
   }
-  return join(ROOT, instance);
+  return join(root, instance);
 };
 
 /** The services of this instance: their folders and titles. */
-const titlesOf = (dir: string) => (existsSync(join(dir, 'kafka-1')) ? clusterTitles : TITLES);
+const titlesOf = (dir: string) => (existsSync(join(dir, 'kafka-1')) ? clusterTitles : singleTitles);
 
 const running = (dir: string) =>
   Object.keys(titlesOf(dir)).map((name) => [name, findRunning(join(dir, name))] as const);
@@ -51,8 +55,8 @@ const show = (dir: string) => {
 };
 
 const startSingle = async (dir: string): Promise<Record<string, string>> => {
-  const services = await startServices({ dir, which: NAMES });
-  const pairs = NAMES.flatMap((name) => [
+  const services = await startServices({ dir, which: names });
+  const pairs = names.flatMap((name) => [
     ...Object.entries(services[name].gives),
     [`${name.toUpperCase()}_PID`, String(services[name].pid)],
   ]);
@@ -89,7 +93,7 @@ const down = async (dir: string, keep: boolean) => {
   };
   await Promise.all(Object.keys(titles).map(stop));
   for (const file of keep ? ['env'] : ['env', 'kafka-cluster-id']) rmSync(join(dir, file), { force: true });
-  if (dir !== ROOT && !keep) rmSync(dir, { recursive: true, force: true });
+  if (dir !== root && !keep) rmSync(dir, { recursive: true, force: true });
 };
 
 /** Returns the exit status. */
@@ -120,7 +124,7 @@ const main = async (): Promise<number> => {
   });
   const dir = instanceDir(values.instance ?? process.env.SERVICES_INSTANCE);
   const [command] = positionals;
-  if (values.help) console.log(USAGE);
+  if (values.help) console.log(usage);
   else if (positionals.length !== 1)
     throw new Error('one command is expected: up, down or status (see --help)');
   else if (command === 'up') await withLock(dir, () => up(dir, values.cluster));

@@ -2,24 +2,24 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { kafkaNode, startKafkaCluster } from './kafka.ts';
 import { startPostgres } from './postgres.ts';
-import { SENTINEL_NAME, startRedis, startSentinel } from './redis.ts';
+import { sentinelName, startRedis, startSentinel } from './redis.ts';
 import { stopRunning } from './service.ts';
 import { missingPackages } from './start.ts';
 
-const BROKERS = 3;
-const SENTINELS = 3;
+const brokerCount = 3;
+const sentinelCount = 3;
 const sentinelNode = (index: number) => `sentinel-${index + 1}`;
 const numbered = (count: number, name: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => name(i));
 
 /** The services of a cluster: their folders and titles. */
 export const clusterTitles: Record<string, string> = {
-  ...Object.fromEntries(numbered(BROKERS, kafkaNode).map((name) => [name, 'Apache Kafka'])),
+  ...Object.fromEntries(numbered(brokerCount, kafkaNode).map((name) => [name, 'Apache Kafka'])),
   postgres: 'PostgreSQL',
   'postgres-standby': 'standby of it',
   redis: 'Redis',
   'redis-replica': 'replica of it',
-  ...Object.fromEntries(numbered(SENTINELS, sentinelNode).map((name) => [name, 'Redis Sentinel'])),
+  ...Object.fromEntries(numbered(sentinelCount, sentinelNode).map((name) => [name, 'Redis Sentinel'])),
 };
 
 /** Additions to each broker's server.properties. */
@@ -43,7 +43,7 @@ export const startRedisGroup = async (dir: string) => {
   const replicaof = `127.0.0.1 ${primary.port}`;
   const replica = await startRedis({ dir: join(dir, 'redis-replica'), more: { ...more, replicaof } });
   const sentinels = await Promise.all(
-    numbered(SENTINELS, sentinelNode).map((name) =>
+    numbered(sentinelCount, sentinelNode).map((name) =>
       startSentinel({ dir: join(dir, name), primary: primary.port }),
     ),
   );
@@ -63,7 +63,7 @@ export const startCluster = async ({ dir: place, kafka: more = {} }: Options) =>
   const dir = resolve(place);
   mkdirSync(dir, { recursive: true });
   const [brokers, database, cache] = await Promise.allSettled([
-    startKafkaCluster({ dir, nodes: BROKERS, more }),
+    startKafkaCluster({ dir, nodes: brokerCount, more }),
     startPostgresPair(dir),
     startRedisGroup(dir),
   ]);
@@ -90,7 +90,7 @@ export const startCluster = async ({ dir: place, kafka: more = {} }: Options) =>
       DATABASE_URL: postgres.primary.url,
       DATABASE_READ_URL: postgres.standby.url,
       REDIS_URL: redis.primary.url,
-      REDIS_SENTINEL_URL: `redis-sentinel://${redis.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${SENTINEL_NAME}`,
+      REDIS_SENTINEL_URL: `redis-sentinel://${redis.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${sentinelName}`,
       ...Object.fromEntries(pids),
     } as Record<string, string>,
   };

@@ -4,13 +4,13 @@ import { readableStreamToText } from 'bun';
 import { keepPort } from './port.ts';
 import { runService } from './service.ts';
 
-const POM = join(import.meta.dir, 'kafka-pom.xml');
+const pomFile = join(import.meta.dir, 'kafka-pom.xml');
 /** Kafka's jars, shared by all instances. The command-line tools are in them: `java -cp '<this>/*' org.apache.kafka.tools.…`. */
-export const KAFKA_LIBS = process.env.KAFKA_LIBS ?? join(import.meta.dir, '../../.services/kafka-libs');
+const kafkaLibs = process.env.KAFKA_LIBS ?? join(import.meta.dir, '../../.services/kafka-libs');
 
 const isDownloaded = () =>
-  existsSync(join(KAFKA_LIBS, 'pom.xml')) &&
-  readFileSync(join(KAFKA_LIBS, 'pom.xml'), 'utf8') === readFileSync(POM, 'utf8');
+  existsSync(join(kafkaLibs, 'pom.xml')) &&
+  readFileSync(join(kafkaLibs, 'pom.xml'), 'utf8') === readFileSync(pomFile, 'utf8');
 
 /** The Debian packages that are missing for Kafka. */
 export const missing = (): string[] => [
@@ -31,26 +31,26 @@ const run = async (cmd: string[], what: string) => {
 
 /** Downloads Kafka's jars with Maven, once per version in the pom. Resolves with their folder. */
 const downloadKafka = async (): Promise<string> => {
-  if (isDownloaded()) return KAFKA_LIBS;
-  mkdirSync(join(KAFKA_LIBS, '..'), { recursive: true });
-  const fresh = mkdtempSync(`${KAFKA_LIBS}-`);
+  if (isDownloaded()) return kafkaLibs;
+  mkdirSync(join(kafkaLibs, '..'), { recursive: true });
+  const fresh = mkdtempSync(`${kafkaLibs}-`);
   try {
     const copy = [
       'dependency:copy-dependencies',
       `-DoutputDirectory=${fresh}`,
       `-DmarkersDirectory=${fresh}/markers`,
     ];
-    await run(['mvn', '--quiet', '--batch-mode', '--file', POM, ...copy], 'Downloading Kafka with Maven');
-    writeFileSync(join(fresh, 'pom.xml'), readFileSync(POM));
-    rmSync(KAFKA_LIBS, { recursive: true, force: true });
-    renameSync(fresh, KAFKA_LIBS);
+    await run(['mvn', '--quiet', '--batch-mode', '--file', pomFile, ...copy], 'Downloading Kafka with Maven');
+    writeFileSync(join(fresh, 'pom.xml'), readFileSync(pomFile));
+    rmSync(kafkaLibs, { recursive: true, force: true });
+    renameSync(fresh, kafkaLibs);
   } catch (error) {
     // Another start may have downloaded them meanwhile.
     if (!isDownloaded()) throw error;
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
-  return KAFKA_LIBS;
+  return kafkaLibs;
 };
 
 const settings = (dir: string, port: number, controller: number): Record<string, unknown> => ({

@@ -15,12 +15,14 @@ import { readableStreamToText } from 'bun';
 import { keepPort } from './port.ts';
 import { runService } from './service.ts';
 
-const DEBIAN = '/usr/lib/postgresql';
+const debianFolder = '/usr/lib/postgresql';
 
 /** The newest PostgreSQL of Debian's packages, else the one on PATH. */
 const findBinaries = (): string | undefined => {
-  const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).sort((a, b) => Number(b) - Number(a)) : [];
-  const installed = versions.map((version) => join(DEBIAN, version, 'bin'));
+  const versions = existsSync(debianFolder)
+    ? readdirSync(debianFolder).sort((a, b) => Number(b) - Number(a))
+    : [];
+  const installed = versions.map((version) => join(debianFolder, version, 'bin'));
   const onPath = Bun.which('initdb');
   if (onPath) installed.push(join(onPath, '..'));
   return installed.find((bin) => existsSync(join(bin, 'initdb')) && existsSync(join(bin, 'postgres')));
@@ -137,7 +139,7 @@ type Options = {
  */
 export const startPostgres = async ({ dir, certificate, standbyOf, more }: Options) => {
   const bin = findBinaries();
-  if (!bin) throw new Error(`PostgreSQL was found neither in ${DEBIAN} nor on PATH`);
+  if (!bin) throw new Error(`PostgreSQL was found neither in ${debianFolder} nor on PATH`);
   const user = serverUser();
   if (!existsSync(join(dir, 'initialised'))) {
     if (standbyOf) await copyPrimary(bin, dir, user, standbyOf);

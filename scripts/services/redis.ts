@@ -33,7 +33,7 @@ export const startRedis = async ({ dir, more }: Options) => {
 };
 
 /** The Sentinels' name of the primary. */
-export const SENTINEL_NAME = 'orders';
+export const sentinelName = 'orders';
 
 /** A Sentinel for the primary on this port, with a quorum of two. Provides `REDIS_SENTINEL`. */
 export const startSentinel = async ({ dir, primary }: { dir: string; primary: number }) => {
@@ -45,9 +45,9 @@ export const startSentinel = async ({ dir, primary }: { dir: string; primary: nu
       'bind 127.0.0.1',
       `port ${port}`,
       `dir ${dir}`,
-      `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primary} 2`,
-      `sentinel down-after-milliseconds ${SENTINEL_NAME} 1000`,
-      `sentinel failover-timeout ${SENTINEL_NAME} 10000`,
+      `sentinel monitor ${sentinelName} 127.0.0.1 ${primary} 2`,
+      `sentinel down-after-milliseconds ${sentinelName} 1000`,
+      `sentinel failover-timeout ${sentinelName} 10000`,
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
   }

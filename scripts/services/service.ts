@@ -30,8 +30,8 @@ export type Program = {
 
 type Running = Identity & Pick<Program, 'gives' | 'stopSignal'>;
 
-const READY_MS = 60_000;
-const STOP_MS = 20_000;
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 20_000;
 
 const recordFile = (dir: string) => join(dir, 'process.json');
 
@@ -52,9 +52,9 @@ export const stopRunning = async (dir: string): Promise<number | undefined> => {
   if (record) {
     signalTree(record, 'SIGCONT');
     signal(record, record.stopSignal);
-    if (!(await until(() => !isRunning(record), STOP_MS))) {
+    if (!(await until(() => !isRunning(record), stopTimeoutMs))) {
       signalTree(record, 'SIGKILL');
-      await until(() => !isRunning(record), STOP_MS);
+      await until(() => !isRunning(record), stopTimeoutMs);
     }
   }
   rmSync(recordFile(dir), { force: true });
@@ -82,9 +82,11 @@ const launch = async ({ name, dir, cmd, env, user, ready, stopSignal, gives }: P
   const record = { ...identity, stopSignal, gives };
   writeFileSync(recordFile(dir), JSON.stringify(record));
   const output = () => readFileSync(logFile).subarray(logged).toString();
-  await until(() => !isRunning(identity) || output().includes(ready), READY_MS);
+  await until(() => !isRunning(identity) || output().includes(ready), readyTimeoutMs);
   if (!isRunning(identity) || !output().includes(ready)) {
-    const state = isRunning(identity) ? `was not ready after ${READY_MS / 1000} s` : 'ended while starting';
+    const state = isRunning(identity)
+      ? `was not ready after ${readyTimeoutMs / 1000} s`
+      : 'ended while starting';
     await stopRunning(dir);
     throw new Error(
       `${name} ${state}; the end of ${logFile}:\n${output().trimEnd().split('\n').slice(-8).join('\n')}`,
@@ -114,7 +116,7 @@ export const runService = async (program: Program) => {
     kill9: async () => {
       const killed = record;
       signalTree(killed, 'SIGKILL');
-      await until(() => !isRunning(killed), STOP_MS);
+      await until(() => !isRunning(killed), stopTimeoutMs);
     },
     /** SIGSTOP to it and its children: connections stay open and nothing answers. */
     freeze: () => signalTree(record, 'SIGSTOP'),

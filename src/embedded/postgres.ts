@@ -31,7 +31,7 @@ type EmbeddedPostgres = {
   stop(): Promise<void>;
 };
 
-const ADVICE = 'Make it writable for this user, or name another in DATA_DIR.';
+const advice = 'Make it writable for this user, or name another in DATA_DIR.';
 
 /** Creates `home` and checks its owner. */
 const openHome = (dataDir: string, home: string) => {
@@ -42,7 +42,7 @@ const openHome = (dataDir: string, home: string) => {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw cannotUse(dataDir, `${message}. Name another in DATA_DIR.`);
-    throw cannotUse(dataDir, `it cannot be written (${code}). ${ADVICE}`);
+    throw cannotUse(dataDir, `it cannot be written (${code}). ${advice}`);
   }
   const uid = process.getuid?.();
   const found = lstatSync(home);
@@ -52,7 +52,7 @@ const openHome = (dataDir: string, home: string) => {
   if (uid !== 0 && uid !== owner) {
     throw cannotUse(
       home,
-      `it belongs to user ${owner}, whose run made it, and this is user ${uid}. ${ADVICE}`,
+      `it belongs to user ${owner}, whose run made it, and this is user ${uid}. ${advice}`,
     );
   }
 };
@@ -61,7 +61,7 @@ const lockHome = (file: string) => {
   try {
     return takeLock(file);
   } catch (error) {
-    throw cannotUse(dirname(file), `${file} cannot be written (${codeOf(error)}). ${ADVICE}`);
+    throw cannotUse(dirname(file), `${file} cannot be written (${codeOf(error)}). ${advice}`);
   }
 };
 

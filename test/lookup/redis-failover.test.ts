@@ -5,7 +5,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readableStreamToText } from 'bun';
 import Redis from 'ioredis';
-import { SENTINEL_NAME, startRedis, startSentinel } from '../../scripts/services/redis.ts';
+import { sentinelName, startRedis, startSentinel } from '../../scripts/services/redis.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import { silent } from '../support/database.ts';
 import { documentOf } from '../support/lookup-orders.ts';
@@ -101,7 +101,7 @@ if (hasRedisServer)
       await until(async () => (await admin.info('replication')).includes('master_link_status:up'));
 
       // The first of the list is down.
-      const url = `redis-sentinel://127.0.0.1:1,${hosts}/${SENTINEL_NAME}`;
+      const url = `redis-sentinel://127.0.0.1:1,${hosts}/${sentinelName}`;
       const cache = createRedisCache({ url, limit: 1000, log: silent });
       await untilInsertedOn(cache, client(first.port));
       await first.kill9();
@@ -109,7 +109,7 @@ if (hasRedisServer)
         const [, port] = (await watcher.call(
           'SENTINEL',
           'GET-MASTER-ADDR-BY-NAME',
-          SENTINEL_NAME,
+          sentinelName,
         )) as string[];
         return Number(port) === second.port;
       }, 30_000);

@@ -13,7 +13,7 @@ const sync = (folder: string) => {
   closeSync(descriptor);
 };
 
-const UNFINISHED = 'unfinished-';
+const unfinishedPrefix = 'unfinished-';
 
 /** The start of `PG_VERSION`. The folder belongs to the server's user, who may have put links or pipes there. */
 const versionIn = (data: string): string | undefined => {
@@ -45,14 +45,14 @@ const checkVersion = (data: string, major: number) => {
 
 /** Creates the data directory `data` in `home` unless it exists, atomically. */
 export const ensureCluster = async (home: string, runner: Runner, programs: Programs, log: Log) => {
-  const unfinished = readdirSync(home).filter((name) => name.startsWith(UNFINISHED));
+  const unfinished = readdirSync(home).filter((name) => name.startsWith(unfinishedPrefix));
   // Removed by the server's user: as root, a folder that is replaced by a link meanwhile would lead elsewhere.
   if (unfinished.length > 0)
     await finished(runner.run(['rm', '-rf', '--', ...unfinished.map((name) => join(runner.place, name))]));
   const data = join(home, 'data');
   if (existsSync(data)) return checkVersion(data, programs.major);
   log.info(`creating an empty PostgreSQL ${programs.major} cluster in ${data}`);
-  const fresh = `${UNFINISHED}${crypto.randomUUID()}`;
+  const fresh = `${unfinishedPrefix}${crypto.randomUUID()}`;
   const { error, code } = await finished(
     runner.run([
       programs.initdb,

@@ -6,10 +6,10 @@ import { readFileStart } from '../private-files.ts';
 import { cannotUse, codeOf } from './errors.ts';
 
 /** An argument of our servers, which they write to `postmaster.opts`: it distinguishes them from others. */
-export const CLUSTER_NAME = 'order_lookup';
+export const clusterName = 'order_lookup';
 
-const FAST_MS = 10_000;
-const FORCED_MS = 5_000;
+const fastTimeoutMs = 10_000;
+const forcedTimeoutMs = 5_000;
 
 /** The pids of PostgreSQL processes whose working directory is `data`. Linux only. */
 export const processesIn = (data: string): number[] => {
@@ -49,7 +49,7 @@ const waitUntilGone = async (data: string, ms: number): Promise<boolean> => {
 /** Kills all processes in `data`, like a crash. */
 export const killAll = async (data: string): Promise<void> => {
   signal(processesIn(data), 'SIGKILL');
-  await waitUntilGone(data, FORCED_MS);
+  await waitUntilGone(data, forcedTimeoutMs);
 };
 
 /** Root must not follow a link of the server's user, or block on a pipe. */
@@ -72,13 +72,13 @@ export const endLeftOver = async (data: string, log: Log): Promise<void> => {
   const processes = processesIn(data);
   if (processes.includes(server)) {
     const options = read(data, 'postmaster.opts');
-    if (options && !options.includes(`--cluster_name=${CLUSTER_NAME}`)) {
+    if (options && !options.includes(`--cluster_name=${clusterName}`)) {
       throw cannotUse(data, `another PostgreSQL (pid ${server}) runs in it. Stop that first.`);
     }
     log.warn(`stopping a PostgreSQL (pid ${server}) whose process was killed; it ran in ${data}`);
     signal([server], 'SIGINT');
     signal(processes, 'SIGCONT');
-    if (!(await waitUntilGone(data, FAST_MS))) await killAll(data);
+    if (!(await waitUntilGone(data, fastTimeoutMs))) await killAll(data);
   } else if (processes.length > 0) {
     log.warn(`killing ${processes.length} orphaned processes of a killed PostgreSQL in ${data}`);
     await killAll(data);

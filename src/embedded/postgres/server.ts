@@ -3,7 +3,7 @@ import { stopTimeoutsMs } from '../../async/stop-timeouts.ts';
 import { waitAtMost } from '../../async/timeouts.ts';
 import type { Log } from '../../observability/log.ts';
 import { cannotUse } from './errors.ts';
-import { CLUSTER_NAME, killAll } from './left-over.ts';
+import { clusterName, killAll } from './left-over.ts';
 import type { Programs } from './programs.ts';
 import type { Runner } from './runner.ts';
 
@@ -18,11 +18,11 @@ export type Ended = {
 type Parts = { home: string; runner: Runner; programs: Programs; log: Log };
 
 /** Includes recovery after a crash. */
-const READY_MS = 120_000;
-const PORT_ATTEMPTS = 5;
+const readyTimeoutMs = 120_000;
+const maxPortAttempts = 5;
 
-const SETTINGS = {
-  cluster_name: CLUSTER_NAME,
+const fixedSettings = {
+  cluster_name: clusterName,
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   // Durability must not depend on the postgresql.conf in the directory.
@@ -69,7 +69,7 @@ const settlesWithin = async (ms: number, promise: Promise<unknown>): Promise<boo
 
 const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
   const data = join(home, 'data');
-  const settings = Object.entries({ ...SETTINGS, port }).map(([name, value]) => `--${name}=${value}`);
+  const settings = Object.entries({ ...fixedSettings, port }).map(([name, value]) => `--${name}=${value}`);
   const child = runner.run([programs.postgres, '-D', join(runner.place, 'data'), ...settings]);
   const lines: string[] = [];
   const ready = Promise.withResolvers<true>();
@@ -103,7 +103,7 @@ const launch = async ({ home, runner, programs, log }: Parts, port: number) => {
     await ended;
   };
   const started = Promise.race([ready.promise, ended.then(() => false)]);
-  const isReady = (await settlesWithin(READY_MS, started)) && (await started);
+  const isReady = (await settlesWithin(readyTimeoutMs, started)) && (await started);
   return { port, pid: child.pid, ended, stop, lines, isReady };
 };
 
@@ -123,6 +123,6 @@ export const startServer = async (parts: Parts) => {
     if (server.isReady) return server;
     await server.stop();
     const portTaken = server.lines.some((line) => line.includes('Address already in use'));
-    if (!portTaken || attempt === PORT_ATTEMPTS) throw cannotUse(parts.home, startError(server.lines));
+    if (!portTaken || attempt === maxPortAttempts) throw cannotUse(parts.home, startError(server.lines));
   }
 };

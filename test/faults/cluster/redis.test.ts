@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Redis from 'ioredis';
 import { startRedisGroup } from '../../../scripts/services/cluster.ts';
-import { SENTINEL_NAME } from '../../../scripts/services/redis.ts';
+import { sentinelName } from '../../../scripts/services/redis.ts';
 import { expectWithin } from '../../support/cluster/report.ts';
 import type { Scenario } from '../../support/cluster/scenario.ts';
 import { useCluster } from '../../support/cluster/use-cluster.ts';
@@ -23,7 +23,7 @@ const { seed, openScenario } = useCluster();
 const openGroup = async () => {
   const dir = mkdtempSync(join(import.meta.dir, '../../../.services/faults-redis-'));
   const group = await startRedisGroup(dir);
-  const sentinels = `redis-sentinel://${group.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${SENTINEL_NAME}`;
+  const sentinels = `redis-sentinel://${group.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${sentinelName}`;
   const ask = async <T>(port: number, question: (redis: Redis) => Promise<T>): Promise<T> => {
     const redis = new Redis(port, '127.0.0.1', { lazyConnect: true, maxRetriesPerRequest: 0 });
     redis.on('error', () => {});
@@ -33,7 +33,7 @@ const openGroup = async () => {
   // A failover is refused before the Sentinels know the replica and each other.
   await until(async () => {
     const known = (await ask(sentinel, (redis) =>
-      redis.call('sentinel', 'master', SENTINEL_NAME),
+      redis.call('sentinel', 'master', sentinelName),
     )) as string[];
     const value = (name: string) => Number(known[known.indexOf(name) + 1]);
     return value('num-slaves') === 1 && value('num-other-sentinels') === 2;
@@ -50,7 +50,7 @@ const openGroup = async () => {
     promoted: () => until(() => hasRole('master', group.replica.port), 60_000),
     /** Sentinels leave the old primary writable for about ten seconds more, before they make it a replica. */
     demoted: () => until(() => hasRole('slave', group.primary.port), 60_000),
-    failover: () => ask(sentinel, (redis) => redis.call('sentinel', 'failover', SENTINEL_NAME)),
+    failover: () => ask(sentinel, (redis) => redis.call('sentinel', 'failover', sentinelName)),
     async [Symbol.asyncDispose]() {
       const all = [...group.sentinels, group.primary, group.replica];
       await Promise.all(all.map((service) => service.kill9()));
