@@ -26,7 +26,7 @@ export const divergenceOf = (
 
 type Options = {
   kafkaOffsets: Pick<KafkaOffsets, 'leaders' | 'epochEnds'>;
-  health: Pick<PartitionHealth, 'failed' | 'works'>;
+  health: Pick<PartitionHealth, 'markDown' | 'markUp'>;
 };
 
 /**
@@ -46,9 +46,9 @@ export const createLogCheck = ({ kafkaOffsets, health }: Options): LogCheck => {
       await kafkaOffsets.leaders();
       return kafkaOffsets.epochEnds([{ partition, leaderEpoch }]);
     };
-    const failed = (error: unknown) => health.failed('start', partition, error);
+    const failed = (error: unknown) => health.markDown('start', partition, error);
     const ends = await retry(ask, { signal, failed });
-    health.works('start', partition);
+    health.markUp('start', partition);
     if (!ends.has(partition)) return 'intact';
     const epochEnd = ends.get(partition);
     if (!epochEnd) return 'unknown-epoch';

@@ -39,7 +39,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
     changed();
   };
 
-  const failed = (step: Step, partition: number, error: unknown) => {
+  const markDown = (step: Step, partition: number, error: unknown) => {
     if (!own.has(partition)) return;
     const reason = reasonOf(error);
     const known = failures.get(partition);
@@ -56,7 +56,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
     if (isNew) changed();
   };
 
-  const works = (step: Step, partition: number) => {
+  const markUp = (step: Step, partition: number) => {
     const failure = failures.get(partition);
     if (failure && steps.indexOf(failure.step) <= steps.indexOf(step)) end(partition, failure);
   };
@@ -70,9 +70,9 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
       for (const partition of left) failures.delete(partition);
       if (left.length > 0) changed();
     },
-    failed,
+    markDown,
     /** Ends a failure of this step, or of one before. */
-    works,
+    markUp,
     /** `isFull`: Kafka may have had no room for messages of every partition. */
     fetched(partition: number, result: PartitionResult, isFull: boolean) {
       const { error, isRecovered, messages, fetchedOffset, readableEnd } = result;
@@ -80,7 +80,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
       if (error === null && isEmpty && isFull) return;
       if (error === null && !isEmpty) {
         emptyFetches.delete(partition);
-        works('fetch', partition);
+        markUp('fetch', partition);
         return;
       }
       const now = Date.now();
@@ -89,7 +89,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
       const since = known && now - known.last < toleranceMs ? known.since : now;
       emptyFetches.set(partition, { since, last: now });
       const isAtOnce = error !== null && !isRecovered;
-      if (isAtOnce || now - since >= toleranceMs) failed('fetch', partition, error ?? noMessages);
+      if (isAtOnce || now - since >= toleranceMs) markDown('fetch', partition, error ?? noMessages);
     },
     /** Which partitions cannot be read and why, in one line; undefined while all can. */
     reason(): string | undefined {

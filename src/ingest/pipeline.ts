@@ -190,8 +190,8 @@ export const createPipeline = ({
   const polling = pollEndOffsets({
     kafkaOffsets,
     onLeaders(led, leaderless) {
-      for (const partition of led) health.works('leader', partition);
-      for (const partition of leaderless) health.failed('leader', partition, noLeader);
+      for (const partition of led) health.markUp('leader', partition);
+      for (const partition of leaderless) health.markDown('leader', partition, noLeader);
     },
     polled: progress.polled,
     log,

@@ -21,7 +21,7 @@ type Options = {
   offsets: Pick<Offsets, 'claim' | 'begin'>;
   postgres: ServiceState;
   kafkaState: ServiceState;
-  health: Pick<PartitionHealth, 'failed' | 'works'>;
+  health: Pick<PartitionHealth, 'markDown' | 'markUp'>;
   /** Called for each partition; `high` is the offset after its last message. */
   started: (partition: number, start: StartOffset, high: bigint) => void;
   log: Log;
@@ -118,7 +118,7 @@ export const createPositions = ({
         for (const { partition, high, ...start } of found) {
           report(partition, start);
           started(partition, start, high);
-          health.works('start', partition);
+          health.markUp('start', partition);
           pending.delete(partition);
         }
         const starts = found.map(({ partition, start, committed, leaderEpoch }) => {
@@ -144,7 +144,7 @@ export const createPositions = ({
         const asked = groups.map((group) => group.filter((partition) => pending.has(partition)));
         const led = new Set(asked.flat());
         for (const partition of pending)
-          if (!led.has(partition)) health.failed('leader', partition, noLeader);
+          if (!led.has(partition)) health.markDown('leader', partition, noLeader);
         // Without a partition that can be fetched, no fetch will do it.
         if (hasFailed || led.size === 0) kafkaState.markUp();
         await Promise.all(
@@ -155,7 +155,7 @@ export const createPositions = ({
               return [];
             });
             signal.throwIfAborted();
-            for (const [partition, error] of failed) health.failed('start', partition, error);
+            for (const [partition, error] of failed) health.markDown('start', partition, error);
             await beginAll(logs, inKafka);
           }),
         );

@@ -5,10 +5,10 @@ import type { Log } from '../observability/log.ts';
 
 const answerTimeoutMs = 3_000;
 /**
- * A broker that did not answer is no trouble any more when no client has connected to it for this time: Kafka has replaced it. It is
- * forgotten then, unless it was configured, as it may have moved.
+ * A broker that did not answer counts as replaced when no client has connected to it for this time. It is forgotten then, unless it was
+ * configured, as it may have moved.
  */
-const troubleTimeoutMs = 15_000;
+const downTimeoutMs = 15_000;
 
 type Broker = {
   address: string;
@@ -16,7 +16,7 @@ type Broker = {
   /** Connections since its last answer. */
   unanswered: number;
   /** Set while the broker does not answer. */
-  trouble: Timer | undefined;
+  downTimer: Timer | undefined;
 };
 
 /**
@@ -31,7 +31,7 @@ export const createBrokers = (
 ) => {
   const brokers = new Map<string, Broker>();
   const entryOf = (address: string, isConfigured: boolean): Broker => {
-    const broker = brokers.get(address) ?? { address, isConfigured, unanswered: 0, trouble: undefined };
+    const broker = brokers.get(address) ?? { address, isConfigured, unanswered: 0, downTimer: undefined };
     brokers.set(address, broker);
     return broker;
   };
@@ -41,20 +41,20 @@ export const createBrokers = (
 
   const answered = (broker: Broker) => {
     broker.unanswered = 0;
-    if (!broker.trouble) return;
-    clearTimeout(broker.trouble);
-    broker.trouble = undefined;
+    if (!broker.downTimer) return;
+    clearTimeout(broker.downTimer);
+    broker.downTimer = undefined;
     log.info({ broker: broker.address }, 'the Kafka broker answers again');
     changed();
   };
   const failed = (broker: Broker, reason: string) => {
-    const isReported = broker.trouble !== undefined;
-    clearTimeout(broker.trouble);
-    broker.trouble = setTimeout(() => {
-      broker.trouble = undefined;
+    const isReported = broker.downTimer !== undefined;
+    clearTimeout(broker.downTimer);
+    broker.downTimer = setTimeout(() => {
+      broker.downTimer = undefined;
       if (!broker.isConfigured) brokers.delete(broker.address);
       changed();
-    }, troubleTimeoutMs);
+    }, downTimeoutMs);
     if (isReported) return;
     log.warn({ broker: broker.address, reason }, 'a Kafka broker does not answer');
     changed();
@@ -90,7 +90,7 @@ export const createBrokers = (
       return (best[turn++ % best.length] as Broker).address;
     },
     /** Whether a broker does not answer that clients still connect to. */
-    isDegraded: () => [...brokers.values()].some(({ trouble }) => trouble !== undefined),
+    isDegraded: () => [...brokers.values()].some(({ downTimer }) => downTimer !== undefined),
   };
 };
 

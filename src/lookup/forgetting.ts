@@ -15,7 +15,7 @@ const sweepIntervalMs = 10_000;
 /** A round waits no longer for places that processes share. */
 const maxSharedWaitMs = 200;
 /** Orders in one query. */
-const chunkSize = 1_000;
+const batchSize = 1_000;
 
 /** Where this process, or all of them together, keep orders. */
 export type Place = {
@@ -92,8 +92,8 @@ export const createForgetting = ({
     const uids = await attempt(place.uids);
     if (uids === undefined) return 0;
     let removed = 0;
-    for (let at = 0; at < uids.length && !state.isFailing; at += chunkSize) {
-      const missing = await store.findMissing(uids.slice(at, at + chunkSize));
+    for (let at = 0; at < uids.length && !state.isFailing; at += batchSize) {
+      const missing = await store.findMissing(uids.slice(at, at + batchSize));
       if (missing.length === 0) continue;
       await attempt(() => place.remove(missing));
       if (!state.isFailing) removed += missing.length;

@@ -28,7 +28,7 @@ const openPositions = async ({ failures = 0 } = {}) => {
     },
     postgres,
     kafkaState: createServiceState('Kafka', silent),
-    health: { failed() {}, works() {} },
+    health: { markDown() {}, markUp() {} },
     started() {},
     log: silent,
   });

@@ -129,7 +129,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
       offsets: { claim: held(offsets.claim), begin: held(offsets.begin) },
       postgres: createServiceState('PostgreSQL', silent),
       kafkaState: createServiceState('Kafka', silent),
-      health: { failed() {}, works() {} },
+      health: { markDown() {}, markUp() {} },
       started: () => {},
       log: silent,
     });
