@@ -1,6 +1,7 @@
 import { databaseUrlOf, explainDatabase, noDatabase } from '../cli/database.ts';
 import type { Config } from '../config/settings.ts';
-import { createErasures, isLockTimeout } from '../postgres/erasures.ts';
+import { createErasures } from '../postgres/erasures.ts';
+import { isLockTimeout, isUndefinedTable } from '../postgres/errors.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import { eraseSelected } from './erase.ts';
 import type { Command } from './options.ts';
@@ -32,8 +33,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
       throw new Error('PostgreSQL is storing orders, or cleaning up, for too long: try again', {
         cause: error,
       });
-    const isUndefinedTable = (error as { code?: unknown }).code === '42P01';
-    throw isUndefinedTable
+    throw isUndefinedTable(error)
       ? new Error('the database is empty, or of an older version: run `bun run migrate`')
       : explainDatabase(error, url, config);
   } finally {

@@ -21,10 +21,6 @@ const conditions = {
 /** How long an erasure waits for batches that are being stored, and for long vacuums; new batches wait as long. */
 const lockTimeout = '10s';
 
-/** Whether an erasure has waited too long for others, and changed nothing. */
-export const isLockTimeout = (error: unknown): boolean =>
-  (error as { code?: unknown } | null)?.code === '55P03';
-
 /** Every query that erases orders. All functions reject with the driver's error. */
 export const createErasures = (sql: Sql) => ({
   /** The order_uids of the stored orders with this trait, the oldest first; all of them without a limit. Scans the table. */

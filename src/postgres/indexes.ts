@@ -2,6 +2,7 @@ import type { Sql } from 'postgres';
 import { backoff, sleep } from '../async/retry.ts';
 import { reasonOf } from '../observability/error-reason.ts';
 import type { Log } from '../observability/log.ts';
+import { isPermissionDenied } from './errors.ts';
 import { openDatabase } from './pool.ts';
 
 /** An index that only some configurations need. Its name must not change from version to version. */
@@ -11,7 +12,6 @@ type State = { name: string; isValid: boolean; isBuilding: boolean };
 
 /** SQLSTATE: the index exists already, or is gone already, as another process was first. */
 const raced = ['42P07', '42704', '23505'];
-const permissionDenied = '42501';
 /** A large table takes long to index. */
 const silenceTimeoutSeconds = 6 * 3_600;
 
@@ -76,15 +76,15 @@ export const keepIndexes = async (
       if (await improve(sql, indexes, log)) return true;
     } catch (error) {
       if (signal.aborted) return false;
-      const code = String((error as { code?: unknown }).code);
-      if (code === permissionDenied) {
+      if (isPermissionDenied(error)) {
         log.warn(
           { indexes: [...indexes.needed] },
           'indexes cannot be made or dropped: the role does not own the tables',
         );
         return false;
       }
-      if (!raced.includes(code)) log.warn({ reason: reasonOf(error) }, 'the indexes cannot be made yet');
+      if (!raced.includes(String((error as { code?: unknown }).code)))
+        log.warn({ reason: reasonOf(error) }, 'the indexes cannot be made yet');
     }
     await sleep(backoff(attempt), signal);
   }

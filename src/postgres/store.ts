@@ -5,23 +5,6 @@ import { otherCasesParameters, otherCasesStatement } from './letter-case.ts';
 import { type FencedRange, rangeParameters } from './offsets.ts';
 import { document, saveFencedStatement, saveStatement, toColumns } from './order-sql.ts';
 
-/** Constraints on generated numbers: a sequence behind its table, as after a restore by hand, is no fault of the order. */
-const generatedKeys = ['orders_id_key', 'items_pkey'];
-
-/**
- * Whether PostgreSQL rejected the content of an order: a data error, a constraint, or a trigger that raised. After any other error
- * the same orders can be stored later.
- */
-export const isDataError = (error: unknown): boolean => {
-  const { code, constraint_name: constraint } = (error ?? {}) as { code?: unknown; constraint_name?: string };
-  if (typeof code !== 'string' || !/^(22|23)[0-9A-Z]{3}$|^P0001$/.test(code)) return false;
-  return !generatedKeys.includes(constraint ?? '');
-};
-
-/** Whether PostgreSQL has cancelled the query, as it does after its `statement_timeout`. */
-export const isCancelled = (error: unknown): boolean =>
-  (error as { code?: unknown } | null)?.code === '57014';
-
 /** `isMoved`: the stored offset is at the end of the range now. */
 type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
 

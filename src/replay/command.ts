@@ -6,6 +6,7 @@ import type { Config } from '../config/settings.ts';
 import { consumerGroupOf } from '../embedded/consumer-group.ts';
 import { createKafkaOffsets } from '../ingest/kafka-offsets.ts';
 import { createLog } from '../observability/log.ts';
+import { isUndefinedTable } from '../postgres/errors.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { openDatabase } from '../postgres/pool.ts';
 import type { Command } from './options.ts';
@@ -44,8 +45,7 @@ export const execute = async (command: Command, config: Config): Promise<number>
     if (signal.aborted) return interruptedStatus(signal);
     return isDone ? 0 : 1;
   } catch (error) {
-    const isUndefinedTable = (error as { code?: unknown }).code === '42P01';
-    throw isUndefinedTable
+    throw isUndefinedTable(error)
       ? new Error('The database has no stored offsets yet: run `bun run migrate`.')
       : explainDatabase(error, url, config);
   } finally {
