@@ -22,6 +22,7 @@ import { createConsoleAssets } from './assets.ts';
 import type { Operator } from './operators.ts';
 import { pageAddress, respondPage, urlOf, viewFor } from './page.ts';
 import type { ConsoleRoute } from './route.ts';
+import { logUse } from './use-log.ts';
 
 type Options = {
   operators: readonly Operator[];
@@ -84,7 +85,7 @@ export const createConsole = (options: Options) => {
       if (!('operator' in admission)) return refuse(request, admission);
       const operator = admission.operator.name;
       // The path's pattern, not the path: a query may be of a person.
-      log.info({ operator, method, path }, 'an operator used the console');
+      logUse(log, operator, { method, path });
       const url = urlOf(request);
       const redirect = isRead(request) ? savePreferences(url, isSecure(request, trustedProxies)) : undefined;
       return redirect ?? answer({ request, url, operator, assets, log });
@@ -122,7 +123,7 @@ const createLoginRoutes = ({ access, loginPage, trustedProxies, log }: LoginOpti
     const admission = access.logIn(request, token);
     if (!('operator' in admission)) return loginPage(request, admission, next);
     const { operator } = admission;
-    log.info({ operator: operator.name, action: 'log in' }, 'an operator used the console');
+    logUse(log, operator.name, { action: 'log in' });
     const response = redirectTo(`./${isPage(next) ? next : ''}`);
     const cookie = sessionCookieOf(access.sessions.open(operator), isSecure(request, trustedProxies));
     response.headers.append('set-cookie', cookie);
@@ -144,8 +145,7 @@ const createLoginRoutes = ({ access, loginPage, trustedProxies, log }: LoginOpti
       const refused = access.refuseElsewhere(request);
       if (refused) return loginPage(request, refused, '');
       const admission = access.admit(request);
-      if ('operator' in admission)
-        log.info({ operator: admission.operator.name, action: 'log out' }, 'an operator used the console');
+      if ('operator' in admission) logUse(log, admission.operator.name, { action: 'log out' });
       const response = redirectTo('./login');
       response.headers.append('set-cookie', sessionCookieOf('', isSecure(request, trustedProxies)));
       return response;

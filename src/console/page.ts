@@ -1,12 +1,8 @@
 import { consoleWords } from '../../views/console/text.ts';
 import type { ConsoleView } from '../../views/console/view.ts';
-import { createFormat } from '../../views/format.ts';
-import { texts } from '../../views/text.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
 import { pathOf, queryOf } from '../http/request-url.ts';
-import { readPreferences } from '../page/preferences.ts';
-
-const formats = { ru: createFormat('ru'), en: createFormat('en') };
+import { viewFor as visitorView } from '../page/view.ts';
 
 /** The path and query of a request. Not `new URL(request.url)`: the host may be invalid. */
 export const urlOf = (request: Request): URL =>
@@ -18,18 +14,10 @@ export const pageAddress = (request: Request): string => {
   return path.slice(path.lastIndexOf('/') + 1) + queryOf(request.url);
 };
 
+/** What a page for this operator depends on. */
 export const viewFor = (request: Request, operator: string | undefined): ConsoleView => {
-  const preferences = readPreferences(request);
-  const { language } = preferences;
-  return {
-    ...preferences,
-    text: texts[language],
-    format: formats[language],
-    now: new Date(),
-    words: consoleWords[language],
-    operator,
-    address: pageAddress(request),
-  };
+  const view = visitorView(request);
+  return { ...view, words: consoleWords[view.language], operator, address: pageAddress(request) };
 };
 
 export const respondPage = (

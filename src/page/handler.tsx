@@ -12,11 +12,9 @@ import liveWorker from '../../views/assets/live-worker.js' with { type: 'text' }
 import lookupStyle from '../../views/assets/lookup.css' with { type: 'text' };
 import orderStyle from '../../views/assets/order.css' with { type: 'text' };
 import pageScript from '../../views/assets/page.js' with { type: 'text' };
-import { createFormat } from '../../views/format.ts';
 import { Fragment, Page } from '../../views/page.tsx';
 import { toCsv, toTable } from '../../views/table.ts';
-import { texts } from '../../views/text.ts';
-import { linkTo, linkToAll, linkToFinding, type View } from '../../views/view.ts';
+import { linkTo, linkToAll, linkToFinding } from '../../views/view.ts';
 import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
@@ -26,7 +24,8 @@ import { queryOf } from '../http/request-url.ts';
 import { noStoreHeaders, securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
 import { countNumbers, createFind, cutUid } from './find.ts';
-import { readPreferences, redirectTo, savePreferences } from './preferences.ts';
+import { redirectTo, savePreferences } from './preferences.ts';
+import { viewFor } from './view.ts';
 
 const statuses = {
   empty: 200,
@@ -49,20 +48,7 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
   const assets = createAssets(liveFeed);
   const parts = { style: style.text, script: assets.script.link, icon: assets.icon.link };
   const styledHeaders = { ...pageHeaders, ...securityHeaders({ style: [style.source] }) };
-  const formats = { ru: createFormat('ru'), en: createFormat('en') };
   const find = createFind(lookup);
-
-  const viewFor = (request: Request): View => {
-    const preferences = readPreferences(request);
-    const { language } = preferences;
-    return {
-      ...preferences,
-      text: texts[language],
-      format: formats[language],
-      now: new Date(),
-      hasScript: request.headers.has('hx-request-type'),
-    };
-  };
 
   const answer = async ({ request }: { request: Request }) => {
     // Only the query is parsed: the host may be invalid.

@@ -3,7 +3,9 @@ import type { Selection } from '../../erasure/options.ts';
 import { reasonOf } from '../../observability/error-reason.ts';
 import type { Log } from '../../observability/log.ts';
 import type { OrderUid } from '../../order/order.ts';
-import { type Erasures, isLockTimeout } from '../../postgres/erasures.ts';
+import type { Erasures } from '../../postgres/erasures.ts';
+import { isLockTimeout, isPermissionDenied } from '../../postgres/errors.ts';
+import { logUse } from '../use-log.ts';
 import { wayOf } from './selection.ts';
 
 /** More are erased by the command, as a request has no time for them. */
@@ -35,20 +37,15 @@ const toAgain = (selection: Selection, all: readonly OrderUid[], left: readonly 
   return { left: left.length, count: uids.length, set: setOf(uids) };
 };
 
-const permissionDenied = '42501';
-
 const causeOf = (error: unknown): Failure['failed'] => {
   if (isLockTimeout(error)) return 'busy';
-  return (error as { code?: unknown } | null)?.code === permissionDenied ? 'forbidden' : 'unavailable';
+  return isPermissionDenied(error) ? 'forbidden' : 'unavailable';
 };
 
 /** Finds and erases orders for an operator, with one line in the log for each, which has no personal data. */
 export const createEraser = ({ erasures, operator, log }: Options) => {
   const audit = (selection: Selection, state: string, more: object) =>
-    log.info(
-      { operator, action: 'erase', by: wayOf(selection), state, ...more },
-      'an operator used the console',
-    );
+    logUse(log, operator, { action: 'erase', by: wayOf(selection), state, ...more });
 
   const fail = (selection: Selection, error: unknown, erased: number): Failure => {
     audit(selection, 'failed', { erased, reason: reasonOf(error) });

@@ -16,9 +16,7 @@ import {
 } from './contract.ts';
 import { DiscardSchema, RedriveSchema, readListQuery, toFilter } from './query.ts';
 import { type Ending, streamChange } from './stream.ts';
-import { type LettersThread, LettersUnavailable } from './thread.ts';
-
-export const isUnavailable = (error: unknown) => error instanceof LettersUnavailable;
+import { isUnavailable, type LettersThread } from './thread.ts';
 
 /** As `answer`, with a problem while Kafka does not answer. */
 const orUnavailable = async (request: Request, answer: () => Promise<Response>): Promise<Response> => {

@@ -17,10 +17,9 @@ import { pageHeaders } from '../../http/html.ts';
 import { readForm } from '../form.ts';
 import { respondPage, viewFor } from '../page.ts';
 import type { ConsoleRoute, Visit } from '../route.ts';
-import { isUnavailable } from './api.ts';
 import { readListQuery, toFilter } from './query.ts';
 import { streamChange } from './stream.ts';
-import type { LettersThread } from './thread.ts';
+import { isUnavailable, type LettersThread } from './thread.ts';
 
 type Options = {
   letters: LettersThread;

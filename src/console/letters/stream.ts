@@ -1,5 +1,6 @@
 import type { ChangeOutcome, Progress } from '../../dead-letters/operations.ts';
 import type { Log } from '../../observability/log.ts';
+import { logUse } from '../use-log.ts';
 
 /** How a change ended. `counts`: as far as it came. */
 export type Ending =
@@ -37,7 +38,7 @@ export const streamChange = ({
   const audited = (state: string) => {
     const { done, skipped } = latest;
     const { operator, action, isDry } = audit;
-    log.info({ operator, action, dryRun: isDry, state, done, skipped }, 'an operator used the console');
+    logUse(log, operator, { action, dryRun: isDry, state, done, skipped });
   };
 
   return new ReadableStream({

@@ -2,7 +2,8 @@ import type { LetterSettings, Progress } from '../../dead-letters/operations.ts'
 import type { FromThread, Input, OperationName, Result, ToThread } from './protocol.ts';
 
 /** Kafka did not answer, so nothing is known of the letters. */
-export class LettersUnavailable extends Error {}
+class LettersUnavailable extends Error {}
+export const isUnavailable = (error: unknown) => error instanceof LettersUnavailable;
 
 type Call = {
   resolve: (result: never) => void;
@@ -47,7 +48,7 @@ export const createLettersThread = (settings: LetterSettings) => {
   };
 
   return {
-    /** Rejects with `LettersUnavailable` while Kafka does not answer. */
+    /** Rejects with an error of which `isUnavailable` is true while Kafka does not answer. */
     run<Name extends OperationName>(
       name: Name,
       input: Input<Name>,

@@ -9,6 +9,7 @@ import type { OrderSearch, SearchField } from '../../postgres/search.ts';
 import { respondPage, viewFor } from '../page.ts';
 import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
+import { logUse } from '../use-log.ts';
 import { exportOperation, listOperation } from './contract.ts';
 import { exportPage, formats, streamOrders } from './export.ts';
 import { createFindOrders } from './find.ts';
@@ -24,9 +25,6 @@ type Options = {
 export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRoute[] => {
   const find = createFindOrders({ search, readyFields });
 
-  const audit = (log: Log, operator: string, more: Record<string, unknown>) =>
-    log.info({ operator, ...more }, 'an operator used the console');
-
   /** Undefined while the database does not answer. */
   const ifAvailable = async <Result,>(log: Log, read: () => Promise<Result>): Promise<Result | undefined> => {
     try {
@@ -40,7 +38,7 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
   const findOrders = ({ q, limit, cursor }: Query, operator: string, log: Log) =>
     ifAvailable(log, async () => {
       const list = await find(q, { limit, cursor });
-      audit(log, operator, { action: 'search', kind: list.kind, found: list.orders.length });
+      logUse(log, operator, { action: 'search', kind: list.kind, found: list.orders.length });
       return list;
     });
 
@@ -100,7 +98,12 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
         const read = query.q.trim() === '' ? all : found;
         const stream = await ifAvailable(log, () =>
           streamOrders(read, format, (orders, isWhole) =>
-            audit(log, operator, { action: 'export', format, orders, state: isWhole ? 'done' : 'cancelled' }),
+            logUse(log, operator, {
+              action: 'export',
+              format,
+              orders,
+              state: isWhole ? 'done' : 'cancelled',
+            }),
           ),
         );
         if (!stream) return toProblem(request, databaseUnavailable, { 'retry-after': '5' });
