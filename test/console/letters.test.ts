@@ -2,12 +2,14 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { header } from '../../src/kafka/headers.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openLetterConsole } from '../support/letter-console.ts';
 import { anna, cookieOf, openConsole } from '../support/open-console.ts';
 import { kafkaClient, readTopic } from '../support/pipeline.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
+const testOnKafka = testFewAtOnce();
 
 const messageOf = (order: { order_uid: string } & Record<string, unknown>) => ({
   key: order.order_uid,
@@ -26,7 +28,7 @@ const order = buildOrder({ order_uid: 'a-letter-uid' });
 const german = { ...order, locale: 'de', payment: { ...order.payment, amount: 0 } };
 const french = { ...buildOrder({ order_uid: 'another-uid' }), locale: 'fr' };
 
-test('letters are listed with counts, filtered, and shown in pages, newest first', async () => {
+testOnKafka('letters are listed with counts, filtered, and shown in pages, newest first', async () => {
   await using console = await openLetterConsole();
   const { pipeline, json } = console;
   const now = Date.now();
@@ -88,7 +90,30 @@ test('letters are listed with counts, filtered, and shown in pages, newest first
   expect(russian).toContain('3 письма');
 });
 
-test('the link of a count leads to exactly the letters that were counted', async () => {
+testOnKafka('while Kafka does not answer, the API and the page say so', async () => {
+  await using console = await openLetterConsole(['127.0.0.1:1']);
+  const { get, ask } = console;
+  const authorization = `Bearer ${anna.token}`;
+  const body = JSON.stringify({ filter: {} });
+  const change = ask('/console/api/dead-letters/discard', {
+    method: 'POST',
+    headers: { authorization },
+    body,
+  });
+  const [api, page, letter, changed] = await Promise.all([
+    get('/console/api/dead-letters'),
+    get('/console/dead-letters', { cookie: 'lang=en' }),
+    get('/console/letter?id=0/0'),
+    change.then(async (response) => (await response.text()).trim().split('\n').at(-1) ?? ''),
+  ]);
+  expect([api.status, api.headers.get('retry-after')]).toEqual([503, '5']);
+  expect(page.status).toBe(503);
+  expect(await page.text()).toContain('Kafka does not answer');
+  expect(letter.status).toBe(503);
+  expect(JSON.parse(changed)).toMatchObject({ state: 'failed', done: 0 });
+});
+
+testOnKafka('the link of a count leads to exactly the letters that were counted', async () => {
   await using console = await openLetterConsole();
   const { pipeline, json, get } = console;
   const { delivery, payment } = order;
@@ -115,104 +140,113 @@ test('the link of a count leads to exactly the letters that were counted', async
   expect((await json('?reason=order_uid')).counts.total).toBe(2);
 });
 
-test('the count of letters of another program, without a stage or of an unknown one, is no link to a filter that is refused', async () => {
-  await using console = await openLetterConsole();
-  const { pipeline, get } = console;
-  const kafka = await kafkaClient();
-  const producer = kafka.producer();
-  await producer.connect();
-  await producer.send({
-    topic: pipeline.deadLetterTopic,
-    messages: [
-      { value: 'without a stage' },
-      { value: 'of another', headers: { [header.stage]: 'enrich' } },
-      { value: 'known', headers: { [header.stage]: 'parse' } },
-    ],
-  });
-  await producer.disconnect();
-  const page = await (await get('/console/dead-letters', { cookie: 'lang=en' })).text();
-  for (const name of ['-', 'enrich']) expect(page).toContain(`<li><bdi>${name}</bdi>`);
-  const links = [...page.matchAll(/<li><a href="\.\/(dead-letters\?[^"]*state=[^"]*)"/g)].map(
-    ([, link = '']) => link.replaceAll('&amp;', '&'),
-  );
-  expect(links).toContain('dead-letters?stage=parse&state=open');
-  for (const link of links) expect([link, (await get(`/console/${link}`)).status]).toEqual([link, 200]);
-});
+testOnKafka(
+  'the count of letters of another program, without a stage or of an unknown one, is no link to a filter that is refused',
+  async () => {
+    await using console = await openLetterConsole();
+    const { pipeline, get } = console;
+    const kafka = await kafkaClient();
+    const producer = kafka.producer();
+    await producer.connect();
+    await producer.send({
+      topic: pipeline.deadLetterTopic,
+      messages: [
+        { value: 'without a stage' },
+        { value: 'of another', headers: { [header.stage]: 'enrich' } },
+        { value: 'known', headers: { [header.stage]: 'parse' } },
+      ],
+    });
+    await producer.disconnect();
+    const page = await (await get('/console/dead-letters', { cookie: 'lang=en' })).text();
+    for (const name of ['-', 'enrich']) expect(page).toContain(`<li><bdi>${name}</bdi>`);
+    const links = [...page.matchAll(/<li><a href="\.\/(dead-letters\?[^"]*state=[^"]*)"/g)].map(
+      ([, link = '']) => link.replaceAll('&amp;', '&'),
+    );
+    expect(links).toContain('dead-letters?stage=parse&state=open');
+    for (const link of links) expect([link, (await get(`/console/${link}`)).status]).toEqual([link, 200]);
+  },
+);
 
-test('a letter is shown with each fault at its field, edited, checked, sent again and stored', async () => {
-  await using console = await openLetterConsole();
-  const { pipeline, json, get, submit, lines } = console;
-  await pipeline.send([messageOf(german)]);
-  pipeline.join();
-  await pipeline.drained();
+testOnKafka(
+  'a letter is shown with each fault at its field, edited, checked, sent again and stored',
+  async () => {
+    await using console = await openLetterConsole();
+    const { pipeline, json, get, submit, lines } = console;
+    await pipeline.send([messageOf(german)]);
+    pipeline.join();
+    await pipeline.drained();
 
-  const letter = await json('/letter?letter=0/0');
-  expect(letter).toMatchObject({ from: `0/0 of ${pipeline.topic}`, uid: 'a-letter-uid', isCut: false });
-  const faulty = letter.lines.filter(({ faults }: { faults: string[] }) => faults.length > 0);
-  expect(faulty).toEqual([
-    { text: '    "amount": 0,', faults: ['must be an integer from 1 to 9007199254740991, is 0'] },
-    { text: '  "locale": "de",', faults: ['is not one of en, ru'] },
-  ]);
-  const page = await (await get('/console/letter?id=0/0', { cookie: 'lang=en' })).text();
-  expect(page).toContain('No order with this number is stored.');
-  expect(page).toContain('class="faulty"><bdi>  &quot;locale&quot;: &quot;de&quot;,');
+    const letter = await json('/letter?letter=0/0');
+    expect(letter).toMatchObject({ from: `0/0 of ${pipeline.topic}`, uid: 'a-letter-uid', isCut: false });
+    const faulty = letter.lines.filter(({ faults }: { faults: string[] }) => faults.length > 0);
+    expect(faulty).toEqual([
+      { text: '    "amount": 0,', faults: ['must be an integer from 1 to 9007199254740991, is 0'] },
+      { text: '  "locale": "de",', faults: ['is not one of en, ru'] },
+    ]);
+    const page = await (await get('/console/letter?id=0/0', { cookie: 'lang=en' })).text();
+    expect(page).toContain('No order with this number is stored.');
+    expect(page).toContain('class="faulty"><bdi>  &quot;locale&quot;: &quot;de&quot;,');
 
-  const half = JSON.stringify({ ...german, locale: 'en' });
-  const check = await submit('check', { value: half });
-  expect(await check.text()).toContain('payment.amount must be');
-  const fixed = JSON.stringify(order, null, 2).replaceAll('\n', '\r\n');
-  expect(await (await submit('check', { value: fixed })).text()).not.toContain('<li>');
-  expect(await (await submit('letter?id=0/0', { do: 'check', value: half })).text()).toContain(
-    'payment.amount must be',
-  );
+    const half = JSON.stringify({ ...german, locale: 'en' });
+    const check = await submit('check', { value: half });
+    expect(await check.text()).toContain('payment.amount must be');
+    const fixed = JSON.stringify(order, null, 2).replaceAll('\n', '\r\n');
+    expect(await (await submit('check', { value: fixed })).text()).not.toContain('<li>');
+    expect(await (await submit('letter?id=0/0', { do: 'check', value: half })).text()).toContain(
+      'payment.amount must be',
+    );
 
-  const skipped = await (await submit('letter?id=0/0', { do: 'edited', value: half })).text();
-  expect(skipped).toContain('still not a valid order: payment.amount');
-  expect((await json('')).letters).toHaveLength(1);
-  const sent = await submit('letter?id=0/0', { do: 'edited', value: fixed });
-  expect(await sent.text()).toContain('class="outcome"');
-  await until(() => pipeline.store.find(order.order_uid));
-  expect((await json('')).letters).toEqual([]);
-  expect((await json('?state=redriven')).letters).toMatchObject([{ letter: '0/0', state: 'redriven' }]);
-  const [, message] = await readTopic(pipeline.topic);
-  expect(String(message?.value)).toBe(JSON.stringify(order, null, 2));
-  const later = await (await get('/console/letter?id=0/0', { cookie: 'lang=en' })).text();
-  expect(later).toContain('An order with this number is stored.');
-  expect(later).not.toContain('<textarea');
+    const skipped = await (await submit('letter?id=0/0', { do: 'edited', value: half })).text();
+    expect(skipped).toContain('still not a valid order: payment.amount');
+    expect((await json('')).letters).toHaveLength(1);
+    const sent = await submit('letter?id=0/0', { do: 'edited', value: fixed });
+    expect(await sent.text()).toContain('class="outcome"');
+    await until(() => pipeline.store.find(order.order_uid));
+    expect((await json('')).letters).toEqual([]);
+    expect((await json('?state=redriven')).letters).toMatchObject([{ letter: '0/0', state: 'redriven' }]);
+    const [, message] = await readTopic(pipeline.topic);
+    expect(String(message?.value)).toBe(JSON.stringify(order, null, 2));
+    const later = await (await get('/console/letter?id=0/0', { cookie: 'lang=en' })).text();
+    expect(later).toContain('An order with this number is stored.');
+    expect(later).not.toContain('<textarea');
 
-  const actions = lines.map(({ line }) => line).filter(({ action }) => action);
-  expect(actions).toEqual([
-    { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 0, skipped: 1 },
-    { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 1, skipped: 0 },
-  ]);
-});
+    const actions = lines.map(({ line }) => line).filter(({ action }) => action);
+    expect(actions).toEqual([
+      { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 0, skipped: 1 },
+      { operator: 'anna', action: 'redrive', dryRun: false, state: 'done', done: 1, skipped: 0 },
+    ]);
+  },
+);
 
-test('all that match are tried and sent with a JSON Patch, and what still fails is listed', async () => {
-  await using console = await openLetterConsole();
-  const { pipeline, json, post, submit } = console;
-  await pipeline.send([messageOf(german), messageOf(french), { key: 'k', value: 'no JSON' }]);
-  pipeline.join();
-  await pipeline.drained();
-  const fix = [{ op: 'replace', path: '/locale', value: 'en' }];
-  const filter = { reason: 'locale' };
-  const tried = await outcomeOf(await post('redrive', { filter, fix, dryRun: true }));
-  expect(tried).toMatchObject({ state: 'done', done: 1, skipped: 1, read: 1 });
-  expect(tried.skippedLetters).toEqual([
-    { letter: '0/0', reason: expect.stringContaining('still not a valid order: payment.amount') },
-  ]);
-  expect((await json('')).counts.total).toBe(3);
-  const page = { scope: 'all', reason: 'locale', fix: JSON.stringify(fix) };
-  expect(await (await submit('dead-letters', { ...page, do: 'try' })).text()).toContain('0/0');
-  expect((await json('')).counts.total).toBe(3);
-  expect(await outcomeOf(await post('redrive', { filter, fix }))).toMatchObject({ done: 1, skipped: 1 });
-  await until(() => pipeline.store.find('another-uid' as never));
-  expect((await json('')).letters.map(({ letter }: { letter: string }) => letter).sort()).toEqual([
-    '0/0',
-    '0/2',
-  ]);
-});
+testOnKafka(
+  'all that match are tried and sent with a JSON Patch, and what still fails is listed',
+  async () => {
+    await using console = await openLetterConsole();
+    const { pipeline, json, post, submit } = console;
+    await pipeline.send([messageOf(german), messageOf(french), { key: 'k', value: 'no JSON' }]);
+    pipeline.join();
+    await pipeline.drained();
+    const fix = [{ op: 'replace', path: '/locale', value: 'en' }];
+    const filter = { reason: 'locale' };
+    const tried = await outcomeOf(await post('redrive', { filter, fix, dryRun: true }));
+    expect(tried).toMatchObject({ state: 'done', done: 1, skipped: 1, read: 1 });
+    expect(tried.skippedLetters).toEqual([
+      { letter: '0/0', reason: expect.stringContaining('still not a valid order: payment.amount') },
+    ]);
+    expect((await json('')).counts.total).toBe(3);
+    const page = { scope: 'all', reason: 'locale', fix: JSON.stringify(fix) };
+    expect(await (await submit('dead-letters', { ...page, do: 'try' })).text()).toContain('0/0');
+    expect((await json('')).counts.total).toBe(3);
+    expect(await outcomeOf(await post('redrive', { filter, fix }))).toMatchObject({ done: 1, skipped: 1 });
+    await until(() => pipeline.store.find('another-uid' as never));
+    expect((await json('')).letters.map(({ letter }: { letter: string }) => letter).sort()).toEqual([
+      '0/0',
+      '0/2',
+    ]);
+  },
+);
 
-test('selected letters are discarded, and that is taken back', async () => {
+testOnKafka('selected letters are discarded, and that is taken back', async () => {
   await using console = await openLetterConsole();
   const { pipeline, json, post, submit } = console;
   await pipeline.send([messageOf(german), messageOf(french), { key: 'k', value: 'no JSON' }]);
@@ -230,110 +264,116 @@ test('selected letters are discarded, and that is taken back', async () => {
   expect((await json('')).counts.total).toBe(3);
 });
 
-test('a change of all that match is for the letters that are listed, in the number that is shown, and refused for other states', async () => {
-  await using console = await openLetterConsole();
-  const { pipeline, json, post, submit, get } = console;
-  await pipeline.send(
-    Array.from({ length: 5 }, (_, n) => messageOf({ ...german, order_uid: `letter-uid-${n}` })),
-  );
-  pipeline.join();
-  await pipeline.drained();
-  const value = JSON.stringify({ ...order, order_uid: 'letter-uid-0' });
-  expect(await outcomeOf(await post('redrive', { letters: ['0/0'], value }))).toMatchObject({ done: 1 });
-  expect(await outcomeOf(await post('discard', { letters: ['0/1'] }))).toMatchObject({ done: 1 });
+testOnKafka(
+  'a change of all that match is for the letters that are listed, in the number that is shown, and refused for other states',
+  async () => {
+    await using console = await openLetterConsole();
+    const { pipeline, json, post, submit, get } = console;
+    await pipeline.send(
+      Array.from({ length: 5 }, (_, n) => messageOf({ ...german, order_uid: `letter-uid-${n}` })),
+    );
+    pipeline.join();
+    await pipeline.drained();
+    const value = JSON.stringify({ ...order, order_uid: 'letter-uid-0' });
+    expect(await outcomeOf(await post('redrive', { letters: ['0/0'], value }))).toMatchObject({ done: 1 });
+    expect(await outcomeOf(await post('discard', { letters: ['0/1'] }))).toMatchObject({ done: 1 });
 
-  const states = async () => {
-    const { letters } = await json('?state=all');
-    return letters.map(({ state }: { state: string }) => state).sort();
-  };
-  const before = ['discarded', 'open', 'open', 'open', 'redriven'];
-  expect(await states()).toEqual(before);
-  const pageOf = async (state: string) =>
-    (await get(`/console/dead-letters?state=${state}`, { cookie: 'lang=en' })).text();
-  const offered = async (state: string) => {
-    const html = await pageOf(state);
-    return [
-      [...html.matchAll(/name="do" value="(\w+)"/g)].map(([, action]) => action),
-      html.match(/all that match, (\d+)/)?.[1],
+    const states = async () => {
+      const { letters } = await json('?state=all');
+      return letters.map(({ state }: { state: string }) => state).sort();
+    };
+    const before = ['discarded', 'open', 'open', 'open', 'redriven'];
+    expect(await states()).toEqual(before);
+    const pageOf = async (state: string) =>
+      (await get(`/console/dead-letters?state=${state}`, { cookie: 'lang=en' })).text();
+    const offered = async (state: string) => {
+      const html = await pageOf(state);
+      return [
+        [...html.matchAll(/name="do" value="(\w+)"/g)].map(([, action]) => action),
+        html.match(/all that match, (\d+)/)?.[1],
+      ];
+    };
+    expect(await offered('open')).toEqual([['try', 'redrive', 'discard'], '3']);
+    expect(await offered('discarded')).toEqual([['restore'], '1']);
+    expect(await offered('all')).toEqual([['try', 'redrive', 'discard'], undefined]);
+    expect(await offered('redriven')).toEqual([[], undefined]);
+
+    const fits: Record<string, string> = {
+      redrive: 'open',
+      try: 'open',
+      discard: 'open',
+      restore: 'discarded',
+    };
+    for (const [action, fitting] of Object.entries(fits))
+      for (const state of ['open', 'redriven', 'discarded', 'all', 'gone'].filter((one) => one !== fitting)) {
+        const response = await submit('dead-letters', { do: action, scope: 'all', state });
+        expect([action, state, response.status]).toEqual([action, state, 400]);
+        if (state !== 'gone')
+          expect(await response.text()).toContain(`«${fitting === 'open' ? 'ожидает' : 'отклонено'}»`);
+      }
+    const selected = { do: 'discard', scope: 'selected', letter: '0/2', state: 'redriven' };
+    expect((await submit('dead-letters', selected)).status).toBe(400);
+    const body = { filter: { state: 'redriven' } };
+    for (const action of ['redrive', 'discard'])
+      expect((await (await post(action, body)).json()).detail).toContain('wrong at /filter/state');
+    expect(await states()).toEqual(before);
+
+    const discarded = await submit('dead-letters', { do: 'discard', scope: 'all', state: 'open' });
+    expect(await discarded.text()).toContain('Отклонено: 3.');
+    expect(await states()).toEqual(['discarded', 'discarded', 'discarded', 'discarded', 'redriven']);
+    expect(await offered('discarded')).toEqual([['restore'], '4']);
+    const restored = await submit('dead-letters', { do: 'restore', scope: 'all', state: 'discarded' });
+    expect(await restored.text()).toContain('Возвращено: 4.');
+  },
+);
+
+testOnKafka(
+  'of a letter of a megabyte or of bytes a part is shown, and in words that it cannot be edited; deep JSON can',
+  async () => {
+    await using console = await openLetterConsole();
+    const { pipeline, get, json, post } = console;
+    const long = JSON.stringify({ ...german, internal_signature: '<b>long</b>'.repeat(80_000) });
+    const values = [
+      long,
+      Buffer.from([0xff, 0xfe, 0, 0x1b, 0x3c]),
+      '['.repeat(20_000),
+      `"${'x'.repeat(40_958)}"`,
+      `"${'x'.repeat(40_959)}"`,
     ];
-  };
-  expect(await offered('open')).toEqual([['try', 'redrive', 'discard'], '3']);
-  expect(await offered('discarded')).toEqual([['restore'], '1']);
-  expect(await offered('all')).toEqual([['try', 'redrive', 'discard'], undefined]);
-  expect(await offered('redriven')).toEqual([[], undefined]);
-
-  const fits: Record<string, string> = {
-    redrive: 'open',
-    try: 'open',
-    discard: 'open',
-    restore: 'discarded',
-  };
-  for (const [action, fitting] of Object.entries(fits))
-    for (const state of ['open', 'redriven', 'discarded', 'all', 'gone'].filter((one) => one !== fitting)) {
-      const response = await submit('dead-letters', { do: action, scope: 'all', state });
-      expect([action, state, response.status]).toEqual([action, state, 400]);
-      if (state !== 'gone')
-        expect(await response.text()).toContain(`«${fitting === 'open' ? 'ожидает' : 'отклонено'}»`);
+    await pipeline.send(values.map((value, n) => ({ key: `k${n}`, value })));
+    pipeline.join();
+    await pipeline.drained();
+    const pageOf = async (n: number) => {
+      const response = await get(`/console/letter?id=0/${n}`, { cookie: 'lang=en' });
+      expect(response.status).toBe(200);
+      return response.text();
+    };
+    const notEditable = 'A value of more than 40 kB, or one that is no text, cannot be edited here.';
+    const isCut = 'The value is longer than what is shown.';
+    const pages = await Promise.all(values.map((_, n) => pageOf(n)));
+    expect(pages.map((page) => page.includes(notEditable))).toEqual([true, true, false, false, true]);
+    expect(pages.map((page) => page.includes('<textarea'))).toEqual([false, false, true, true, false]);
+    expect(pages.map((page) => page.includes(isCut))).toEqual([true, false, false, false, false]);
+    for (const page of pages) {
+      expect(page.length).toBeLessThan(400_000);
+      expect(page).not.toContain('<b>');
     }
-  const selected = { do: 'discard', scope: 'selected', letter: '0/2', state: 'redriven' };
-  expect((await submit('dead-letters', selected)).status).toBe(400);
-  const body = { filter: { state: 'redriven' } };
-  for (const action of ['redrive', 'discard'])
-    expect((await (await post(action, body)).json()).detail).toContain('wrong at /filter/state');
-  expect(await states()).toEqual(before);
+    expect(pages[1]).toContain('\\xff\\xfe');
+    const list = await get('/console/dead-letters', { cookie: 'lang=en' });
+    expect((await list.text()).length).toBeLessThan(100_000);
+    expect((await json('')).counts.total).toBe(values.length);
+    // What cannot be edited can be sent again, changed by a patch.
+    const fix = [
+      { op: 'replace', path: '/internal_signature', value: '' },
+      { op: 'replace', path: '/locale', value: 'en' },
+      { op: 'replace', path: '/payment/amount', value: 1 },
+    ];
+    const sent = await outcomeOf(await post('redrive', { letters: ['0/0'], fix }));
+    expect(sent).toMatchObject({ done: 1, skipped: 0 });
+  },
+);
 
-  const discarded = await submit('dead-letters', { do: 'discard', scope: 'all', state: 'open' });
-  expect(await discarded.text()).toContain('Отклонено: 3.');
-  expect(await states()).toEqual(['discarded', 'discarded', 'discarded', 'discarded', 'redriven']);
-  expect(await offered('discarded')).toEqual([['restore'], '4']);
-  const restored = await submit('dead-letters', { do: 'restore', scope: 'all', state: 'discarded' });
-  expect(await restored.text()).toContain('Возвращено: 4.');
-});
-
-test('of a letter of a megabyte or of bytes a part is shown, and in words that it cannot be edited; deep JSON can', async () => {
-  await using console = await openLetterConsole();
-  const { pipeline, get, json, post } = console;
-  const long = JSON.stringify({ ...german, internal_signature: '<b>long</b>'.repeat(80_000) });
-  const values = [
-    long,
-    Buffer.from([0xff, 0xfe, 0, 0x1b, 0x3c]),
-    '['.repeat(20_000),
-    `"${'x'.repeat(40_958)}"`,
-    `"${'x'.repeat(40_959)}"`,
-  ];
-  await pipeline.send(values.map((value, n) => ({ key: `k${n}`, value })));
-  pipeline.join();
-  await pipeline.drained();
-  const pageOf = async (n: number) => {
-    const response = await get(`/console/letter?id=0/${n}`, { cookie: 'lang=en' });
-    expect(response.status).toBe(200);
-    return response.text();
-  };
-  const notEditable = 'A value of more than 40 kB, or one that is no text, cannot be edited here.';
-  const isCut = 'The value is longer than what is shown.';
-  const pages = await Promise.all(values.map((_, n) => pageOf(n)));
-  expect(pages.map((page) => page.includes(notEditable))).toEqual([true, true, false, false, true]);
-  expect(pages.map((page) => page.includes('<textarea'))).toEqual([false, false, true, true, false]);
-  expect(pages.map((page) => page.includes(isCut))).toEqual([true, false, false, false, false]);
-  for (const page of pages) {
-    expect(page.length).toBeLessThan(400_000);
-    expect(page).not.toContain('<b>');
-  }
-  expect(pages[1]).toContain('\\xff\\xfe');
-  const list = await get('/console/dead-letters', { cookie: 'lang=en' });
-  expect((await list.text()).length).toBeLessThan(100_000);
-  expect((await json('')).counts.total).toBe(values.length);
-  // What cannot be edited can be sent again, changed by a patch.
-  const fix = [
-    { op: 'replace', path: '/internal_signature', value: '' },
-    { op: 'replace', path: '/locale', value: 'en' },
-    { op: 'replace', path: '/payment/amount', value: 1 },
-  ];
-  const sent = await outcomeOf(await post('redrive', { letters: ['0/0'], fix }));
-  expect(sent).toMatchObject({ done: 1, skipped: 0 });
-});
-
-test('to close the connection cancels a change, and the log says how far it came', async () => {
+testOnKafka('to close the connection cancels a change, and the log says how far it came', async () => {
   await using console = await openLetterConsole();
   const { pipeline, json, post, lines } = console;
   await pipeline.send(Array.from({ length: 2_000 }, (_, n) => ({ key: `k${n}`, value: '{}'.padEnd(2_000) })));
@@ -385,29 +425,6 @@ test.each([
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
   expect([response.status, (await response.json()).detail]).toEqual([400, expect.stringContaining(detail)]);
-});
-
-test('while Kafka does not answer, the API and the page say so', async () => {
-  await using console = await openLetterConsole(['127.0.0.1:1']);
-  const { get, ask } = console;
-  const authorization = `Bearer ${anna.token}`;
-  const body = JSON.stringify({ filter: {} });
-  const change = ask('/console/api/dead-letters/discard', {
-    method: 'POST',
-    headers: { authorization },
-    body,
-  });
-  const [api, page, letter, changed] = await Promise.all([
-    get('/console/api/dead-letters'),
-    get('/console/dead-letters', { cookie: 'lang=en' }),
-    get('/console/letter?id=0/0'),
-    change.then(async (response) => (await response.text()).trim().split('\n').at(-1) ?? ''),
-  ]);
-  expect([api.status, api.headers.get('retry-after')]).toEqual([503, '5']);
-  expect(page.status).toBe(503);
-  expect(await page.text()).toContain('Kafka does not answer');
-  expect(letter.status).toBe(503);
-  expect(JSON.parse(changed)).toMatchObject({ state: 'failed', done: 0 });
 });
 
 test('a session may change letters from the console’s own pages', async () => {

@@ -5,11 +5,13 @@ import { type PartitionOffsets, startOffset } from '../../src/ingest/start-offse
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { silent, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
 // A rebalance takes seconds, and longer on a busy machine.
-setDefaultTimeout(90_000);
+setDefaultTimeout(240_000);
+const testOnKafka = testFewAtOnce();
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
 const ordersOf = (count: number, seed = 1) => Array.from({ length: count }, createOrderMaker({ seed }));
@@ -172,30 +174,33 @@ test.each<[string, Parameters<typeof at>[0], Partial<ReturnType<typeof at>>]>([
   expect(at(known)).toEqual({ ...agreed, ...expected } as never);
 });
 
-test('after a database was restored under running members they read again by themselves, also an idle partition', async () => {
-  await using pipeline = await openPipeline();
-  const { sql } = pipeline.database;
-  const good = ordersOf(30);
-  const member = pipeline.join();
-  await pipeline.send(good.slice(0, 10).map(messageOf));
-  await pipeline.drained();
-  await sql.unsafe('create table kept as table consumed_offsets');
-  await pipeline.send(good.slice(10).map(messageOf));
-  await pipeline.drained();
-  expect(await isStored(pipeline, good)).toBe(true);
+testOnKafka(
+  'after a database was restored under running members they read again by themselves, also an idle partition',
+  async () => {
+    await using pipeline = await openPipeline();
+    const { sql } = pipeline.database;
+    const good = ordersOf(30);
+    const member = pipeline.join();
+    await pipeline.send(good.slice(0, 10).map(messageOf));
+    await pipeline.drained();
+    await sql.unsafe('create table kept as table consumed_offsets');
+    await pipeline.send(good.slice(10).map(messageOf));
+    await pipeline.drained();
+    expect(await isStored(pipeline, good)).toBe(true);
 
-  await sql.begin(async (tx) => {
-    await tx`delete from orders where order_uid = any(${good.slice(10).map((order) => order.order_uid) as never}::text[])`;
-    await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
-  });
-  await until(() => isStored(pipeline, good), 60_000);
-  expect(member.fences).toEqual(['claim']);
-  expect(member.starts.at(-1)).toMatchObject({ start: 10n, reason: 'database-behind', again: 20n });
-  await pipeline.drained();
-  expect(await pipeline.storedOffsets()).toEqual(new Map([[0, 30]]));
-});
+    await sql.begin(async (tx) => {
+      await tx`delete from orders where order_uid = any(${good.slice(10).map((order) => order.order_uid) as never}::text[])`;
+      await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
+    });
+    await until(() => isStored(pipeline, good), 60_000);
+    expect(member.fences).toEqual(['claim']);
+    expect(member.starts.at(-1)).toMatchObject({ start: 10n, reason: 'database-behind', again: 20n });
+    await pipeline.drained();
+    expect(await pipeline.storedOffsets()).toEqual(new Map([[0, 30]]));
+  },
+);
 
-test('with an empty database everything is read from the beginning', async () => {
+testOnKafka('with an empty database everything is read from the beginning', async () => {
   await using pipeline = await openPipeline();
   const good = ordersOf(10);
   await storeAndLeave(pipeline, good.map(messageOf));
@@ -205,7 +210,7 @@ test('with an empty database everything is read from the beginning', async () =>
   expect(member.starts).toMatchObject([{ start: 0n, reason: 'unknown', again: 10n }]);
 });
 
-test('offsets that an operator has reset are read again, without a second dead letter', async () => {
+testOnKafka('offsets that an operator has reset are read again, without a second dead letter', async () => {
   await using pipeline = await openPipeline();
   const { topic, admin, group } = pipeline;
   const good = ordersOf(10);
@@ -225,7 +230,7 @@ test('offsets that an operator has reset are read again, without a second dead l
   expect(await pipeline.letters()).toHaveLength(1);
 });
 
-test('a group that Kafka has deleted reads from the beginning, and changes nothing', async () => {
+testOnKafka('a group that Kafka has deleted reads from the beginning, and changes nothing', async () => {
   await using pipeline = await openPipeline();
   const { admin, group } = pipeline;
   const good = ordersOf(10);
@@ -244,28 +249,31 @@ test('a group that Kafka has deleted reads from the beginning, and changes nothi
 });
 
 for (const isRunning of [false, true])
-  test(`a topic that is recreated ${isRunning ? 'under a running member' : 'while no member runs'} is read from its beginning`, async () => {
-    await using pipeline = await openPipeline();
-    const { admin, topic, deadLetterTopic, kafka } = pipeline;
-    const [good, later] = [ordersOf(20), ordersOf(8, 9)];
-    // Sent again as it was, as a mirror does.
-    const same = { ...bad, timestamp: '1700000000000' };
-    await pipeline.send([same, ...good.map(messageOf)]);
-    const member = pipeline.join();
-    await pipeline.drained();
-    if (!isRunning) await member.stop();
-    await admin.deleteTopics({ topics: [topic, deadLetterTopic] });
-    const remake = () => ensureTopics(kafka, { topic, deadLetterTopic, partitions: 1 }, silent);
-    await until(() =>
-      remake()
-        .then(() => pipeline.send([same, ...later.map(messageOf)]))
-        .catch(() => false),
-    );
-    if (!isRunning) pipeline.join();
-    await until(() => isStored(pipeline, later), 60_000);
-    await until(async () => (await pipeline.letters()).length > 0, 60_000);
-    await until(async () => (await pipeline.storedOffsets()).get(0) === 9, 60_000);
-  });
+  testOnKafka(
+    `a topic that is recreated ${isRunning ? 'under a running member' : 'while no member runs'} is read from its beginning`,
+    async () => {
+      await using pipeline = await openPipeline();
+      const { admin, topic, deadLetterTopic, kafka } = pipeline;
+      const [good, later] = [ordersOf(20), ordersOf(8, 9)];
+      // Sent again as it was, as a mirror does.
+      const same = { ...bad, timestamp: '1700000000000' };
+      await pipeline.send([same, ...good.map(messageOf)]);
+      const member = pipeline.join();
+      await pipeline.drained();
+      if (!isRunning) await member.stop();
+      await admin.deleteTopics({ topics: [topic, deadLetterTopic] });
+      const remake = () => ensureTopics(kafka, { topic, deadLetterTopic, partitions: 1 }, silent);
+      await until(() =>
+        remake()
+          .then(() => pipeline.send([same, ...later.map(messageOf)]))
+          .catch(() => false),
+      );
+      if (!isRunning) pipeline.join();
+      await until(() => isStored(pipeline, later), 60_000);
+      await until(async () => (await pipeline.letters()).length > 0, 60_000);
+      await until(async () => (await pipeline.storedOffsets()).get(0) === 9, 60_000);
+    },
+  );
 
 /** Deletes the topic and creates it again, with these messages. */
 const recreate = async ({ admin, topic, deadLetterTopic, kafka, send }: Pipeline, orders: Order[]) => {
@@ -276,73 +284,82 @@ const recreate = async ({ admin, topic, deadLetterTopic, kafka, send }: Pipeline
 };
 
 for (const isRunning of [false, true])
-  test(`a topic that is recreated, and has grown past the stored offset ${isRunning ? 'while a member was delayed' : 'while no member ran'}, is read from its beginning`, async () => {
+  testOnKafka(
+    `a topic that is recreated, and has grown past the stored offset ${isRunning ? 'while a member was delayed' : 'while no member ran'}, is read from its beginning`,
+    async () => {
+      await using pipeline = await openPipeline();
+      const [good, later] = [ordersOf(1_200), ordersOf(3_000, 9)];
+      const held = Promise.withResolvers<void>();
+      let isHeld = false;
+      const member = pipeline.join((process) => async (batch, signal) => {
+        if (isHeld) await held.promise;
+        return process(batch, signal);
+      });
+      await pipeline.send(good.slice(0, 100).map(messageOf));
+      await pipeline.drained();
+      isHeld = isRunning;
+      if (!isRunning) await member.stop();
+      await pipeline.send(good.slice(100).map(messageOf));
+      await recreate(pipeline, later);
+      held.resolve();
+      const { starts } = isRunning ? member : pipeline.join();
+      await until(() => isStored(pipeline, later), 60_000);
+      await until(async () => (await pipeline.storedOffsets()).get(0) === later.length, 60_000);
+      await pipeline.drained();
+      expect(starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated' });
+    },
+  );
+
+testOnKafka(
+  'a database from before the topic was recreated, restored under a running member, is filled again',
+  async () => {
     await using pipeline = await openPipeline();
-    const [good, later] = [ordersOf(1_200), ordersOf(3_000, 9)];
-    const held = Promise.withResolvers<void>();
-    let isHeld = false;
-    const member = pipeline.join((process) => async (batch, signal) => {
-      if (isHeld) await held.promise;
-      return process(batch, signal);
-    });
-    await pipeline.send(good.slice(0, 100).map(messageOf));
-    await pipeline.drained();
-    isHeld = isRunning;
-    if (!isRunning) await member.stop();
-    await pipeline.send(good.slice(100).map(messageOf));
-    await recreate(pipeline, later);
-    held.resolve();
-    const { starts } = isRunning ? member : pipeline.join();
-    await until(() => isStored(pipeline, later), 60_000);
-    await until(async () => (await pipeline.storedOffsets()).get(0) === later.length, 60_000);
-    await pipeline.drained();
-    expect(starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated' });
-  });
-
-test('a database from before the topic was recreated, restored under a running member, is filled again', async () => {
-  await using pipeline = await openPipeline();
-  const { sql } = pipeline.database;
-  const [good, later] = [ordersOf(30), ordersOf(60, 9)];
-  const member = pipeline.join();
-  await pipeline.send(good.map(messageOf));
-  await pipeline.drained();
-  await sql.unsafe('create table kept as table consumed_offsets');
-  await recreate(pipeline, later);
-  await until(() => isStored(pipeline, later), 60_000);
-  await pipeline.drained();
-
-  await sql.begin(async (tx) => {
-    await tx`delete from orders where order_uid = any(${later.map((order) => order.order_uid) as never}::text[])`;
-    await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
-  });
-  await until(() => isStored(pipeline, later), 60_000);
-  expect(member.starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated', again: 30n });
-});
-
-test('without ids and epochs a member reads all the same, and learns them when Kafka has them', async () => {
-  const broker = await startBroker({ port: 0 });
-  broker.faults.limit('Metadata', 9);
-  broker.faults.limit('OffsetForLeaderEpoch', 2);
-  {
-    await using pipeline = await openPipeline({ addresses: [broker.brokers] });
-    const identity = async () =>
-      pipeline.database.sql<
-        { topic_id: string | null; leader_epoch: number }[]
-      >`select topic_id, leader_epoch from consumed_offsets`;
-    const good = ordersOf(30);
-    await storeAndLeave(pipeline, good.slice(0, 20).map(messageOf));
-    expect([...(await identity())]).toEqual([{ topic_id: null, leader_epoch: 0 }]);
-    broker.faults.clear();
-    await pipeline.send(good.slice(20).map(messageOf));
+    const { sql } = pipeline.database;
+    const [good, later] = [ordersOf(30), ordersOf(60, 9)];
     const member = pipeline.join();
-    await until(() => isStored(pipeline, good), 30_000);
-    expect(member.starts).toMatchObject([{ start: 20n, reason: undefined }]);
-    expect([...(await identity())]).toMatchObject([{ topic_id: expect.any(String), leader_epoch: 0 }]);
-  }
-  await broker.stop();
-});
+    await pipeline.send(good.map(messageOf));
+    await pipeline.drained();
+    await sql.unsafe('create table kept as table consumed_offsets');
+    await recreate(pipeline, later);
+    await until(() => isStored(pipeline, later), 60_000);
+    await pipeline.drained();
 
-test('a log that has not the stored leader epoch is read from its beginning', async () => {
+    await sql.begin(async (tx) => {
+      await tx`delete from orders where order_uid = any(${later.map((order) => order.order_uid) as never}::text[])`;
+      await tx.unsafe('truncate consumed_offsets; insert into consumed_offsets table kept');
+    });
+    await until(() => isStored(pipeline, later), 60_000);
+    expect(member.starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated', again: 30n });
+  },
+);
+
+testOnKafka(
+  'without ids and epochs a member reads all the same, and learns them when Kafka has them',
+  async () => {
+    const broker = await startBroker({ port: 0 });
+    broker.faults.limit('Metadata', 9);
+    broker.faults.limit('OffsetForLeaderEpoch', 2);
+    {
+      await using pipeline = await openPipeline({ addresses: [broker.brokers] });
+      const identity = async () =>
+        pipeline.database.sql<
+          { topic_id: string | null; leader_epoch: number }[]
+        >`select topic_id, leader_epoch from consumed_offsets`;
+      const good = ordersOf(30);
+      await storeAndLeave(pipeline, good.slice(0, 20).map(messageOf));
+      expect([...(await identity())]).toEqual([{ topic_id: null, leader_epoch: 0 }]);
+      broker.faults.clear();
+      await pipeline.send(good.slice(20).map(messageOf));
+      const member = pipeline.join();
+      await until(() => isStored(pipeline, good), 30_000);
+      expect(member.starts).toMatchObject([{ start: 20n, reason: undefined }]);
+      expect([...(await identity())]).toMatchObject([{ topic_id: expect.any(String), leader_epoch: 0 }]);
+    }
+    await broker.stop();
+  },
+);
+
+testOnKafka('a log that has not the stored leader epoch is read from its beginning', async () => {
   await using pipeline = await openPipeline();
   const { sql } = pipeline.database;
   const good = ordersOf(30);
@@ -358,53 +375,59 @@ test('a log that has not the stored leader epoch is read from its beginning', as
 });
 
 for (const isRunning of [false, true])
-  test(`records that were deleted unread ${isRunning ? 'while a member was delayed' : 'while no member ran'} are counted, and the rest is stored`, async () => {
+  testOnKafka(
+    `records that were deleted unread ${isRunning ? 'while a member was delayed' : 'while no member ran'} are counted, and the rest is stored`,
+    async () => {
+      await using pipeline = await openPipeline();
+      const { admin, topic, database } = pipeline;
+      const good = ordersOf(10);
+      const rest = ordersOf(4_000, 5);
+      await storeAndLeave(pipeline, good.map(messageOf));
+      const held = Promise.withResolvers<void>();
+      let batches = 0;
+      const join = () =>
+        pipeline.join((process) => async (batch, signal) => {
+          batches++;
+          if (isRunning) await held.promise;
+          return process(batch, signal);
+        });
+      let member = isRunning ? join() : undefined;
+      await pipeline.send(rest.map(messageOf));
+      if (isRunning) await until(() => batches > 0);
+      // Past everything that the member may have fetched.
+      const low = 4_005;
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(low) }] });
+      held.resolve();
+      member ??= join();
+      await pipeline.drained(60_000);
+      await until(() => isStored(pipeline, rest.slice(low - 10)), 60_000);
+      const { starts } = member;
+      const deleted = starts.reduce((all, one) => all + Number(one.deleted), 0);
+      const [row] = await database.sql<{ count: number }[]>`select count(*)::int as count from orders`;
+      expect(deleted).toBe(10 + rest.length - Number(row?.count));
+      expect(deleted).toBeGreaterThan(0);
+      if (!isRunning) expect(deleted).toBe(low - 10);
+    },
+  );
+
+testOnKafka(
+  'a member whose partition was claimed by another one stores nothing more, and nothing is lost',
+  async () => {
     await using pipeline = await openPipeline();
-    const { admin, topic, database } = pipeline;
-    const good = ordersOf(10);
-    const rest = ordersOf(4_000, 5);
-    await storeAndLeave(pipeline, good.map(messageOf));
+    const good = ordersOf(600);
     const held = Promise.withResolvers<void>();
     let batches = 0;
-    const join = () =>
-      pipeline.join((process) => async (batch, signal) => {
-        batches++;
-        if (isRunning) await held.promise;
-        return process(batch, signal);
-      });
-    let member = isRunning ? join() : undefined;
-    await pipeline.send(rest.map(messageOf));
-    if (isRunning) await until(() => batches > 0);
-    // Past everything that the member may have fetched.
-    const low = 4_005;
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(low) }] });
+    const member = pipeline.join((process) => async (batch, signal) => {
+      if (batches++ === 0) await held.promise;
+      return process(batch, signal);
+    });
+    await pipeline.send(good.map(messageOf));
+    await until(() => batches > 0);
+    await pipeline.offsets.claim(pipeline.group, [0], crypto.randomUUID());
     held.resolve();
-    member ??= join();
+    await until(() => member.fences.length > 0);
+    expect(member.fences).toEqual(['claim']);
     await pipeline.drained(60_000);
-    await until(() => isStored(pipeline, rest.slice(low - 10)), 60_000);
-    const { starts } = member;
-    const deleted = starts.reduce((all, one) => all + Number(one.deleted), 0);
-    const [row] = await database.sql<{ count: number }[]>`select count(*)::int as count from orders`;
-    expect(deleted).toBe(10 + rest.length - Number(row?.count));
-    expect(deleted).toBeGreaterThan(0);
-    if (!isRunning) expect(deleted).toBe(low - 10);
-  });
-
-test('a member whose partition was claimed by another one stores nothing more, and nothing is lost', async () => {
-  await using pipeline = await openPipeline();
-  const good = ordersOf(600);
-  const held = Promise.withResolvers<void>();
-  let batches = 0;
-  const member = pipeline.join((process) => async (batch, signal) => {
-    if (batches++ === 0) await held.promise;
-    return process(batch, signal);
-  });
-  await pipeline.send(good.map(messageOf));
-  await until(() => batches > 0);
-  await pipeline.offsets.claim(pipeline.group, [0], crypto.randomUUID());
-  held.resolve();
-  await until(() => member.fences.length > 0);
-  expect(member.fences).toEqual(['claim']);
-  await pipeline.drained(60_000);
-  expect(await isStored(pipeline, good)).toBe(true);
-});
+    expect(await isStored(pipeline, good)).toBe(true);
+  },
+);

@@ -1,10 +1,12 @@
 /** Changes of the topic and of the group's offsets while consumers run. */
-import { expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, setDefaultTimeout } from 'bun:test';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
+const test = testFewAtOnce();
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
 

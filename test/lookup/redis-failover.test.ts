@@ -1,5 +1,5 @@
 /** Redis as production has it: a primary that moves, a user with few rights, protected mode. */
-import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, setDefaultTimeout } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,12 +8,14 @@ import Redis from 'ioredis';
 import { sentinelName, startRedis, startSentinel } from '../../scripts/services/redis.ts';
 import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import { silent } from '../support/database.ts';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { documentOf } from '../support/lookup-orders.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
+const test = testFewAtOnce();
 
 const documentsKey = '{orders}:documents';
 

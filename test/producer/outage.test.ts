@@ -1,11 +1,13 @@
-import { expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, setDefaultTimeout } from 'bun:test';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
+import { testFewAtOnce } from '../support/few-at-once.ts';
 import { newTopic, summed, useProducer } from '../support/producer.ts';
 import { until } from '../support/until.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
-setDefaultTimeout(30_000);
+setDefaultTimeout(180_000);
+const test = testFewAtOnce();
 
 const { start, run, read, someSent, embedded, opened, folder } = useProducer();
 

@@ -10,6 +10,6 @@ const atOnce = 4;
  */
 export const testFewAtOnce = () => {
   const limit = pLimit(atOnce);
-  return (name: string, act: () => Promise<unknown>) =>
-    test.concurrent(name, () => limit(act).then(() => {}));
+  return (name: string, act: () => unknown) =>
+    test.concurrent(name, () => limit(async () => void (await act())));
 };

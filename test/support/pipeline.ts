@@ -83,7 +83,7 @@ export const openPipeline = async ({
     );
   };
   /** Resolves when the group has committed the end of the topic. */
-  const drained = (ms = 20_000) =>
+  const drained = (ms = 60_000) =>
     until(async () => {
       const [last, done] = [await ends(), await committed()];
       return [...last].every(([partition, offset]) => done.get(partition) === offset);
