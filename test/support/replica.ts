@@ -24,7 +24,8 @@ export const startReplica = async (environment: Record<string, string>) => {
     }
   })();
   const listening = () => lines.find((line) => line.includes('"listening"'));
-  await until(() => listening() ?? child.exitCode !== null);
+  // On a busy machine several start at once.
+  await until(() => listening() ?? child.exitCode !== null, 60_000);
   const line = listening();
   if (!line) throw new Error(`The program ended with ${child.exitCode}:\n${lines.join('\n')}`);
   const { url } = JSON.parse(line) as { url: string };

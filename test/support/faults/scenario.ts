@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Kafka } from 'kafkajs';
 import { startServices } from '../../../scripts/services/start.ts';
 import { createKafka } from '../../../src/kafka/client.ts';
@@ -11,14 +10,15 @@ import { type Sent, startStream } from './stream.ts';
 
 export type Scenario = Awaited<ReturnType<typeof openScenario>>;
 
-const directory = join(import.meta.dir, '../../../.services/faults');
-
 /** After the last fault is over, everything that was sent has to be stored and committed within this time, in ms. */
 const settledWithin = 90_000;
 
-/** Real services that may be stopped or frozen, a topic and a database of its own, and the program on them. */
-export const openScenario = async () => {
-  const services = await startServices({ dir: directory, which: ['kafka', 'postgres', 'redis'] });
+/** Starts the services in this folder that do not run yet. */
+export const servicesIn = (dir: string) => startServices({ dir, which: ['kafka', 'postgres', 'redis'] });
+
+/** Services that may be stopped or frozen, a topic and a database of its own, and the program on them. */
+export const openScenario = async (dir: string) => {
+  const services = await servicesIn(dir);
   const { kafka, postgres, redis } = services;
   const brokers = kafka.gives.KAFKA_BROKERS as string;
   const database = await createDatabase(postgres.gives.DATABASE_URL as string);
@@ -118,10 +118,4 @@ const keysOf = async (kafka: Kafka, topic: string): Promise<Set<string>> => {
   await until(() => rest.size === 0, 30_000);
   await consumer.disconnect();
   return keys;
-};
-
-/** Stops what `openScenario` started. */
-export const closeServices = async () => {
-  const services = await startServices({ dir: directory, which: ['kafka', 'postgres', 'redis'] });
-  await Promise.all(Object.values(services).map((service) => service.stop()));
 };
