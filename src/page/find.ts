@@ -98,18 +98,25 @@ export const createFind = (lookup: Lookup) => {
         ? { state: 'unavailable', given: trimmed, retryAfterSeconds: found.retryAfterSeconds }
         : { state: 'found', given: found.order.order_uid, ...found };
 
+    // Unavailable under one reading, the order may be cached under another one.
+    let unavailable: Unavailable | undefined;
     for (const text of new Set([given, trimmed])) {
       const found = (await lookUp([text])).get(text);
-      if (found) return toFinding(found);
+      if (found instanceof Unavailable) unavailable = found;
+      else if (found) return toFinding(found);
     }
     const numbers = splitNumbers(given);
-    if (areSeveral(numbers)) return findSeveral(numbers);
+    if (areSeveral(numbers)) {
+      const several = await findSeveral(numbers);
+      const isFound = several.state === 'several' && several.rows.some(({ state }) => state === 'found');
+      return unavailable && !isFound ? toFinding(unavailable) : several;
+    }
 
     // A link to an order; the one word of a sentence that is as long as a number; another letter case.
     const inside = uidOfLink(trimmed) ?? numbers.find(isOrderUid) ?? trimmed;
     const exact = inside === trimmed ? undefined : (await lookUp([inside])).get(inside);
     const found = exact ?? (await lookUpOtherCases([inside])).get(inside);
-    if (found) return toFinding(found);
+    if (found ?? unavailable) return toFinding((found ?? unavailable) as Found | Unavailable);
     const shown = cutUid(uidOfLink(trimmed) ?? trimmed);
     if (isShortened(trimmed)) return { state: 'shortened', given: shown };
     return { state: isOrderUid(shown) ? 'notFound' : 'malformed', given: shown };

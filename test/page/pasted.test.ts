@@ -26,7 +26,7 @@ const open = () => {
     const address = decodeURIComponent(response.headers.get('hx-push-url') ?? '').slice('./?uid='.length);
     return [html.match(/data-state="(\w+)"/)?.[1], address.split('&uid=').join(' ')];
   };
-  return { ...world, app, paste };
+  return { ...world, world, app, paste };
 };
 
 test.each([
@@ -105,6 +105,22 @@ test('while the database does not answer, a number in another letter case is not
   };
   const app = createPage({ lookup, liveFeed: false });
   expect((await app.handle(new Request('http://localhost/?uid=MIXED-CASE-1'))).status).toBe(503);
+});
+
+test.each([
+  [' b563feb7b2b84b6test', 'found', plain.order_uid],
+  ['"b563feb7b2b84b6test"', 'found', plain.order_uid],
+  ['http://localhost/?uid=b563feb7b2b84b6test', 'found', plain.order_uid],
+  ['Order b563feb7b2b84b6test', 'found', plain.order_uid],
+  ['second-order-1\nb563feb7b2b84b6test', 'several', 'second-order-1 b563feb7b2b84b6test'],
+  ['second-order-1 other-order-1', 'several', 'second-order-1 other-order-1'],
+  ['other-order-1 other-order-2', 'unavailable', 'other-order-1 other-order-2'],
+  ['Order other-order-1', 'unavailable', 'Order other-order-1'],
+])('while the database does not answer, a cached order is found in %j', async (text, state, address) => {
+  const { paste, lookup, world } = open();
+  await lookup.findAll([plain.order_uid, second.order_uid]);
+  world.down = true;
+  expect(await paste(text)).toEqual([state, address]);
 });
 
 test.each(['b563…6test', 'b563...6test', '8e3d…3afd4', '“b563…6test”'])(
