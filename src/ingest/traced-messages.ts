@@ -1,41 +1,18 @@
 import { textOf } from '../kafka/headers.ts';
 import type { Message } from '../kafka/message.ts';
+import { sendSpan } from '../kafka/traced-send.ts';
 import type { TraceHeaders, Tracing } from '../observability/tracing/tracing.ts';
 import type { Group } from '../postgres/offsets.ts';
 import type { DeadLetters } from './dead-letter.ts';
 import type { Ingest } from './ingest.ts';
 
-/** Spans of sending to Kafka and of processing batches. Traces pass from process to process in the headers of messages. */
-
-const sending = (topic: string, messages: number) => ({
-  name: `send ${topic}`,
-  kind: 'producer' as const,
-  attributes: {
-    'messaging.system': 'kafka',
-    'messaging.operation.name': 'send',
-    'messaging.operation.type': 'send',
-    'messaging.destination.name': topic,
-    'messaging.batch.message_count': messages,
-  },
-});
-
-type Send<M, T> = (batch: M[]) => Promise<T>;
-
-/** A span for each batch that is sent. Its messages get the headers of the trace, which replace any others. */
-export const traceSend =
-  (topic: string) =>
-  <M extends object, T>(tracing: Tracing, send: Send<M, T>): Send<M, T> =>
-  (batch) =>
-    tracing.span(sending(topic, batch.length), () => {
-      const headers = { ...tracing.headers() };
-      return send(batch.map((message) => ({ ...message, headers })));
-    });
+/** Spans of batches and of their dead letters. Traces pass from process to process in the headers of messages. */
 
 /** A span for the dead letters of a batch. They keep their headers, and so the trace in which the message was produced. */
 export const traceDeadLetters =
   (topic: string) =>
   (tracing: Tracing, letters: DeadLetters): DeadLetters => ({
-    send: (batch) => tracing.span(sending(topic, batch.length), () => letters.send(batch)),
+    send: (batch) => tracing.span(sendSpan(topic, batch.length), () => letters.send(batch)),
   });
 
 /** A span for each batch, in the trace of the first message with a sampled one, and with links to the traces of the others. */

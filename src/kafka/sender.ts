@@ -26,6 +26,7 @@ const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 const badTimestamp = 'INVALID_TIMESTAMP';
 
 const typeOf = (error: unknown) => String((error as { type?: unknown }).type);
+/** Whether Kafka refuses a message, or a batch, as too large for its topic. */
 export const isTooLarge = (error: unknown) => tooLarge.includes(typeOf(error));
 
 type Options<T> = {

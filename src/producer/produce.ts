@@ -6,11 +6,12 @@ import { kafkaAddress } from '../config/kafka-address.ts';
 import { orderRules } from '../config/order-rules.ts';
 import type { Config } from '../config/settings.ts';
 import { tracingSettings } from '../config/tracing-settings.ts';
-import { traceSend } from '../ingest/traced-messages.ts';
 import { acknowledgedBefore } from '../kafka/acknowledged.ts';
 import { createKafka } from '../kafka/client.ts';
 import { isFinal } from '../kafka/retry.ts';
+import { isTooLarge } from '../kafka/sender.ts';
 import { createTopics } from '../kafka/topics.ts';
+import { traceSend } from '../kafka/traced-send.ts';
 import { createLog } from '../observability/log.ts';
 import { openTracing, tracedBy } from '../observability/tracing/tracing.ts';
 import { openFile } from './file.ts';
@@ -20,11 +21,9 @@ import { sendPaced } from './pace.ts';
 import { createPartitioner } from './partitioner.ts';
 import { createProgress } from './progress.ts';
 
-/** Kafka's errors about a message that is too large for its topic. */
-const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
-const isTooLarge = (error: unknown): boolean =>
-  error instanceof Error &&
-  (tooLarge.includes(String((error as { type?: unknown }).type)) || isTooLarge(error.cause));
+/** Whether the message is too large for its topic; kafkajs may wrap that error in others. */
+const isCausedBySize = (error: unknown): boolean =>
+  error instanceof Error && (isTooLarge(error) || isCausedBySize(error.cause));
 /** What a batch takes besides its messages, and tracing adds to a message, at most. */
 const batchFrameBytes = 1_024;
 
@@ -89,7 +88,7 @@ export const execute = async (options: Options, config: Config): Promise<number>
       await progress.track(batch, deliverTraced(batch));
     } catch (error) {
       const [message, ...others] = batch;
-      if (!file || !message || others.length > 0 || !isTooLarge(error)) throw error;
+      if (!file || !message || others.length > 0 || !isCausedBySize(error)) throw error;
       leftOut += 1;
       progress.report(
         `${fileName}, line ${message.line}: the message of ${message.value?.length} bytes${message.key === null ? '' : ` with the key ${JSON.stringify(message.key)}`} is left out: it is too large for the topic ${config.topic} (max.message.bytes ${topicBytes})`,
