@@ -30,7 +30,7 @@ export const Overview = ({ view, assets, health, host, window, series }: Overvie
         </a>
       ))}
     </nav>
-    <div class="plots" data-window={window}>
+    <div class="plots" data-window={window} data-size={`${windows[window].size}`}>
       {plots.map((plot) => (
         <PlotCard view={view} plot={usedIn(plot, health)} series={series} window={window} />
       ))}

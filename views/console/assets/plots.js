@@ -3,7 +3,8 @@
 const root = document.documentElement;
 const area = document.querySelector('.plots');
 const shown = area.dataset.window;
-const lengths = { '15m': 900, '24h': 1_440 };
+/** Samples of the window. */
+const size = Number(area.dataset.size);
 
 /** A custom property as a colour that a canvas takes. */
 const colourOf = (property) => {
@@ -126,7 +127,7 @@ const add = (sample) => {
   if (sample.time <= (all.time.at(-1) ?? 0)) return;
   for (const [name, values] of Object.entries(all)) {
     values.push(sample[name]);
-    if (values.length > lengths[shown]) values.shift();
+    if (values.length > size) values.shift();
   }
   if (performance.now() - drawnAt < drawIntervalMs() - 100) return;
   drawnAt = performance.now();
