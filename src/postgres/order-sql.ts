@@ -65,25 +65,34 @@ const deliveryNames = names(deliveryColumns);
 const paymentNames = names(paymentColumns);
 const itemNames = names(itemColumns);
 
-const sentColumns = { ...orderColumns, ...deliveryColumns, ...paymentColumns };
-const sentItemColumns = { order_uid: 'text', ...itemColumns };
-
-/**
- * `(select $1::text[]), $2::bigint[], …`, numbered from `after` + 1. The sub-select hides from the planner how many orders there are.
- * Otherwise PostgreSQL would plan the statement anew for each small batch, which takes longer than to execute it.
- */
+/** `$1::text[], $2::bigint[], …`, numbered from `after` + 1. */
 const parameters = (columns: Record<string, string>, after = 0) =>
   Object.values(columns)
     .map((type, index) => `$${after + index + 1}::${type}[]`)
-    .map((array, index) => (index === 0 ? `(select ${array})` : array))
     .join(', ');
 
-const orderParameters = names(sentColumns).length + names(sentItemColumns).length;
+const { order_uid: _, ...otherOrderColumns } = orderColumns;
+const deliveriesAfter = orderNames.length;
+const paymentsAfter = deliveriesAfter + deliveryNames.length;
+const itemsAfter = paymentsAfter + paymentNames.length;
+const orderParameters = itemsAfter + 1 + itemNames.length;
+
+/**
+ * The sub-select hides from the planner how many orders there are. Otherwise PostgreSQL would plan the statement anew for each small
+ * batch, which takes longer than to execute it. It suffices for one array of each `unnest`.
+ */
+const orderUids = '(select $1::text[])';
+const itemOrderUids = `(select $${itemsAfter + 1}::text[])`;
+
 /** The parameters of a fenced range, which follow the orders, and how many orders have to be new for the stored offset to move. */
 const [groupId, topic, partition, from, to, claim, nextClaim, leaderEpoch, needed] = Array.from(
   { length: 9 },
   (_, index) => `$${orderParameters + index + 1}`,
 );
+
+/** Whether the order of a row was inserted. All of them are, as a rule: then no row is looked up. */
+const isInserted = `((select count(*) = cardinality($1::text[]) from inserted)
+      or order_uid in (select order_uid from inserted))`;
 
 /**
  * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range
@@ -100,27 +109,33 @@ const saveStatementOf = (isFenced: boolean) => `
     for update
   ), `
       : ''
-  }sent as materialized (
-    select * from unnest(${parameters(sentColumns)}) with ordinality as sent (${names(sentColumns)}, place)
-    where ${isFenced ? 'exists (select from fence) and ' : ''}${isNotErased('order_uid')}
-  ), inserted as (
+  }inserted as (
     insert into orders (${orderNames})
     select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}
-    from sent order by place
+    from unnest(${orderUids}, ${parameters(otherOrderColumns, 1)})
+      with ordinality as sent (${orderNames}, place)
+    where ${isFenced ? 'exists (select from fence) and ' : ''}${isNotErased('order_uid')}
+    order by place
     on conflict (order_uid) do nothing
     returning order_uid
   ), inserted_deliveries as (
     insert into deliveries (order_uid, ${deliveryNames})
-    select order_uid, ${deliveryNames} from sent join inserted using (order_uid)
+    select order_uid, ${deliveryNames}
+    from unnest(${orderUids}, ${parameters(deliveryColumns, deliveriesAfter)})
+      as sent (order_uid, ${deliveryNames})
+    where ${isInserted}
   ), inserted_payments as (
     insert into payments (order_uid, ${paymentNames})
-    select order_uid, ${paymentNames} from sent join inserted using (order_uid)
+    select order_uid, ${paymentNames}
+    from unnest(${orderUids}, ${parameters(paymentColumns, paymentsAfter)})
+      as sent (order_uid, ${paymentNames})
+    where ${isInserted}
   ), inserted_items as (
     insert into items (order_uid, ${itemNames})
     select order_uid, ${itemNames}
-    from unnest(${parameters(sentItemColumns, names(sentColumns).length)})
-      with ordinality as item (order_uid, ${itemNames}, place)
-    join inserted using (order_uid)
+    from unnest(${itemOrderUids}, ${parameters(itemColumns, itemsAfter + 1)})
+      with ordinality as sent (order_uid, ${itemNames}, place)
+    where ${isInserted}
     order by place
   )${
     isFenced
