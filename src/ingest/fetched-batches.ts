@@ -13,6 +13,8 @@ export type FetchedBatch = {
   from: bigint;
   to: bigint;
   messages: Message[];
+  /** Of the messages' values. */
+  bytes: number;
   /** Undefined if one of the two is not known. */
   epochs: Epochs | undefined;
   /** The offset of the last message, which kafkajs has to resolve. */
@@ -24,6 +26,34 @@ type Appended = Pick<FetchedMessage, 'batchContext'>;
 export const epochsOf = (first: Appended | undefined, last: Appended | undefined): Epochs | undefined => {
   const [from, to] = [first?.batchContext.leaderEpoch, last?.batchContext.leaderEpoch];
   return from === undefined || to === undefined ? undefined : { first: from, last: to };
+};
+
+/** The part of a full batch that these messages are: a batch is full at 1. */
+export const fullness = ({ messages, bytes }: Pick<FetchedBatch, 'messages' | 'bytes'>) =>
+  Math.max(messages.length / maxBatchMessages, bytes / maxBatchBytes);
+
+type Joinable = Pick<FetchedBatch, 'messages' | 'bytes' | 'epochs'>;
+
+/**
+ * Whether both fit into one batch and are of one leader epoch: where a record of another one follows, the log may have to be
+ * checked.
+ */
+export const isAppendable = (batch: Joinable, next: Joinable): boolean => {
+  const epochs = [batch.epochs, next.epochs].flatMap((of) => [of?.first, of?.last]);
+  return (
+    fullness(batch) + fullness(next) <= 1 &&
+    epochs.every((epoch) => epoch !== undefined && epoch === epochs[0])
+  );
+};
+
+/** Appends the batch that follows. */
+export const append = (
+  batch: Omit<FetchedBatch, 'lastOffset'>,
+  { messages, bytes, to }: Omit<FetchedBatch, 'lastOffset'>,
+) => {
+  batch.messages.push(...messages);
+  batch.bytes += bytes;
+  batch.to = to;
 };
 
 /** What kafkajs's batches have without a published type, and with our patch its events of batches too. */
@@ -51,7 +81,7 @@ export function* batchesOf(batch: KafkaJSBatch): Generator<FetchedBatch> {
     // Control records, which kafkajs leaves out, may follow the last message.
     const to = BigInt(isLast ? fetched.lastOffset() : message.offset) + 1n;
     const epochs = epochsOf(first, isLast ? rawMessages.at(-1) : message);
-    yield { messages, lastOffset: message.offset, from, to, epochs };
+    yield { messages, bytes, lastOffset: message.offset, from, to, epochs };
     messages = [];
     bytes = 0;
     from = to;

@@ -6,9 +6,19 @@ import type { StoredOffset } from '../postgres/offsets.ts';
 import type { Batch } from './batch.ts';
 import type { LogCheck } from './divergence.ts';
 import { createFenceError } from './fence.ts';
-import { batchesOf, type Epochs, type FetchedBatch } from './fetched-batches.ts';
+import {
+  append,
+  batchesOf,
+  type Epochs,
+  type FetchedBatch,
+  fullness,
+  isAppendable,
+} from './fetched-batches.ts';
 
-/** Backpressure: fetching waits while this number of batches is in flight, of one partition or of all. */
+/**
+ * Backpressure: fetching waits while this number of batches is in flight, of one partition or of all. Those of all may be more while
+ * they are so small that together they would not fill a batch.
+ */
 const maxInFlightPerPartition = 2;
 const maxInFlight = 6;
 
@@ -19,6 +29,8 @@ const commitRetryMs = 500;
 /** Processes a partition's batches one after another, so that the first version of an order is the first to be stored. */
 type PartitionQueue = {
   inFlight: number;
+  /** The last batch of the queue, while its processing has not begun: what is fetched meanwhile may be appended to it. */
+  waiting: QueuedBatch | undefined;
   /** Settles with the last batch of the queue. */
   tail: Promise<void>;
   /** Where the next batch has to begin. */
@@ -72,7 +84,7 @@ export const createPartitionQueues = ({
   const failed = Promise.withResolvers<unknown>();
   let batchDone = Promise.withResolvers<void>();
   let isClosed = false;
-  let inFlight = 0;
+  const inFlight = new Set<QueuedBatch>();
   let commitOffsets = options.commitOffsets;
   let committing: Promise<void> | undefined;
 
@@ -82,7 +94,8 @@ export const createPartitionQueues = ({
   };
 
   const isFull = (queue: PartitionQueue) =>
-    queue.inFlight >= maxInFlightPerPartition || inFlight >= maxInFlight;
+    queue.inFlight >= maxInFlightPerPartition ||
+    (inFlight.size >= maxInFlight && [...inFlight].reduce((sum, batch) => sum + fullness(batch), 0) >= 1);
 
   /** Fails, and returns false, if the range does not begin where the last one ended. */
   const isNext = (queue: PartitionQueue, partition: number, from: bigint, to: bigint): boolean => {
@@ -110,9 +123,12 @@ export const createPartitionQueues = ({
 
   const enqueue = (queue: PartitionQueue, batch: QueuedBatch) => {
     queue.next = batch.to;
+    if (queue.waiting && isAppendable(queue.waiting, batch)) return append(queue.waiting, batch);
+    queue.waiting = batch;
     queue.inFlight++;
-    inFlight++;
+    inFlight.add(batch);
     queue.tail = queue.tail.then(async () => {
+      if (queue.waiting === batch) queue.waiting = undefined;
       if (ending.signal.aborted) return;
       try {
         const leaderEpoch = await checkEpochs(queue, batch);
@@ -126,7 +142,7 @@ export const createPartitionQueues = ({
         fail(error);
       }
       queue.inFlight--;
-      inFlight--;
+      inFlight.delete(batch);
       batchDone.resolve();
       batchDone = Promise.withResolvers();
     });
@@ -165,6 +181,7 @@ export const createPartitionQueues = ({
       for (const { partition, start, committed, leaderEpoch } of starts)
         queues.set(partition, {
           inFlight: 0,
+          waiting: undefined,
           tail: Promise.resolve(),
           next: start,
           leaderEpoch,
@@ -182,7 +199,8 @@ export const createPartitionQueues = ({
         commitOffsets = (partitions) => commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
         for (const { lastOffset, ...next } of batchesOf(batch)) {
           const { from, to } = next;
-          while (!isClosed && !ending.signal.aborted && isFull(queue)) {
+          const hasRoom = () => !isFull(queue) || (queue.waiting && isAppendable(queue.waiting, next));
+          while (!isClosed && !ending.signal.aborted && !hasRoom()) {
             await waitAtMost(heartbeatIntervalMs, batchDone.promise);
             await heartbeat();
             if (!isRunning()) return;
@@ -201,7 +219,7 @@ export const createPartitionQueues = ({
     skip(partition: number, from: bigint, to: bigint, epochs: Epochs | undefined) {
       const queue = queues.get(partition);
       if (!queue || isClosed || ending.signal.aborted || !isNext(queue, partition, from, to)) return;
-      enqueue(queue, { partition, from, to, messages: [], epochs });
+      enqueue(queue, { partition, from, to, messages: [], bytes: 0, epochs });
     },
     /** Fails if the database has another claim for a partition of which nothing is in flight. */
     async verify(readOffsets: () => Promise<Map<number, StoredOffset>>) {
@@ -221,7 +239,7 @@ export const createPartitionQueues = ({
     /** Aborted when no batch is processed any more. */
     signal: ending.signal,
     /** How many batches are fetched and not yet stored. */
-    inFlight: () => inFlight,
+    inFlight: () => inFlight.size,
     /** Accepts no more batches, waits for those in flight for at most `timeoutMs`, and commits what is stored. */
     async finish(timeoutMs: number) {
       isClosed = true;

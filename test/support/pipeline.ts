@@ -124,6 +124,7 @@ export const openPipeline = async ({
       let assigned: number[] = [];
       let joins = 0;
       const polled = new Map<number, KnownOffsets>();
+      const fetched = new Map<number, bigint>();
       const member = createPipeline({
         kafka,
         sql: database.sql,
@@ -131,7 +132,7 @@ export const openPipeline = async ({
         observer: {
           processed() {},
           progress: {
-            fetched() {},
+            fetched: (partition, first) => void fetched.set(partition, first),
             committed() {},
             polled: (partition, offsets) => void polled.set(partition, offsets),
             assigned(now) {
@@ -161,6 +162,8 @@ export const openPipeline = async ({
         joins: () => joins,
         /** What the member knows of the end and the committed offset of each partition. */
         polled,
+        /** The first offset of the last fetch of each partition. */
+        fetched,
         state: member.state,
         failingSeconds: member.partitionsFailingSeconds,
         reason: () => member.state().kafka,
