@@ -29,8 +29,8 @@ const run = async (cmd: string[], what: string) => {
   if (child.exitCode !== 0) throw new Error(`${what} failed:\n${out}${error}`);
 };
 
-/** Downloads Kafka's jars with Maven, once per version in the pom. Resolves with their folder. */
-const downloadKafka = async (): Promise<string> => {
+/** Downloads Kafka's jars with Maven, once per version in the pom. Resolves with their folder. Also for with-engine.sh. */
+export const downloadKafka = async (): Promise<string> => {
   if (isDownloaded()) return kafkaLibs;
   mkdirSync(join(kafkaLibs, '..'), { recursive: true });
   const fresh = mkdtempSync(`${kafkaLibs}-`);

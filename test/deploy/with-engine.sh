@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# with-engine.sh COMMAND…: runs a command that wants Docker and Compose.
+# with-engine.sh COMMAND…: runs a command that wants Docker and Compose. with-engine.sh --prepare: only fills the cache, if it is needed.
 # Where both are there, they are used, and the real images. Otherwise, as root on Debian, an engine is started in namespaces
 # of its own, with stand-ins for the images that the files name: Debian's packages, this machine's Bun, Kafka's jars. Nothing of
 # it stays behind but a cache in .services/engine. Where neither is possible, it says what is missing and exits with 3.
@@ -11,6 +11,7 @@ root=$(cd "$here/../.." && pwd)
 cache=$root/.services/engine
 
 if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then
+  if [[ $1 == --prepare ]]; then exit; fi
   echo "The engine that is there, and the real images: Docker $(docker version --format '{{.Server.Version}}')"
   exec "$@"
 fi
@@ -78,17 +79,31 @@ finish() {
 trap finish EXIT
 trap 'exit 143' TERM INT HUP
 
+# The tag of the image that the compose file has of a repository.
+tag_of() { sed -nE "s|^ *image: $1:(.*)|\1|p" "$root/docker-compose.yml"; }
+
+plugin=$cache/docker-compose-$(sha256sum "$here/compose/go.mod" | head -c 12)
+packages=ca-certificates,gosu,wget,netcat-openbsd,haproxy,redis-server,postgresql-$(tag_of postgres | cut -d. -f1),openjdk-21-jre-headless
+root_filesystem=$cache/$SUITE-$(echo "$packages" | sha256sum | head -c 12).tar
+
 # Compose's plugin, built from its Go module, once for each version.
-compose_plugin() {
-  local built
-  built=$cache/docker-compose-$(sha256sum "$here/compose/go.mod" | head -c 12)
-  if [[ ! -x $built ]]; then
+make_plugin() {
+  if [[ ! -x $plugin ]]; then
     mkdir -p "$cache"
     (cd "$here/compose" && CGO_ENABLED=0 GOFLAGS=-mod=readonly GOWORK=off go build -trimpath -ldflags '-s -w' -o "$work/compose" github.com/docker/compose/v2/cmd)
-    mv "$work/compose" "$built"
+    mv "$work/compose" "$plugin"
   fi
-  mkdir -p "$work/config/cli-plugins"
-  cp "$built" "$work/config/cli-plugins/docker-compose"
+}
+
+# One root filesystem for all stand-ins.
+make_root_filesystem() {
+  if [[ ! -s $root_filesystem ]]; then
+    mkdir -p "$cache"
+    # A mirror may hold the suite as it was some time ago.
+    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
+      --include="$packages" "$SUITE" "$work/root.tar"
+    mv "$work/root.tar" "$root_filesystem"
+  fi
 }
 
 # A network and a mount namespace of its own; the way out leads through slirp4netns, so the machine gets no bridge and no rule.
@@ -115,24 +130,6 @@ start_engine() {
   }
 }
 
-# The tag of the image that the compose file has of a repository.
-tag_of() { sed -nE "s|^ *image: $1:(.*)|\1|p" "$root/docker-compose.yml"; }
-
-# One root filesystem for all stand-ins.
-root_filesystem() {
-  local packages file
-  packages=ca-certificates,gosu,wget,netcat-openbsd,haproxy,redis-server,postgresql-$(tag_of postgres | cut -d. -f1),openjdk-21-jre-headless
-  file=$cache/$SUITE-$(echo "$packages" | sha256sum | head -c 12).tar
-  if [[ ! -s $file ]]; then
-    mkdir -p "$cache"
-    # A mirror may hold the suite as it was some time ago.
-    mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \
-      --include="$packages" "$SUITE" "$work/root.tar"
-    mv "$work/root.tar" "$file"
-  fi
-  docker import "$file" stand-in >/dev/null
-}
-
 stand_ins() {
   local bun libs image
   bun=$(sed -nE 's/^FROM (oven\S+).*/\1/p' "$root/Dockerfile" | head -n 1)
@@ -155,12 +152,16 @@ stand_ins() {
   done
 }
 
-compose_plugin
+make_plugin
 step 'Compose'
+make_root_filesystem
+step 'root filesystem'
+if [[ $1 == --prepare ]]; then exit; fi
+mkdir -p "$work/config/cli-plugins"
+cp "$plugin" "$work/config/cli-plugins/docker-compose"
 start_engine
 step 'engine'
-root_filesystem
-step 'root filesystem'
+docker import "$root_filesystem" stand-in >/dev/null
 stand_ins
 step 'stand-ins'
 # Beside this shell, which would take no signal while it runs a command.

@@ -38,3 +38,11 @@ test.each(['scripts/audit.ts', 'scripts/docs.ts', 'scripts/screenshots.ts', 'src
   },
   60_000,
 );
+
+test('what a shell script calls in a module is exported there', async () => {
+  const script = await Bun.file(join(root, 'test/deploy/with-engine.sh')).text();
+  const calls = [...script.matchAll(/import\("\.\/([^"]+)"\)\)\.(\w+)\(/g)];
+  expect(calls).not.toEqual([]);
+  for (const [, file = '', name = ''] of calls)
+    expect([file, name, typeof (await import(join(root, file)))[name]]).toEqual([file, name, 'function']);
+});
