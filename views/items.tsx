@@ -71,7 +71,12 @@ const Item = ({ view: { text, format }, item, difference, money }: ItemProps) =>
       <bdi safe>{item.name}</bdi>
       <span class="note">
         <bdi safe>{item.brand}</bdi>
-        {item.size === '0' ? null : <bdi safe>{fill(text.size, { size: item.size })}</bdi>}
+        {item.size === '0' ? null : (
+          <>
+            {' · '}
+            <bdi safe>{fill(text.size, { size: item.size })}</bdi>
+          </>
+        )}
       </span>
     </th>
     <td class="end price" safe>

@@ -36,6 +36,7 @@ export const OrderCard = ({ view, order, source }: { view: View; order: Order; s
         </p>
         <p class="summary">
           <span safe>{format.count(text.itemCount, order.items.length)}</span>
+          {' · '}
           <Statuses view={view} order={order} />
         </p>
         <OrderSource view={view} source={source} />
@@ -104,6 +105,7 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
       </address>
       <p class="note">
         <bdi safe>{order.delivery_service}</bdi>
+        {' · '}
         <span>
           <span safe>{text.track}</span>{' '}
           <bdi class="code" safe>
@@ -144,13 +146,15 @@ const Payment = ({ view, order, differences }: PaymentProps) => {
       </dl>
       <p class="note">
         <bdi safe>{`${payment.provider}`}</bdi>
+        {' · '}
         <bdi safe>{payment.bank}</bdi>
         {paidAt === undefined ? (
           <Implausible text={fill(text.paidImplausibly, { seconds: `${payment.payment_dt}` })} />
         ) : (
-          <span>
+          <>
+            {' · '}
             <Exact view={view} instant={paidAt.toISOString()} written={paidAt.toISOString()} />
-          </span>
+          </>
         )}
       </p>
     </section>

@@ -11,7 +11,7 @@ export const OrderSource = ({ view, source }: { view: View; source: Source }) =>
     <p class="source">
       <span class={`badge ${tier}`}>
         <span safe>{text[tier]}</span> <span safe>{time}</span>
-      </span>
+      </span>{' '}
       <span class="against" safe>
         {comparison(view, source)}
       </span>

@@ -394,3 +394,40 @@ test('there is no live list when it is off, or without JavaScript', async () => 
     expect(await page.locator('#live').isVisible()).toBe(false);
   });
 });
+
+for (const locale of ['ru-RU', 'en-GB'])
+  test(`no sum and no age of the list is cut at any width, in ${locale}`, () =>
+    visit({ orders, locale }, async ({ page, site }) => {
+      const amounts = [11_617, 9_876_543];
+      const listed = amounts.map((amount, index) =>
+        buildOrder({ order_uid: `live-amount-${index}`, payment: { currency: 'RUB', amount } }),
+      );
+      const largest = buildOrder({
+        order_uid: 'live-amount-largest',
+        payment: { currency: 'RUB', amount: Number.MAX_SAFE_INTEGER },
+      });
+      await page.addInitScript(watchMessages);
+      await page.goto('/');
+      await connected(page);
+      const cut = (part: string) =>
+        page
+          .locator(`#live a:not([hidden]) ${part}`)
+          .evaluateAll((parts) =>
+            parts
+              .filter((part) => part.checkVisibility() && part.scrollWidth > part.clientWidth)
+              .map(({ textContent }) => textContent),
+          );
+      await publishAll(page, site, listed);
+      for (const width of [320, 340, 360, 375, 390, 414, 480, 641, 768]) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const part of ['.code', '.money', '.age'])
+          expect([width, part, ...(await cut(part))]).toEqual([width, part]);
+      }
+      site.publish([largest]);
+      await page.locator(`#live a[title=${largest.order_uid}]`).waitFor();
+      for (const width of [320, 641, 768]) {
+        await page.setViewportSize({ width, height: 800 });
+        expect([width, ...(await cut('.money'))]).toEqual([width]);
+        expect(await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth)).toBe(0);
+      }
+    }));

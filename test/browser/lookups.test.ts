@@ -167,3 +167,28 @@ test('a lookup that is overtaken by another is not shown', () =>
     expect(await shownUid(page)).toBe(second.order_uid);
     expect(new URL(page.url()).searchParams.get('uid')).toBe(second.order_uid);
   }));
+
+test('each recent order that has the focus can be seen, also on a phone', () =>
+  visit({ orders: recentOrders, width: 375 }, async ({ page }) => {
+    for (const { order_uid } of recentOrders) await page.goto(linkTo(order_uid));
+    await page.goto('/');
+    const links = page.locator('#recent a');
+    expect(await links.count()).toBe(6);
+    await page.focus('#lookup button');
+    for (const link of await links.all()) {
+      await page.keyboard.press('Tab');
+      const isSeen = () =>
+        link.evaluate((link) => {
+          if (link !== document.activeElement) return false;
+          const { x, y, width, height } = link.getBoundingClientRect();
+          return [0.1, 0.9].every((part) =>
+            link.contains(document.elementFromPoint(x + width * part, y + height / 2)),
+          );
+        });
+      await eventually(isSeen, true);
+    }
+    expect(await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth)).toBe(0);
+  }));
+const recentOrders = Array.from({ length: 6 }, (_, index) =>
+  buildOrder({ order_uid: `recent-order-number-${index}` }),
+);

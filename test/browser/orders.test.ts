@@ -292,3 +292,29 @@ test('on paper there is the order only, on one page, dark on light, whatever the
     const pdf = (await page.pdf({ format: 'A4' })).toString('latin1');
     expect(pdf.match(/\/Type\s*\/Page\b/g)).toHaveLength(1);
   }));
+
+test('a part of the page that is selected and copied has spaces between its words, and none of its buttons’', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    const copied = async (from: string, to = from) => {
+      await page.evaluate(
+        ([from, to]) => {
+          const [start, end] = [from, to].map((selector) => document.querySelector(selector as string));
+          getSelection()?.setBaseAndExtent(start as Node, 0, end as Node, end?.childNodes.length ?? 0);
+        },
+        [from, to],
+      );
+      await page.keyboard.press('Control+C');
+      return (await page.evaluate(() => navigator.clipboard.readText())).trim().replaceAll(/\s+/g, ' ');
+    };
+    const { delivery, payment } = plain;
+    const { phone, email } = delivery;
+    expect(await copied('.delivery')).toEndWith(
+      `${phone} ${email} ${plain.delivery_service} · track ${plain.track_number}`,
+    );
+    expect(await copied('.payment .note')).toBe(`${payment.provider} · ${payment.bank} · 26 Nov 2021, 09:22`);
+    expect(await copied('.title', '.summary')).toMatch(
+      /^b563feb7b2b84b6test \$1,817\.00 placed \d+ years ago · 26 Nov 2021, 09:22 1 item · status 202$/,
+    );
+    expect(await copied('.items .note')).toBe(`${plain.items[0]?.brand} · size XL`);
+  }));

@@ -80,3 +80,16 @@ test('the list fits, and axe finds nothing, at every width', () =>
     await page.click('.several summary');
     expect(await violations((script) => page.evaluate(script))).toEqual([]);
   }));
+
+for (const locale of ['ru-RU', 'en-GB'])
+  test(`no word and no sum of the list is broken at 320 and 360 pixels, in ${locale}`, () =>
+    visit({ orders, locale }, async ({ page }) => {
+      await page.goto(address);
+      for (const width of [320, 360]) {
+        await page.setViewportSize({ width, height: 800 });
+        const lines = await page
+          .locator('.rows :is(.count, .money, time)')
+          .evaluateAll((parts) => parts.map((part) => Math.round(part.getBoundingClientRect().height / 24)));
+        expect([width, ...lines]).toEqual([width, 1, 1, 1, 1, 1, 1]);
+      }
+    }));

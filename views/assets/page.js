@@ -83,6 +83,10 @@ const showRecent = (uids) => {
     }),
   );
 };
+// The browser does not scroll to a link that is in view in part.
+recent.addEventListener('focusin', ({ target }) =>
+  target.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+);
 recent.querySelector('button').addEventListener('click', () => {
   writeRecent([]);
   field.focus();
