@@ -56,10 +56,10 @@ export const createForgetting = ({
     place,
     sweptAt: Number.NEGATIVE_INFINITY,
     /** Sweeps that were asked for, and the last of them that was done: a sweep from before an erasure does not count for it. */
-    requested: 0,
+    requested: 1,
     done: 0,
-    /** The sweep that the last erasure asked for. */
-    erasure: 0,
+    /** The sweep that the last erasure asked for; the first is asked for at the start, as Redis may hold what was erased before. */
+    erasure: 1,
     isFailing: false,
     removed: 0,
   }));

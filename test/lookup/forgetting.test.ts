@@ -311,6 +311,29 @@ test('while Redis does not answer, memory forgets within a second, and Redis is 
   await running;
 });
 
+test('from its start a process does not read Redis before it has swept it once with PostgreSQL, as it may hold an order that was erased', async () => {
+  let isUp = false;
+  const forgetting = createForgetting({
+    store: {
+      latestErasure: async () => {
+        if (!isUp) throw new Error('PostgreSQL is away');
+        return 1n;
+      },
+      findMissing: async (uids) => [...uids],
+    },
+    places: [{ name: 'redis', isShared: true, uids: () => [uidOf(1)], remove() {} }],
+    onErasure() {},
+    log: silent,
+  });
+  expect(forgetting.isStale('redis')).toBeTrue();
+  expect(forgetting.round()).rejects.toThrow('PostgreSQL is away');
+  expect(forgetting.isStale('redis')).toBeTrue();
+  isUp = true;
+  await forgetting.round();
+  expect(forgetting.isStale('redis')).toBeFalse();
+  expect(forgetting.removed()).toEqual([['redis', 1]]);
+});
+
 test('a lookup does not join a load from before an erasure', async () => {
   let erasures = 0;
   const answers: PromiseWithResolvers<string | undefined>[] = [];
