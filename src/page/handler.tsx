@@ -23,7 +23,8 @@ import type { Charge } from '../http/rate-limit.ts';
 import { queryOf } from '../http/request-url.ts';
 import { noStoreHeaders, securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
-import { countNumbers, createFind, cutUid } from './find.ts';
+import { countNumbers, createFind } from './find.ts';
+import { cutUid } from './pasted.ts';
 import { redirectTo, savePreferences } from './preferences.ts';
 import { viewFor } from './view.ts';
 

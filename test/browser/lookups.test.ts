@@ -9,6 +9,7 @@ const visit = openChromium();
 const first = buildOrder();
 const second = buildOrder({ order_uid: 'second-order-0001' });
 const odd = buildOrder({ order_uid: `"a/b?c#d&e=%20+;ё\\'<i>&lt;` });
+const quoted = buildOrder({ order_uid: `"${first.order_uid}"` });
 const orders = [first, second, odd];
 
 const shownUid = (page: Page) => page.locator('#order').textContent({ timeout: 5_000 });
@@ -74,13 +75,39 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
     }));
 }
 
-test('spaces and quotes around a pasted number are removed', () =>
-  visit({ orders }, async ({ page }) => {
+test('spaces around a pasted number are removed, and quotes unless they are its own', () =>
+  visit({ orders: [...orders, quoted] }, async ({ page }) => {
     await page.goto('/');
-    await page.evaluate((text) => navigator.clipboard.writeText(text), ` "${first.order_uid}" `);
+    const paste = async (text: string) => {
+      await page.evaluate((text) => navigator.clipboard.writeText(text), text);
+      await page.locator('#uid').selectText();
+      await page.keyboard.press('Control+V');
+    };
+    await paste(` \u200b${first.order_uid} `);
+    expect(await page.inputValue('#uid')).toBe(first.order_uid);
+    for (const [text, { order_uid }] of [
+      [` "${second.order_uid}" `, second],
+      [quoted.order_uid, quoted],
+    ] as const) {
+      await paste(text);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(linkTo(order_uid));
+      expect(await page.inputValue('#uid')).toBe(order_uid);
+    }
+  }));
+
+test('the link to several orders, copied and pasted, opens all of them', () =>
+  visit({ orders }, async ({ page }) => {
+    const address = `/?uid=${first.order_uid}&uid=${second.order_uid}`;
+    await page.goto(address);
+    await page.click('[data-copy-link]');
+    await page.locator('[data-outcome]').waitFor();
+    await page.goto('/');
     await page.focus('#uid');
     await page.keyboard.press('Control+V');
-    expect(await page.inputValue('#uid')).toBe(first.order_uid);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(address);
+    expect(await page.locator('.rows bdi').allTextContents()).toEqual([first.order_uid, second.order_uid]);
   }));
 
 test('the slash key goes to the field, also on a Cyrillic layout; Escape clears it', () =>

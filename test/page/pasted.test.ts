@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Lookup } from '../../src/lookup/lookup.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
 import { createPage } from '../../src/page/handler.tsx';
-import { splitNumbers, uidOfLink } from '../../src/page/pasted.ts';
+import { splitNumbers, uidsOfLink } from '../../src/page/pasted.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { createWorld } from '../support/site.ts';
 
@@ -14,8 +14,12 @@ const twins = ['twin-order-1', 'TWIN-ORDER-1'].map((order_uid) => buildOrder({ o
 const commas = buildOrder({ order_uid: 'second-order-1, b563feb7b2b84b6test' });
 const link = buildOrder({ order_uid: 'http://a/order/second-order-1' });
 
-const open = () => {
-  const world = createWorld([plain, second, upper, mixed, ...twins, commas, link]);
+const quoted = buildOrder({ order_uid: '"second-order-1"' });
+const stopped = buildOrder({ order_uid: 'second-order-1.' });
+const pasted = [plain, second, upper, mixed, ...twins, commas, link];
+
+const open = (orders = pasted) => {
+  const world = createWorld(orders);
   const app = createPage({ lookup: world.lookup, liveFeed: false });
   const headers = { 'hx-request-type': 'partial', 'accept-language': 'en' };
   /** The state of what is shown, and its address. */
@@ -50,7 +54,7 @@ test('a link to an order that does not exist shows the number in it', async () =
 test.each(['http://localhost/', 'http://localhost/?uid=', '/order/', 'uid=abc', 'http://x/?uid=%zz'])(
   'no number is in %s',
   (text) => {
-    expect(uidOfLink(text) ?? '').toBe('');
+    expect(uidsOfLink(text)).toEqual([]);
   },
 );
 
@@ -132,8 +136,49 @@ test.each(['b563…6test', 'b563...6test', '8e3d…3afd4', '“b563…6test”']
   },
 );
 
-test('the number in a sentence is found', async () => {
-  expect(await open().paste('заказ № b563feb7b2b84b6test,')).toEqual(['found', plain.order_uid]);
+test.each([
+  'заказ № b563feb7b2b84b6test,',
+  'My order is b563feb7b2b84b6test.',
+  'Where is b563feb7b2b84b6test?',
+  'Order (b563feb7b2b84b6test) is late!',
+  '<b563feb7b2b84b6test>',
+  '«b563feb7b2b84b6test».',
+  'order #b563feb7b2b84b6test: late',
+  'Заказ №b563feb7b2b84b6test',
+  'заказ [B563FEB7B2B84B6TEST]',
+  'Здравствуйте, мой заказ b563feb7b2b84b6test не пришёл. Подскажите, пожалуйста!',
+  'Order b563feb7b2b84b6test, phone +79773217491, name@example.org',
+  'b563feb7b2b84b6test +79773217491',
+  'http://localhost:8081/?uid=b563feb7b2b84b6test.',
+  'My order: <http://localhost:8081/order/b563feb7b2b84b6test>, thank you very much.',
+])('the number in a sentence is found: %s', async (text) => {
+  expect(await open().paste(text)).toEqual(['found', plain.order_uid]);
+});
+
+test('of a sentence with several numbers, the numbers are listed', async () => {
+  const text = 'Здравствуйте! Мои заказы b563feb7b2b84b6test, (second-order-1) и 0123456789 не пришли.';
+  expect(await open().paste(text)).toEqual(['several', 'b563feb7b2b84b6test second-order-1 0123456789']);
+});
+
+test('a sentence without a known number shows what was searched', async () => {
+  const { paste } = open();
+  const sentence = 'Здравствуйте, мой заказ 0123456789 не пришёл. Подскажите, пожалуйста!';
+  expect(await paste(sentence)).toEqual(['notFound', '0123456789']);
+  expect((await paste(sentence.replace('0123456789 ', '')))[0]).toBe('malformed');
+  expect(await paste('Order 0123456789')).toEqual(['notFound', 'Order 0123456789']);
+  expect(await paste(`${'n'.repeat(50)}.`)).toEqual(['notFound', 'n'.repeat(50)]);
+});
+
+test('a number with quotes or punctuation of its own is found before the one without', async () => {
+  const { paste } = open([...pasted, quoted, stopped]);
+  for (const { order_uid } of [quoted, stopped]) expect(await paste(order_uid)).toEqual(['found', order_uid]);
+  const both = `${quoted.order_uid} second-order-1 ${stopped.order_uid}`;
+  expect(await paste(quoted.order_uid, 'second-order-1', stopped.order_uid)).toEqual(['several', both]);
+  expect(await paste(both)).toEqual(['several', both]);
+  expect(await open().paste('"second-order-1"', ' b563feb7b2b84b6test')).toEqual([
+    'several',
+    'second-order-1 b563feb7b2b84b6test',
+  ]);
 });
 
 describe('several numbers', () => {
@@ -144,6 +189,8 @@ describe('several numbers', () => {
     '"b563feb7b2b84b6test","second-order-1"',
     'b563feb7b2b84b6test\tsecond-order-1;b563feb7b2b84b6test',
     'http://localhost/?uid=b563feb7b2b84b6test http://localhost/order/second-order-1',
+    'http://localhost/?uid=b563feb7b2b84b6test&uid=second-order-1',
+    'See http://localhost/?lang=en&uid=b563feb7b2b84b6test&uid=second-order-1#order, please',
   ])('are found as a list with an address of its own: %j', async (text) => {
     expect(await open().paste(text)).toEqual(['several', both]);
   });
@@ -166,6 +213,11 @@ describe('several numbers', () => {
     ]);
     expect(html).toContain('not found');
     expect(html).toContain('not an order number');
+  });
+
+  test('of a link are listed with those that are none', async () => {
+    const address = 'http://localhost/?uid=b563feb7b2b84b6test&uid=no-such-order&uid=short';
+    expect(await open().paste(address)).toEqual(['several', 'b563feb7b2b84b6test no-such-order short']);
   });
 
   test('are redirected to their address, once', async () => {

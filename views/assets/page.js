@@ -226,8 +226,8 @@ field.addEventListener('paste', (event) => {
 field.addEventListener('input', ({ inputType }) => {
   field.removeAttribute('aria-invalid');
   if (inputType !== 'insertFromPaste') return;
-  const around = /^[\s\p{Cf}"'`«»“”„‘’‚‹›]+|[\s\p{Cf}"'`«»“”„‘’‚‹›]+$/gu;
-  field.value = field.value.replace(around, '');
+  // Quotes may be the number's own.
+  field.value = field.value.replace(/^[\s\p{Cf}]+|[\s\p{Cf}]+$/gu, '');
 });
 
 const closeExact = (when) => {
