@@ -63,22 +63,30 @@ const firstOffsetAt = (bytes: Buffer, at: number) =>
 /** A search computes checksums of so many times the bytes that it searches, at the most. */
 const searchFactor = 16;
 
-/** Finds the next whole batch after the damaged one at the start of the bytes: where its size says, or else anywhere. */
-export const findFollowing = (bytes: Buffer, { from, end }: Range): Following | undefined => {
+/**
+ * Finds the next whole batch after the damaged one at the start of the bytes: where its size says, or else anywhere. If the damaged
+ * one is the first of a fetch, that batch may begin at `from` or before: then the damaged one ended before `from`.
+ */
+export const findFollowing = (bytes: Buffer, { from, end, isFirst }: Range): Following | undefined => {
   let left = searchFactor * bytes.length;
-  const batchAt = (at: number): Following | undefined => {
+  const batchAt = (at: number, lowest: bigint) => {
     if (at + headBytes > bytes.length || bytes[at + magicAt] !== 2) return undefined;
     const first = bytes.readBigInt64BE(at);
     const size = frameBytes + bytes.readInt32BE(at + 8);
-    if (first <= from || first >= end || size < headBytes || at + size > bytes.length) return undefined;
+    if (first < lowest || first >= end || size < headBytes || at + size > bytes.length) return undefined;
     left -= size;
-    return isIntact(bytes.subarray(at, at + size)) ? { at, first } : undefined;
+    const batch = bytes.subarray(at, at + size);
+    return isIntact(batch)
+      ? { at, first, last: first + BigInt(headOf(batch).lastDelta), after: at + size }
+      : undefined;
   };
+  const lowest = from + 1n;
   const size = sizeOf(bytes) ?? 0;
-  const expected = size > 0 ? batchAt(size) : undefined;
+  let expected = size > 0 ? batchAt(size, isFirst ? 0n : lowest) : undefined;
+  while (expected && expected.last < from) expected = batchAt(expected.after, 0n);
   if (expected) return expected;
   for (let at = 1; at + headBytes <= bytes.length && left > 0; at++) {
-    const found = batchAt(at);
+    const found = batchAt(at, lowest);
     if (found) return found;
   }
   return undefined;

@@ -1,5 +1,11 @@
 // The parts of kafkajs 2.2.4 without published types that are used here.
 
+declare module 'kafkajs/src/consumer/filterAbortedMessages.js' {
+  type Aborted = { producerId: string; firstOffset: string };
+  const filterAbortedMessages: <T>(fetched: { messages: T[]; abortedTransactions: Aborted[] }) => T[];
+  export default filterAbortedMessages;
+}
+
 declare module 'kafkajs/src/protocol/decoder.js' {
   export default class Decoder {
     constructor(bytes: Buffer);
@@ -42,7 +48,8 @@ declare module 'kafkajs/src/protocol/messageSet/decoder.js' {
 
 declare module 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js' {
   /** `response` is the same object for all partitions of a response. */
-  type Fetch = { response: object; fetchedOffset: string; highWatermark: string };
+  type Topic = { partitions: { messages: unknown; abortedTransactions?: object[] }[] };
+  type Fetch = { response: Topic[]; fetchedOffset: string; highWatermark: string };
 
   /** Replaces the decoding of what a fetch brought for a partition, if it is set. Added by our patch. */
   const decodeMessages: { decode?: (bytes: Buffer, fetch: Fetch) => Promise<object[]> };

@@ -45,6 +45,9 @@ export const installDecoder = () => {
   fetched.decode = decodeFetched;
 };
 
+/** What a response has for a topic: `abortedTransactions` are those that reach into what was fetched. */
+type FetchedTopic = { partitions: readonly { messages: unknown; abortedTransactions?: readonly object[] }[] };
+
 /** Decodes what a fetch that began at `fetchedOffset` brought for a partition, as the installed decoder leaves it in bytes. */
 export const decodeFetched = async (
   bytes: Buffer,
@@ -52,10 +55,13 @@ export const decodeFetched = async (
     response,
     fetchedOffset,
     highWatermark,
-  }: { response: object; fetchedOffset: string; highWatermark: string },
+  }: { response: readonly FetchedTopic[]; fetchedOffset: string; highWatermark: string },
 ): Promise<FetchedMessage[]> => {
   const range = { from: BigInt(fetchedOffset), end: BigInt(highWatermark) };
-  const { messages, cost } = await decodeBatches(bytes, limitOf, range, costs.get(response) ?? 0);
+  const part = response.flatMap(({ partitions }) => partitions).find(({ messages }) => messages === bytes);
+  const hasAborted = (part?.abortedTransactions ?? []).length > 0;
+  const spent = costs.get(response) ?? 0;
+  const { messages, cost } = await decodeBatches(bytes, limitOf, range, { cost: spent, hasAborted });
   costs.set(response, cost);
   return messages;
 };
@@ -63,13 +69,15 @@ export const decodeFetched = async (
 /**
  * Decodes the record batches that a fetch brought for a partition. They follow one another; the last one may be cut short. Stops
  * after the batch with which `cost`, in bytes, reaches the limit; the next fetch begins there. A damaged batch is fetched three
- * times, if Kafka can find it again; then it is one message without a value, and the next whole batch follows.
+ * times, if Kafka can find it again; then it is one message without a value, and the next whole batch follows. `hasAborted`: Kafka
+ * lists aborted transactions with the batches; then decoding also stops after a damaged one, as that may have been the end of such a
+ * transaction, without which all later messages of its producer would count as aborted. The next fetch has a list of its own.
  */
 export const decodeBatches = async (
   bytes: Buffer,
   limit: (compressed: number) => number,
   range: Omit<Range, 'isFirst'>,
-  cost = 0,
+  { cost = 0, hasAborted = false } = {},
 ) => {
   const messages: FetchedMessage[] = [];
   let spent = cost;
@@ -79,7 +87,7 @@ export const decodeBatches = async (
     const size = sizeOf(rest);
     // Kafka sends the first batch whole.
     if (at > 0 && (size === undefined || size > rest.length)) break;
-    const left = { from, end: range.end, isFirst: at === 0 };
+    const left = { from, end: range.end, isFirst: messages.length === 0 };
     const fault = faultOf(rest, left);
     if (fault === undefined && size !== undefined) {
       const batch = rest.subarray(0, size);
@@ -90,8 +98,11 @@ export const decodeBatches = async (
     } else {
       if (isFoundAgain(rest, left) && isToBeFetchedAgain(rest)) break;
       const following = findFollowing(rest, left);
-      messages.push(damagedMessage(rest, left, following, fault ?? ''));
       at += following?.at ?? rest.length;
+      // It ended before: Kafka found it by a last offset that is too high.
+      if (following && following.first <= from) continue;
+      messages.push(damagedMessage(rest, left, following, fault ?? ''));
+      if (hasAborted) break;
     }
     from = BigInt(messages.at(-1)?.offset ?? from) + 1n;
   }

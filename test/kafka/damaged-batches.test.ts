@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'bun:test';
+import filterAborted from 'kafkajs/src/consumer/filterAbortedMessages.js';
+import type { FetchedMessage } from '../../src/kafka/fetched-message.ts';
+import { decodeFetched } from '../../src/kafka/record-batches.ts';
 import { decode, good, range } from '../support/decode-batches.ts';
-import { record, recordBatch } from '../support/record-batch.ts';
+import { record, recordBatch, sized } from '../support/record-batch.ts';
 
 test('a batch with a wrong checksum is fetched three times before it counts as unreadable', async () => {
   const wrong = recordBatch({ base: 2, records: [record({}), record({ delta: 1 })], intact: false });
@@ -165,4 +168,95 @@ test('messages of the formats before Kafka 0.11 are read, and a damaged one is u
 test('bytes that are no record batches are one unreadable batch', async () => {
   expect(offsetsOf(await decodeAgain(Buffer.alloc(100)))).toEqual(['0!']);
   expect(offsetsOf(await decodeAgain(Buffer.concat([Buffer.alloc(100), good(7)])))).toEqual(['6!', '7', '8']);
+});
+
+/** A log in which a producer aborts a transaction, commits one, and aborts another; some messages are of other producers. */
+const transactional = () => {
+  const data = (base: number) =>
+    recordBatch({
+      base,
+      records: [record({ value: 'a' }), record({ delta: 1, value: 'b' })],
+      attributes: 0x10,
+      producerId: 7n,
+    });
+  const marker = (base: number, type: 'abort' | 'commit') => {
+    const key = sized(Buffer.from([0, 0, 0, type === 'commit' ? 1 : 0]));
+    return recordBatch({ base, records: record({ key }), attributes: 0x30, producerId: 7n });
+  };
+  const batches = [
+    { bytes: good(0), last: 1 },
+    { bytes: data(2), last: 3 },
+    { bytes: data(4), last: 5 },
+    { bytes: marker(6, 'abort'), last: 6 },
+    { bytes: data(7), last: 8 },
+    { bytes: good(9), last: 10 },
+    { bytes: data(11), last: 12 },
+    { bytes: marker(13, 'commit'), last: 13 },
+    { bytes: data(14), last: 15 },
+    { bytes: marker(16, 'abort'), last: 16 },
+    { bytes: good(17), last: 18 },
+  ];
+  return { batches, end: 19 };
+};
+const readable = [0, 1, 7, 8, 9, 10, 11, 12, 17, 18];
+const abortedOnes = [
+  { first: 2, marker: 6 },
+  { first: 14, marker: 16 },
+];
+
+/** Fetches until the end, as a group does: Kafka goes by the last offsets that it finds, and lists the aborted transactions. */
+const readCommitted = async ({ batches, end }: ReturnType<typeof transactional>) => {
+  const seen: string[] = [];
+  let from = 0;
+  for (let fetches = 0; from < end && fetches < 40; fetches++) {
+    const found = batches.findIndex(
+      ({ bytes }) => bytes.readBigInt64BE(0) + BigInt(bytes.readInt32BE(23)) >= from,
+    );
+    const messages = Buffer.concat(batches.slice(found).map(({ bytes }) => bytes));
+    const abortedTransactions = abortedOnes
+      .filter(({ marker }) => marker >= from)
+      .map(({ first }) => ({ producerId: '7', firstOffset: String(first) }));
+    const decoded = await decodeFetched(messages, {
+      response: [{ partitions: [{ messages, abortedTransactions }] }],
+      fetchedOffset: String(from),
+      highWatermark: String(end),
+    });
+    const asked = decoded.filter(({ offset }) => Number(offset) >= from);
+    const committed: FetchedMessage[] = filterAborted({ messages: asked, abortedTransactions });
+    seen.push(...offsetsOf({ messages: committed.filter((one) => !one.isControlRecord), cost: 0 }));
+    from = Number(decoded.at(-1)?.offset ?? from - 1) + 1;
+  }
+  return { seen, from };
+};
+
+test('of transactions, what was committed is read and what was aborted is not, whichever batch is damaged', async () => {
+  expect(await readCommitted(transactional())).toEqual({ seen: readable.map(String), from: 19 });
+  for (const at of transactional().batches.keys())
+    for (const place of [16, 21, 23, 44, 'last'] as const) {
+      const log = transactional();
+      const { bytes, last } = log.batches[at] as (typeof log.batches)[number];
+      const byte = place === 'last' ? bytes.length - 1 : place;
+      bytes[byte] = (bytes[byte] as number) ^ 0x11;
+      // Among the first bytes, by which damaged batches are told apart, only those of the leader's epoch are free.
+      bytes.writeInt32BE(100 * at + byte, 12);
+      const first = at === 0 ? 0 : (log.batches[at - 1]?.last ?? 0) + 1;
+      const whole = readable.filter((offset) => offset < first || offset > last).map(String);
+      const { seen, from } = await readCommitted(log);
+      const name = `batch ${at}, byte ${place}`;
+      expect([name, seen.filter((one) => !one.endsWith('!')), from]).toEqual([name, whole, 19]);
+      expect([name, seen.filter((one) => one.endsWith('!')).at(-1)]).toEqual([name, `${last}!`]);
+    }
+});
+
+test('a batch that was read hides no later one, though its damaged last offset lets Kafka find it again', async () => {
+  const wrong = recordBatch({ base: 2, records: [record({})], lastDelta: 2_000, intact: false });
+  const answer = Buffer.concat([wrong, good(3), good(5), good(7)]);
+  for (const from of [3n, 5n, 6n, 7n]) {
+    const asked = { from, end: 9n };
+    const offsets = offsetsOf(await decodeAgain(answer, asked)).filter(
+      (one) => Number.parseInt(one, 10) >= from,
+    );
+    const wanted = Array.from({ length: Number(9n - from) }, (_, n) => String(from + BigInt(n)));
+    expect(offsets).toEqual(wanted);
+  }
 });

@@ -6,7 +6,7 @@ export const limit = 4_000_000;
 /** All offsets. */
 export const range = { from: 0n, end: 2n ** 62n };
 export const decode = (bytes: Buffer, cost?: number, { from, end } = range) =>
-  decodeBatches(bytes, () => limit, { from, end }, cost);
+  decodeBatches(bytes, () => limit, { from, end }, { cost });
 
 /** A batch of messages from offset `base`. */
 export const good = (base: number, values = ['a', 'b']) =>
