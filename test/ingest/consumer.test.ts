@@ -1,19 +1,17 @@
-import { expect, setDefaultTimeout } from 'bun:test';
+import { expect, setDefaultTimeout, test } from 'bun:test';
 
 import { CompressionTypes } from 'kafkajs';
 import type { Order } from '../../src/order/order.ts';
 import { badKinds } from '../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { testFewAtOnce } from '../support/few-at-once.ts';
 import { brokers, topicName, until } from '../support/kafka-and-postgres.ts';
 import { orderSchema } from '../support/order-parser.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { testWith } from '../support/test-with.ts';
 
 // A rebalance takes seconds, and longer on a busy machine.
-setDefaultTimeout(240_000);
-const test = testFewAtOnce();
+setDefaultTimeout(90_000);
 
 type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
 const isReal = Boolean(process.env.KAFKA_BROKERS);
@@ -265,51 +263,46 @@ test('the first version of an order wins over others in the same or in later bat
   );
 });
 
-testWith(
-  isReal,
-  'a real Kafka (KAFKA_BROKERS)',
-  test,
-)('messages of aborted transactions are skipped, and control records at the end are committed', async () => {
-  await using pipeline = await openPipeline();
-  const [good, aborted] = [ordersOf(3), ordersOf(2, 9)];
-  const producer = pipeline.kafka.producer({
-    transactionalId: topicName(),
-    idempotent: true,
-    maxInFlightRequests: 1,
-  });
-  await producer.connect();
-  const transact = async (orders: Order[], end: 'commit' | 'abort') => {
-    const transaction = await producer.transaction();
-    await transaction.send({ topic: pipeline.topic, messages: orders.map(messageOf) });
-    await transaction[end]();
-  };
-  const member = pipeline.join();
-  await until(() => member.assigned().length === 1);
-  await transact(good.slice(0, 1), 'commit');
-  await pipeline.drained();
-  await transact(aborted, 'abort');
-  await pipeline.drained();
-  await transact(good.slice(1, 2), 'commit');
-  await transact(aborted, 'abort');
-  await pipeline.drained();
-  // The last range has only aborted messages and a control record, whose leader epoch is stored as any other.
-  const [row] = await pipeline.database.sql<{ epoch: number }[]>`
+testWith(isReal, 'a real Kafka (KAFKA_BROKERS)')(
+  'messages of aborted transactions are skipped, and control records at the end are committed',
+  async () => {
+    await using pipeline = await openPipeline();
+    const [good, aborted] = [ordersOf(3), ordersOf(2, 9)];
+    const producer = pipeline.kafka.producer({
+      transactionalId: topicName(),
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    await producer.connect();
+    const transact = async (orders: Order[], end: 'commit' | 'abort') => {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: pipeline.topic, messages: orders.map(messageOf) });
+      await transaction[end]();
+    };
+    const member = pipeline.join();
+    await until(() => member.assigned().length === 1);
+    await transact(good.slice(0, 1), 'commit');
+    await pipeline.drained();
+    await transact(aborted, 'abort');
+    await pipeline.drained();
+    await transact(good.slice(1, 2), 'commit');
+    await transact(aborted, 'abort');
+    await pipeline.drained();
+    // The last range has only aborted messages and a control record, whose leader epoch is stored as any other.
+    const [row] = await pipeline.database.sql<{ epoch: number }[]>`
       select leader_epoch as epoch from consumed_offsets`;
-  expect(row?.epoch).toBe(0);
-  await producer.disconnect();
-  await member.stop();
-  expect(await isStored(pipeline, good.slice(0, 2))).toBe(true);
-  expect((await pipeline.store.findAll(aborted.map((order) => order.order_uid))).size).toBe(0);
-  expect(await pipeline.letters()).toEqual([]);
-});
+    expect(row?.epoch).toBe(0);
+    await producer.disconnect();
+    await member.stop();
+    expect(await isStored(pipeline, good.slice(0, 2))).toBe(true);
+    expect((await pipeline.store.findAll(aborted.map((order) => order.order_uid))).size).toBe(0);
+    expect(await pipeline.letters()).toEqual([]);
+  },
+);
 
 const hasKcat = Bun.which('kcat') !== null;
 for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
-  testWith(
-    hasKcat,
-    'kcat',
-    test,
-  )(`orders that another client sent are stored: ${codec}`, async () => {
+  testWith(hasKcat, 'kcat')(`orders that another client sent are stored: ${codec}`, async () => {
     await using pipeline = await openPipeline();
     const good = ordersOf(700);
     const arguments_ = [

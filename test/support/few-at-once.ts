@@ -5,8 +5,9 @@ import pLimit from 'p-limit';
 const atOnce = 4;
 
 /**
- * Defines tests of a file that run a few at once, for tests that mostly wait and share nothing. The timeout of a test counts from the
- * start of the first, so it has to be that of all.
+ * Defines tests of a file that run a few at once, for tests that mostly wait and share nothing. The limit of a batch is set for the
+ * whole thread, so tests that change that of a topic run alone. The timeout of a test counts from the start of the first: it has to
+ * be that of all.
  */
 export const testFewAtOnce = () => {
   const limit = pLimit(atOnce);
