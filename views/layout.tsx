@@ -15,6 +15,7 @@ const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: '', 
 
 /** The strings of the page's script, which has none itself. */
 const scriptWords = ({ text, language }: View) => ({
+  title: text.title,
   dates: datesIn(language),
   looking: text.looking,
   copied: text.copied,

@@ -21,7 +21,7 @@ export const Live = ({ view: { text }, worker }: { view: View; worker: string })
       <p class="state" safe>
         {text.liveConnecting}
       </p>
-      <button type="button" class="quiet" aria-pressed="false" safe>
+      <button type="button" class="quiet" safe>
         {text.pause}
       </button>
     </header>

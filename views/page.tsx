@@ -62,12 +62,11 @@ export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {
         <Result view={view} finding={finding} />
       </section>
       {liveWorker === undefined ? null : <Live view={view} worker={liveWorker} />}
-      <template id="failed">
-        <Message view={view} state="failed" />
-      </template>
-      <template id="offline">
-        <Message view={view} state="offline" />
-      </template>
+      {(['failed', 'offline', 'tooMany', 'tooLong', 'tooOften'] as const).map((state) => (
+        <template id={state}>
+          <Message view={view} state={state} />
+        </template>
+      ))}
     </Layout>
   );
 };

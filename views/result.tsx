@@ -56,6 +56,8 @@ const advice = {
   malformed: 'malformedAdvice',
   shortened: 'shortenedAdvice',
   tooMany: 'tooManyAdvice',
+  tooLong: 'tooLongAdvice',
+  tooOften: 'tooOftenAdvice',
   unavailable: 'unavailableAdvice',
   failed: 'failedAdvice',
   offline: 'offlineAdvice',
@@ -75,7 +77,7 @@ export const Message = ({ view: { text }, state, given = '', values = {} }: Mess
     <p id="message" safe>
       {fill(text[advice[state]], values)}
     </p>
-    {state === 'unavailable' || state === 'failed' || state === 'offline' ? (
+    {['unavailable', 'failed', 'offline', 'tooOften'].includes(state) ? (
       <a class="button" href={linkTo(given)} data-retry safe>
         {text.retry}
       </a>

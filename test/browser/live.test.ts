@@ -148,6 +148,8 @@ test('the list can be paused by a button', () =>
     await button.click();
     expect(await state(page)).toBe('paused');
     expect(await button.textContent()).toBe('Resume');
+    // The word says it, and a pressed “Resume” would be a contradiction.
+    expect(await button.getAttribute('aria-pressed')).toBeNull();
     site.publish([third]);
     await button.click();
     await eventually(() => listed(page), [third.order_uid]);
@@ -431,3 +433,16 @@ for (const locale of ['ru-RU', 'en-GB'])
         expect(await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth)).toBe(0);
       }
     }));
+
+test('the ages of a paused list go on', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.clock.install();
+    await page.goto('/');
+    await connected(page);
+    site.publish([first]);
+    await page.clock.runFor(1_000);
+    await eventually(() => listed(page), [first.order_uid]);
+    await page.locator('#live button').click();
+    await page.clock.runFor(125_000);
+    await eventually(() => page.locator('#live .age').first().textContent(), '2 min. ago');
+  }));

@@ -219,3 +219,45 @@ test('each recent order that has the focus can be seen, also on a phone', () =>
 const recentOrders = Array.from({ length: 6 }, (_, index) =>
   buildOrder({ order_uid: `recent-order-number-${index}` }),
 );
+
+test('recent orders that are cleared in one window are cleared in all', () =>
+  visit({ orders }, async ({ page, context }) => {
+    await page.goto(linkTo(first.order_uid));
+    const other = await context.newPage();
+    await other.goto('/');
+    const names = (window: Page) => window.locator('#recent a').evaluateAll((links) => links.length);
+    expect(await names(other)).toBe(1);
+    await page.fill('#uid', second.order_uid);
+    await page.keyboard.press('Enter');
+    await eventually(() => names(other), 2);
+    await page.locator('#recent button').click();
+    await eventually(() => names(other), 0);
+    expect(await other.locator('#recent').innerHTML()).not.toContain(second.order_uid);
+  }));
+
+test('Escape in the list of numbers leaves the field alone', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    await page.fill('#uid', 'half-typed');
+    await page.click('.several summary');
+    await page.fill('#uids', first.order_uid);
+    await page.keyboard.press('Escape');
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('uids');
+    expect(await page.inputValue('#uid')).toBe('half-typed');
+  }));
+
+test('a number can begin with what another layout has at the place of the slash', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    const isTaken = (key: string) =>
+      page
+        .locator('#uid')
+        .evaluate(
+          (field, key) =>
+            !field.dispatchEvent(
+              new KeyboardEvent('keydown', { key, code: 'Slash', bubbles: true, cancelable: true }),
+            ),
+          key,
+        );
+    expect([await isTaken('-'), await isTaken('.'), await isTaken('/')]).toEqual([false, false, true]);
+  }));

@@ -318,3 +318,22 @@ test('a part of the page that is selected and copied has spaces between its word
     );
     expect(await copied('.items .note')).toBe(`${plain.items[0]?.brand} · size XL`);
   }));
+
+test('without the clipboard API everything can be copied, too, and the page stays where it is', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.setViewportSize({ width: 768, height: 500 });
+    await page.addInitScript(() =>
+      Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }),
+    );
+    await page.goto(linkTo(plain.order_uid));
+    await page.evaluate(() => scrollTo({ top: 60, behavior: 'instant' }));
+    for (const selector of ['.title [data-copy]', '[data-copy-from]', '[data-copy-link]']) {
+      const button = page.locator(selector);
+      await button.scrollIntoViewIfNeeded();
+      await button.hover();
+      const before = await page.evaluate(() => scrollY);
+      await button.click();
+      await eventually(() => button.getAttribute('data-outcome'), 'Copied');
+      expect(await page.evaluate(() => scrollY)).toBe(before);
+    }
+  }));

@@ -108,3 +108,20 @@ test('nothing is animated when the visitor prefers reduced motion', () =>
     slow.resolve();
     await page.locator('#order').waitFor();
   }));
+
+test('a link to another language or theme that is opened in a new tab has the order that is shown', () =>
+  visit({ orders, expected: /404/ }, async ({ page }) => {
+    await page.goto('/');
+    const hrefs = () =>
+      page.locator('[data-setting]').evaluateAll((links) => links.map((link) => link.getAttribute('href')));
+    expect(await hrefs()).toEqual(['./?lang=ru', './?theme=dark', './?theme=light']);
+    for (const uid of [order.order_uid, 'no-such-order']) {
+      await page.fill('#uid', uid);
+      await page.keyboard.press('Enter');
+      await page.waitForURL(linkTo(uid));
+      const query = `./?uid=${uid}`;
+      await eventually(hrefs, [`${query}&lang=ru`, `${query}&theme=dark`, `${query}&theme=light`]);
+    }
+    await page.goBack();
+    await eventually(async () => (await hrefs())[0], `./?uid=${order.order_uid}&lang=ru`);
+  }));

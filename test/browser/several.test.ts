@@ -93,3 +93,43 @@ for (const locale of ['ru-RU', 'en-GB'])
         expect([width, ...lines]).toEqual([width, 1, 1, 1, 1, 1, 1]);
       }
     }));
+
+const tooMany = Array.from({ length: 101 }, (_, index) => `many-orders-${index}`);
+
+test('more than a hundred numbers are not sent, and stay where they were typed', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.goto('/');
+    await page.click('.several summary');
+    await page.fill('#uids', tooMany.join('\n'));
+    site.requested.length = 0;
+    await page.click('.several button');
+    const message = page.locator('[data-state=tooMany] #message');
+    expect(await message.textContent()).toBe('At most 100 can be looked up at once; these are 101.');
+    expect(await page.inputValue('#uids')).toBe(tooMany.join('\n'));
+    await page.fill('#uid', tooMany.join(', '));
+    await page.press('#uid', 'Enter');
+    expect(await message.count()).toBe(1);
+    expect(await page.inputValue('#uid')).toBe(tooMany.join(', '));
+    expect(await page.title()).toBe('These are too many numbers · Order Lookup');
+    expect(site.requested.filter((path) => path === '/')).toEqual([]);
+    await page.fill('#uid', tooMany.slice(1).join(' '));
+    await page.press('#uid', 'Enter');
+    await eventually(() => page.locator('.rows li').count(), 100);
+  }));
+
+test('numbers that are too long together for a server can be looked up in smaller groups, with or without the form', () =>
+  visit({ orders, expected: /status of (404|414|431)|htmx:/ }, async ({ page }) => {
+    for (const status of [414, 431]) {
+      await page.goto('/');
+      await page.route('**/?uid=*', (route) => route.fulfill({ status, body: '' }));
+      await page.click('.several summary');
+      await page.fill('#uids', `${first}\n${second}`);
+      await page.click('.several button');
+      await page.locator('[data-state=tooLong]').waitFor();
+      expect(await page.inputValue('#uid')).toBe(`${first} ${second}`);
+      expect(new URL(page.url()).search).toBe('');
+      await page.unroute('**/?uid=*');
+      await page.press('#uid', 'Enter');
+      await eventually(() => page.locator('.rows li').count(), 2);
+    }
+  }));

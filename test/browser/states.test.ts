@@ -121,17 +121,64 @@ test('offline has its own message, and the lookup is repeated when the network i
 test('a response that is not the page’s own is never shown; the lookup can be repeated', () =>
   visit({ orders, expected: /status of (429|502)|htmx:/ }, async ({ page }) => {
     await page.goto('/');
+    const problem = { contentType: 'application/problem+json', body: '{"title":"Too many requests"}' };
     const refusals = [
-      { status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' },
-      { status: 429, contentType: 'application/problem+json', body: '{"title":"Too many requests"}' },
+      { state: 'failed', status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' },
+      { state: 'tooOften', status: 429, headers: { 'retry-after': '7' }, ...problem },
     ];
-    for (const refusal of refusals) {
+    for (const { state, ...refusal } of refusals) {
       await page.route('**/?uid=*', (route) => route.fulfill(refusal));
       await lookUp(page, order.order_uid);
-      await page.locator('[data-state=failed]').waitFor();
+      await page.locator(`[data-state=${state}]`).waitFor();
+      if (state === 'tooOften') expect(await announced(page)).toContain('Try again in 7 s.');
       expect(await page.locator('#result').textContent()).not.toMatch(/gateway|title/);
       await page.unroute('**/?uid=*');
       await page.click('[data-retry]');
       await page.locator('#order').waitFor();
     }
+  }));
+
+test('after a lookup that failed title and address are its own, so that a reload repeats it and Back leads to the order before', () =>
+  visit({ orders, expected: /status of 502|htmx:/ }, async ({ page }) => {
+    const other = orderAt(360).order_uid;
+    await page.goto(linkTo(order.order_uid));
+    await page.route('**/?uid=*', (route) => route.fulfill({ status: 502, body: 'Bad gateway' }));
+    await lookUp(page, other);
+    await page.locator('[data-state=failed]').waitFor();
+    expect(await page.title()).toBe('The lookup failed · Order Lookup');
+    expect(page.url()).toEndWith(linkTo(other));
+    expect(await page.getAttribute('[hreflang=ru]', 'href')).toBe(`./?uid=${other}&lang=ru`);
+    await page.unroute('**/?uid=*');
+    await page.reload();
+    expect(await page.locator('#order').textContent()).toBe(other);
+    await page.goBack();
+    await eventually(() => page.locator('#order').textContent(), order.order_uid);
+  }));
+
+test('what is typed while a lookup runs stays, and keeps the focus', () =>
+  visit({ orders }, async ({ page, site }) => {
+    await page.goto('/');
+    const slow = Promise.withResolvers<void>();
+    site.before = slow.promise;
+    await lookUp(page, order.order_uid);
+    await eventually(async () => site.lookups, 1);
+    await page.fill('#uid', 'half-typ');
+    slow.resolve();
+    await page.locator('#order').waitFor();
+    await page.keyboard.type('ed');
+    expect(await page.inputValue('#uid')).toBe('half-typed');
+    expect(page.url()).toEndWith(linkTo(order.order_uid));
+  }));
+
+test('back online, the lookup is repeated that was made offline, and not what is half typed', () =>
+  visit({ orders, expected: /ERR_INTERNET_DISCONNECTED|htmx:/ }, async ({ page }) => {
+    await page.goto('/');
+    await page.context().setOffline(true);
+    await lookUp(page, order.order_uid);
+    await page.locator('[data-state=offline]').waitFor();
+    await page.fill('#uid', 'half-typed');
+    await page.context().setOffline(false);
+    await page.locator('#order').waitFor();
+    expect(await page.locator('#order').textContent()).toBe(order.order_uid);
+    expect(await page.inputValue('#uid')).toBe('half-typed');
   }));

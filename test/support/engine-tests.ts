@@ -143,6 +143,17 @@ export const defineEngineTests = <Opened extends Engine>(
       expect(selected).not.toContain('123456');
     }));
 
+  test('the JSON can be copied without the clipboard API, as over plain HTTP', () =>
+    inTab(async (tab, site) => {
+      await tab.goto(`${site.origin}/?uid=${plain.order_uid}`);
+      await tab.evaluate(`delete Navigator.prototype.clipboard`);
+      const button = `document.querySelector('[data-copy-from]')`;
+      await tab.evaluate(`${button}.focus()`);
+      expect(await tab.evaluate<boolean>(`${button}.pretty.then((text) => text.startsWith('{'))`)).toBe(true);
+      await tab.press('Enter');
+      await eventually(() => tab.evaluate(`${button}.dataset.outcome`), 'Copied');
+    }));
+
   test('Back leads to the very row where the reader was on a long order, with the focus on the order', () =>
     inTab(async (tab, site) => {
       for (const width of [1024, 360]) {

@@ -8,7 +8,6 @@ const pauseButton = live.querySelector('button');
 
 const plural = new Intl.PluralRules(root.lang);
 const agoBriefly = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto', style: 'short' });
-const number = new Intl.NumberFormat(root.lang);
 const moneyFormat = {
   style: 'currency',
   currencyDisplay: 'narrowSymbol',
@@ -76,7 +75,7 @@ const drawSoon = () => {
 };
 
 setInterval(() => {
-  if (document.hidden || isPaused()) return;
+  if (document.hidden) return;
   for (const [index, order] of orders.entries())
     rows[index].lastElementChild.textContent = since(order.stored);
 }, 1000);
@@ -92,7 +91,6 @@ list.addEventListener('focusin', () => pause('focus', true));
 list.addEventListener('focusout', () => pause('focus', false));
 pauseButton.addEventListener('click', () => {
   pause('button', !paused.button);
-  pauseButton.ariaPressed = `${paused.button}`;
   pauseButton.textContent = paused.button ? words.resume : words.pause;
 });
 

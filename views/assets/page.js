@@ -12,6 +12,7 @@ const status = byId('status');
 
 const dateTime = new Intl.DateTimeFormat(words.dates, { dateStyle: 'medium', timeStyle: 'short' });
 const ago = new Intl.RelativeTimeFormat(root.lang, { numeric: 'auto' });
+const number = new Intl.NumberFormat(root.lang);
 const units = Object.entries({ year: 31_556_952, month: 2_629_746, day: 86_400, hour: 3_600, minute: 60 });
 
 const relative = (moment, format = ago) => {
@@ -87,6 +88,8 @@ const showRecent = (uids) => {
 recent.addEventListener('focusin', ({ target }) =>
   target.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
 );
+// Another window has looked an order up, or cleared them all.
+addEventListener('storage', () => showRecent(readRecent()));
 recent.querySelector('button').addEventListener('click', () => {
   writeRecent([]);
   field.focus();
@@ -95,41 +98,100 @@ recent.querySelector('button').addEventListener('click', () => {
 // The result of a lookup
 
 const shown = () => result.querySelector('[data-state]')?.dataset ?? {};
+/** What was looked up last, as the field had it. */
+let lookedUp = field.defaultValue;
 
 const settle = ({ moveFocus }) => {
   const { state, uid, say = '' } = shown();
-  const wrong = ['notFound', 'malformed', 'shortened', 'tooMany'].includes(state);
+  // What was typed since then stays in the field, and so does the focus.
+  const isTyped = field.value !== lookedUp;
+  const wrong = !isTyped && ['notFound', 'malformed', 'shortened', 'tooMany'].includes(state);
   status.textContent = say;
   writeTimes();
+  for (const link of document.querySelectorAll('[data-setting]')) link.setAttribute('href', hrefOf(link));
   if (wrong) field.setAttribute('aria-invalid', 'true');
   else field.removeAttribute('aria-invalid');
   if (result.querySelector('#message')) field.setAttribute('aria-describedby', 'message');
   else field.removeAttribute('aria-describedby');
   if (state === 'found') {
-    field.value = uid;
+    if (!isTyped) field.value = uid;
     writeRecent([uid, ...readRecent().filter((other) => other !== uid)].slice(0, 6));
   }
-  if (!moveFocus) return;
+  if (!moveFocus || isTyped) return;
   const heading = byId('order');
   if (heading) return heading.focus();
   field.focus();
   if (wrong) field.select();
 };
 
-const fail = () => {
-  result.replaceChildren(byId(navigator.onLine ? 'failed' : 'offline').content.cloneNode(true));
-  result.querySelector('[data-retry]').href = linkTo(field.value);
+/** A message of the page's own; `{n}` in it becomes this number. */
+const messageOf = (name, n = 0) => {
+  const message = byId(name).content.firstElementChild.cloneNode(true);
+  const advice = message.querySelector('#message');
+  advice.textContent = advice.textContent.replace('{n}', number.format(n));
+  message.dataset.say = message.dataset.say.replace('{n}', number.format(n));
+  return message;
+};
+
+/** Shows a message of the page's own in place of a result. The address is that of what was looked up, unless that is too long. */
+const explain = (name, { n, given = lookedUp } = {}) => {
+  result.replaceChildren(messageOf(name, n));
+  const retry = result.querySelector('[data-retry]');
+  if (retry) retry.href = linkTo(lookedUp);
+  document.title = `${result.querySelector('h2').textContent.replace(/\.$/, '')} · ${words.title}`;
+  if (uidsOf(location) !== given) history.pushState({ htmx: true }, '', given ? linkTo(given) : './');
   settle({ moveFocus: true });
 };
+const fail = () => explain(navigator.onLine ? 'failed' : 'offline');
+
+let isRepeated = false;
 addEventListener('online', () => {
-  if (shown().state === 'offline') form.requestSubmit();
+  if (shown().state !== 'offline') return;
+  isRepeated = true;
+  form.requestSubmit();
 });
 
 // Lookups
 
+// The server would refuse so many numbers, or so long an address before it is read.
+const maxNumbers = 100;
+const leastLength = 10;
+const countNumbers = (text) =>
+  new Set(text.split(/[\s,;]+/).filter(({ length }) => length >= leastLength)).size;
+
+document.addEventListener(
+  'submit',
+  (event) => {
+    const { uid } = event.target.elements;
+    const count = isRepeated ? 0 : countNumbers(uid.value);
+    if (event.target !== form || count > maxNumbers) event.preventDefault();
+    if (count > maxNumbers) {
+      event.stopPropagation();
+      if (event.target === form) {
+        keepPlace();
+        lookedUp = uid.value;
+        explain('tooMany', { n: count, given: '' });
+      } else {
+        // Beside the form, so that nothing of its list is lost.
+        event.target.querySelector('.message')?.remove();
+        event.target.prepend(messageOf('tooMany', count));
+        status.textContent = event.target.querySelector('.message').dataset.say;
+      }
+    } else if (event.target !== form) {
+      field.value = uid.value.trim().replaceAll(/[\r\n\t]+/g, ' ');
+      form.requestSubmit();
+    }
+  },
+  true,
+);
+
 // Another tab may have chosen another language, and all of this page is in its own.
 document.addEventListener('htmx:config:request', ({ detail }) => {
-  detail.ctx.request.headers['Page-Language'] = root.lang;
+  const { sourceElement, request } = detail.ctx;
+  request.headers['Page-Language'] = root.lang;
+  if (sourceElement !== form || !isRepeated) return;
+  isRepeated = false;
+  request.body.set('uid', lookedUp);
 });
 
 let loading;
@@ -143,6 +205,7 @@ const isRestoring = ({ ctx }) => 'HX-History-Restore-Request' in ctx.request.hea
 
 onLookup('htmx:before:request', ({ detail }) => {
   if (!isRestoring(detail)) keepPlace();
+  lookedUp = uidsOf(new URL(detail.ctx.request.action, location));
   clearTimeout(loading);
   status.textContent = '';
   loading = setTimeout(() => {
@@ -158,9 +221,13 @@ onLookup('htmx:finally:request', () => {
 });
 onLookup('htmx:before:swap', (event) => {
   // A proxy's error page and a problem in JSON are not shown.
-  if (event.detail.ctx.text.includes('data-state=')) return;
+  const { text, response } = event.detail.ctx;
+  if (text.includes('data-state=')) return;
   event.preventDefault();
-  fail();
+  const { status: code, headers } = response;
+  if (code === 429) explain('tooOften', { n: Number.parseInt(headers.get('retry-after'), 10) || 60 });
+  else if (code === 414 || code === 431) explain('tooLong', { given: '' });
+  else fail();
 });
 onLookup('htmx:after:swap', ({ detail }) => {
   const isRestored = isRestoring(detail);
@@ -170,7 +237,7 @@ onLookup('htmx:after:swap', ({ detail }) => {
   if (document.activeElement === document.body) (byId('order') ?? field).focus({ preventScroll: true });
   returnTo(history.state ?? {});
 });
-onLookup('htmx:error', fail);
+onLookup('htmx:error', () => fail());
 
 // Where the reader was, as an order that Back leads to arrives later than the browser scrolls: the part of it at the top of the window.
 // Distances from the top of the page change, with the bars above and the rows whose height is only estimated.
@@ -245,15 +312,16 @@ const isUntouched = ({ target }) =>
 
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  // By the key's position too: in a Cyrillic layout it types a full stop.
-  const isSlash = event.key === '/' || (event.code === 'Slash' && !event.shiftKey);
-  if (isSlash && (!isTyping(event) || isUntouched(event))) {
+  // Where nothing is typed by the key's position too: in a Cyrillic layout it is a full stop.
+  const isSlash = event.code === 'Slash' && !event.shiftKey;
+  if (isTyping(event) ? event.key === '/' && isUntouched(event) : event.key === '/' || isSlash) {
     event.preventDefault();
     field.focus();
     field.select();
   } else if (event.key === 'Escape') {
     const open = document.querySelector('.when:is(:hover, :focus):not([data-closed])');
     if (open) return closeExact(open);
+    if (isTyping(event) && event.target !== field) return;
     field.value = '';
     field.removeAttribute('aria-invalid');
     field.focus();
@@ -270,6 +338,8 @@ const copyText = async (text) => {
   }
   // Without TLS there is no clipboard API.
   const area = Object.assign(document.createElement('textarea'), { value: await text });
+  // In view, so that the browser does not scroll to it.
+  area.style.cssText = 'position: fixed; top: 0';
   document.body.append(area);
   area.select();
   const copied = document.execCommand('copy');
@@ -283,31 +353,47 @@ const fetchPretty = async (url) => {
   return JSON.stringify(await response.json(), null, 2);
 };
 
+// Without the clipboard API, WebKit copies only what is known at the click.
+const prepare = ({ target }) => {
+  const button = target.closest?.('[data-copy-from]');
+  if (!button || navigator.clipboard) return;
+  button.pretty ??= fetchPretty(button.dataset.copyFrom);
+  button.pretty.catch(() => delete button.pretty);
+};
+document.addEventListener('pointerover', prepare);
+document.addEventListener('focusin', prepare);
+
 const copy = async (button) => {
   const { copy: text, copyFrom, copyLink } = button.dataset;
-  const copied = copyFrom ? fetchPretty(copyFrom) : Promise.resolve(text ?? new URL(copyLink, location).href);
+  const copied = copyFrom
+    ? (button.pretty ?? fetchPretty(copyFrom))
+    : Promise.resolve(text ?? new URL(copyLink, location).href);
   const outcome = await copyText(copied).then(
     () => words.copied,
     () => words.copyFailed,
   );
-  button.focus();
+  button.focus({ preventScroll: true });
   button.dataset.outcome = outcome;
   status.textContent = outcome;
   setTimeout(() => delete button.dataset.outcome, 1500);
 };
 
+/** The link that changes a setting on the page as it is now. */
+const hrefOf = ({ dataset: { setting, to }, hreflang }) => {
+  const { searchParams } = new URL(location);
+  searchParams.set(setting, to ?? hreflang);
+  return `./?${searchParams}`;
+};
+
 const changeSetting = (event, link) => {
+  event.preventDefault();
   if (link.dataset.setting === 'theme') {
-    event.preventDefault();
     root.dataset.theme = link.dataset.to;
     remember('theme', link.dataset.to);
     document.querySelector(`[data-setting="theme"]:not([data-to="${link.dataset.to}"])`).focus();
   } else {
-    event.preventDefault();
-    const address = new URL(location.href);
-    address.searchParams.set(link.dataset.setting, link.hreflang);
     // The page in another language is no other place: Back leads to the order before.
-    location.replace(address);
+    location.replace(hrefOf(link));
   }
 };
 
