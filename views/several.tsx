@@ -8,6 +8,8 @@ import { linkTo, linkToAll, literal, type Row, type View } from './view.ts';
 export const SeveralOrders = ({ view, rows }: { view: View; rows: readonly Row[] }) => {
   const { text } = view;
   const address = linkToAll(rows.map(({ given }) => given));
+  // The file is in the language of this page, as another tab may have chosen another one.
+  const file = `orders.csv${address.slice('./'.length)}&lang=${view.language}`;
   return (
     <article data-state="several" data-say={severalTitle(view, rows)} aria-labelledby="order">
       <h2 id="order" tabindex="-1" safe>
@@ -38,7 +40,7 @@ export const SeveralOrders = ({ view, rows }: { view: View; rows: readonly Row[]
           </a>
         ) : null}
         <CopyButton words={text.copyTable} copy={toTsv(toTable(view, rows))} />
-        <a class="quiet" href={literal(`orders.csv${address.slice('./'.length)}`)} download="orders.csv" safe>
+        <a class="quiet" href={literal(file)} download="orders.csv" safe>
           {text.csv}
         </a>
         <CopyButton words={text.copyLink} link={address} />

@@ -25,7 +25,8 @@ export const toTable = (view: View, rows: readonly Row[]): string[][] => [
   ...rows.map((row) => {
     if (row.state !== 'found') return [row.given, wordOf(view, row), '', '', '', '', '', ''];
     const { order_uid, date_created, track_number, items, payment } = row.order;
-    const statuses = [...new Set(items.map(({ status }) => status))].join(' ');
+    // With spaces alone, a spreadsheet would read them as one number.
+    const statuses = [...new Set(items.map(({ status }) => status))].join('; ');
     const { amount, currency } = payment;
     return [
       order_uid,

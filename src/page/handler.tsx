@@ -14,13 +14,16 @@ import orderStyle from '../../views/assets/order.css' with { type: 'text' };
 import pageScript from '../../views/assets/page.js' with { type: 'text' };
 import { Fragment, Page } from '../../views/page.tsx';
 import { toCsv, toTable } from '../../views/table.ts';
-import { linkTo, linkToAll, linkToFinding } from '../../views/view.ts';
+import { type Finding, linkTo, linkToAll, linkToFinding, type Row } from '../../views/view.ts';
 import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
 import { createInlineStyle } from '../http/inline-style.ts';
+import { toProblem } from '../http/problem.ts';
 import type { Charge } from '../http/rate-limit.ts';
 import { queryOf } from '../http/request-url.ts';
+import { unavailable } from '../http/routes/order.ts';
+import { wrongCount } from '../http/routes/orders.ts';
 import { noStoreHeaders, securityHeaders } from '../http/security-headers.ts';
 import type { Lookup } from '../lookup/lookup.ts';
 import { countNumbers, createFind } from './find.ts';
@@ -87,13 +90,16 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
 
   /** The list of several orders as a file. */
   const answerCsv = async ({ request }: { request: Request }) => {
-    const given = new URLSearchParams(queryOf(request.url)).getAll('uid');
+    const parameters = new URLSearchParams(queryOf(request.url));
+    const given = parameters.getAll('uid');
     const refused = charge(request, countNumbers(given));
     if (refused) return refused;
     const finding = await find(given);
-    const view = viewFor(request);
-    const rows = finding.state === 'several' ? finding.rows : finding.state === 'found' ? [finding] : [];
-    const csv = toCsv(toTable(view, rows), view.language === 'ru' ? ';' : ',');
+    if (finding.state === 'unavailable')
+      return toProblem(request, unavailable, { 'retry-after': `${finding.retryAfterSeconds}` });
+    if (finding.state === 'tooMany') return toProblem(request, wrongCount(finding.count));
+    const view = viewFor(request, parameters.get('lang'));
+    const csv = toCsv(toTable(view, rowsOf(finding)), view.language === 'ru' ? ';' : ',');
     return new Response(csv, { headers: csvHeaders });
   };
 
@@ -119,6 +125,13 @@ const createAssets = (liveFeed: boolean) => {
       liveWorker: createAsset('live.js', 'text/javascript', [liveStream, liveWorker].join('\n')),
     }),
   };
+};
+
+const rowsOf = (finding: Exclude<Finding, { state: 'unavailable' | 'tooMany' }>): readonly Row[] => {
+  if (finding.state === 'several') return finding.rows;
+  if (finding.state === 'empty') return [];
+  if (finding.state === 'found') return [finding];
+  return [{ state: finding.state === 'malformed' ? 'malformed' : 'notFound', given: finding.given }];
 };
 
 const csvHeaders = {

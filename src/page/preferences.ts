@@ -8,12 +8,12 @@ type Preferences = { language: Language; theme: Theme | undefined; zone: string 
 const isTheme = (value: unknown): value is Theme => value === 'light' || value === 'dark';
 
 /**
- * The visitor's, from cookies; the language otherwise from the browser. A part of a page is in the page's own language, as another tab
- * may have chosen another one.
+ * The visitor's, from cookies; the language otherwise from the browser. A part or a file of a page is in the page's own language,
+ * `ofPage`, as another tab may have chosen another one.
  */
-export const readPreferences = (request: Request): Preferences => {
+export const readPreferences = (request: Request, ofPage: string | null = null): Preferences => {
   const cookies = new Bun.CookieMap(request.headers.get('cookie') ?? '');
-  const language = request.headers.get('page-language') ?? cookies.get('lang');
+  const language = ofPage ?? request.headers.get('page-language') ?? cookies.get('lang');
   const theme = cookies.get('theme');
   const zone = cookies.get('zone');
   return {

@@ -5,9 +5,9 @@ import { readPreferences } from './preferences.ts';
 
 const formats = { ru: createFormat('ru'), en: createFormat('en') };
 
-/** What a page for this visitor depends on. */
-export const viewFor = (request: Request): View => {
-  const preferences = readPreferences(request);
+/** What a page for this visitor depends on; `ofPage`: the language of the page that the request is from, if its address says so. */
+export const viewFor = (request: Request, ofPage: string | null = null): View => {
+  const preferences = readPreferences(request, ofPage);
   const { language } = preferences;
   return {
     ...preferences,

@@ -280,6 +280,50 @@ describe('several numbers', () => {
     for (const text of Object.values(plain.delivery)) expect(lines.join()).not.toContain(text);
     expect(await (await get('ru')).text()).toContain('не найден;;');
   });
+
+  test('are a file in the language of the page that links to it', async () => {
+    const { app } = open();
+    const get = async (path: string, headers: Record<string, string>) =>
+      (await app.handle(new Request(`http://localhost/${path}`, { headers }))).text();
+    const address = '?uid=b563feb7b2b84b6test&uid=second-order-1';
+    for (const [language, other, head] of [
+      ['en', 'ru', 'order number,'],
+      ['ru', 'en', 'номер заказа;'],
+    ] as const) {
+      const page = await get(address, { cookie: `lang=${language}` });
+      const href = page.match(/href="(orders\.csv[^"]*)"/)?.[1]?.replaceAll('&amp;', '&') ?? '';
+      expect(await get(href, { cookie: `lang=${other}`, 'accept-language': other })).toContain(head);
+    }
+  });
+
+  test('have the statuses of their items as a list, which no spreadsheet reads as one number', async () => {
+    const { items } = plain;
+    const [item] = items as [(typeof items)[number]];
+    const order = { ...plain, items: [202, 400, 202].map((status) => ({ ...item, status })) };
+    const { app } = open([order]);
+    const get = async (language: string) =>
+      (
+        await app.handle(new Request(`http://localhost/orders.csv?uid=${order.order_uid}&lang=${language}`))
+      ).text();
+    for (const language of ['en', 'ru']) expect((await get(language)).trimEnd()).toEndWith('"202; 400"');
+  });
+
+  test('are no empty file: one number has its row, and what is not known or too much is an error', async () => {
+    const { app, world } = open();
+    const get = (query: string) => app.handle(new Request(`http://localhost/orders.csv?lang=en&${query}`));
+    const rows = async (query: string) => (await (await get(query)).text()).split('\r\n').slice(1, -1);
+    expect(await rows('uid=no-such-order')).toEqual(['no-such-order,not found,,,,,,']);
+    expect(await rows('uid=short')).toEqual(['short,not an order number,,,,,,']);
+    const many = Array.from({ length: 101 }, (_, index) => `uid=many-orders-${index}`).join('&');
+    expect((await get(many)).status).toBe(400);
+    world.down = true;
+    const refused = await get('uid=b563feb7b2b84b6test');
+    expect([refused.status, Number(refused.headers.get('retry-after')) > 0]).toEqual([503, true]);
+    expect(await rows('uid=b563feb7b2b84b6test&uid=second-order-1')).toEqual([
+      'b563feb7b2b84b6test,temporarily unavailable,,,,,,',
+      'second-order-1,temporarily unavailable,,,,,,',
+    ]);
+  });
 });
 
 test('a long text without a number is split in linear time', () => {

@@ -58,7 +58,7 @@ const toBody = (uids: readonly OrderUid[], answers: readonly Answer[]): Blob => 
   return new Blob(['{"orders":[', ...orders, rest]);
 };
 
-const wrongCount = (count: number) => ({
+export const wrongCount = (count: number) => ({
   status: 400,
   title: count === 0 ? 'No order number' : 'Too many order numbers',
   detail: `Send 1 to ${maxUids} order numbers, as in ?uid=…&uid=…; this request has ${count}.`,
