@@ -3,6 +3,7 @@ import { header, type LetterStage } from '../kafka/headers.ts';
 import type { LetterTopic } from '../kafka/letter-topic.ts';
 import { digestOf, type Message } from '../kafka/message.ts';
 import { createSender, isTooLarge } from '../kafka/sender.ts';
+import { reasonOf } from '../observability/error-reason.ts';
 
 /** A message that could not be stored as an order, and why. `error` is the class of the reason, `reason` one line. */
 export type DeadLetter = {
@@ -17,12 +18,20 @@ type Options = {
   topic: string;
   /** What the topic does to letters, as it was checked last. */
   letterTopic?: () => LetterTopic;
-  /** Checks the topic again, so that it accepts a letter of `bytes`. */
+  /** Creates the topic if it is missing, and checks it again, so that it accepts a letter of `bytes`. */
   checkTopic: (bytes: number) => Promise<unknown>;
 };
 
 /** Kafka's error for a record that its topic cannot keep, such as one without a key in a compacted topic. */
 const refusedRecord = 'INVALID_RECORD';
+/** The topic was deleted. */
+const missingTopic = 'UNKNOWN_TOPIC_OR_PARTITION';
+
+/** The type of Kafka's error, also of that after which kafkajs gave up. */
+const typeOf = (error: unknown): unknown => {
+  const { type, cause } = error as { type?: unknown; cause?: unknown };
+  return type ?? (cause instanceof Error ? typeOf(cause) : undefined);
+};
 
 /**
  * Sends messages to the dead-letter topic: key, value, headers and timestamp unchanged, and Kafka Connect's headers for the
@@ -57,9 +66,12 @@ export const createDeadLetters = ({
         await sender.send(letters);
       } catch (error) {
         if (isTooLarge(error)) throw explainTooLarge(error as Error, topic, refusedBytes);
-        if ((error as { type?: unknown }).type !== refusedRecord) throw error;
-        // The topic may have become a compacted one.
-        await checkTopic(0);
+        const type = typeOf(error);
+        if (type !== refusedRecord && type !== missingTopic) throw error;
+        // The topic may have become a compacted one, or must be created again.
+        await checkTopic(0).catch((error) => {
+          throw type === missingTopic ? explainMissing(error, topic) : error;
+        });
         await sender.send(letters);
       }
     },
@@ -70,6 +82,11 @@ export const createDeadLetters = ({
 const explainTooLarge = (error: Error, topic: string, bytes: number) =>
   Object.assign(error, {
     publicReason: `a dead letter of ${bytes} bytes is larger than max.message.bytes of the topic ${topic}, which may not be raised: run kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=${bytes}`,
+  });
+
+const explainMissing = (error: Error, topic: string) =>
+  Object.assign(error, {
+    publicReason: `the dead-letter topic ${topic} does not exist and cannot be created: ${reasonOf(error)}`,
   });
 
 const toRecord = ({ message, ...why }: DeadLetter, { keepsTimestamps, isCompacted }: LetterTopic) => {

@@ -39,9 +39,11 @@ const byMessage: [RegExp, string][] = [
   [/closed/i, 'connection closed'],
 ];
 
-/** ioredis keeps the error of a cluster's node in `lastNodeError`. */
-const causeOf = ({ cause, lastNodeError }: { cause?: unknown; lastNodeError?: unknown }) =>
-  cause ?? lastNodeError;
+type WithCause = { cause?: unknown; lastNodeError?: unknown; errors?: unknown };
+
+/** ioredis keeps the error of a cluster's node in `lastNodeError`, kafkajs those of the topics of a request in `errors`. */
+const causeOf = ({ cause, lastNodeError, errors }: WithCause) =>
+  cause ?? lastNodeError ?? (Array.isArray(errors) ? errors[0] : undefined);
 
 /** In characters: a message may quote input of any length. */
 const maxSignLength = 1_000;

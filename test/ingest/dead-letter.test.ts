@@ -185,6 +185,33 @@ test('a letter that no limit lets through is an error whose reason names topic, 
   expect(reason).toContain(`--entity-name ${letters.topic} --add-config max.message.bytes=`);
 });
 
+test('a topic that was deleted is created again with the settings with which letters last, and the letter is in it', async () => {
+  await using letters = await openLetters();
+  await letters.send([letterOf('first')]);
+  const admin = letters.kafka.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [letters.topic] });
+  await letters.send([letterOf('second')]);
+  expect((await letters.sent()).map(({ value }) => String(value))).toEqual(['second']);
+  expect((await readTopicConfig(admin, letters.topic)).values.get('retention.ms')).toBe('-1');
+  await admin.disconnect();
+});
+
+test('a deleted topic that may not be created is an error whose reason names it, and letters are sent once it exists', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  const admin = await broker.admin();
+  await admin.deleteTopics({ topics: [letters.topic] });
+  broker.faults.error('CreateTopics', 'TOPIC_AUTHORIZATION_FAILED', 50);
+  const error = await letters.send([letterOf('first')]).catch((error: unknown) => error);
+  expect(reasonOf(error)).toBe(
+    `the dead-letter topic ${letters.topic} does not exist and cannot be created: permission denied (TOPIC_AUTHORIZATION_FAILED)`,
+  );
+  broker.faults.clear();
+  await letters.send([letterOf('first')]);
+  expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('1');
+});
+
 test('letters too large for one batch are sent alone, and one too large for the topic raises its limit', async () => {
   await using letters = await openLetters();
   await letters.configure('max.message.bytes', '20000');
