@@ -2,15 +2,12 @@ import type { Kafka } from 'kafkajs';
 import type { Sql } from 'postgres';
 import { stopTimeoutsMs } from '../async/stop-timeouts.ts';
 import { waitAtMost } from '../async/timeouts.ts';
-import type { LetterTopic } from '../kafka/letter-topic.ts';
 import type { Message } from '../kafka/message.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
-import { ensureTopics } from '../kafka/topics.ts';
 import { errorText } from '../observability/error-text.ts';
 import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
-import { warnOnce } from '../observability/warn-once.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
 import { createOffsets } from '../postgres/offsets.ts';
@@ -28,6 +25,7 @@ import { createNotice } from './notice.ts';
 import { createPartitionHealth, noLeader } from './partition-health.ts';
 import { createPositions } from './positions.ts';
 import type { StartOffset } from './start-offset.ts';
+import { createTopicCheck } from './topic-check.ts';
 import { traceDeadLetters, traceIngest } from './traced-messages.ts';
 
 /** How long the state mentions records that Kafka deleted before they were read. */
@@ -77,6 +75,8 @@ type Options = {
   stateChanged: () => void;
   log: Log;
   tracing?: Tracing | undefined;
+  /** For tests, which do not wait for a minute. */
+  topicCheckIntervalMs?: number | undefined;
   /** For tests, which delay batches or let them fail. */
   wrapIngest?: (ingest: Ingest) => Ingest;
 };
@@ -90,6 +90,7 @@ export const createPipeline = ({
   stateChanged,
   log,
   tracing,
+  topicCheckIntervalMs,
   wrapIngest = (ingest) => ingest,
 }: Options) => {
   const { topic, deadLetterTopic, groupId, partitions } = settings;
@@ -109,25 +110,12 @@ export const createPipeline = ({
   const health = createPartitionHealth(topic, log, stateChanged);
   const kafkaOffsets = createKafkaOffsets(kafka, group, log);
   const offsets = createOffsets(sql);
-  const topicLog = warnOnce(log);
-  let letterTopic: LetterTopic = { keepsTimestamps: true, isCompacted: false };
-  let isUnclean = false;
-  const prepareTopics = async (letterBytes = 0) => {
-    const ready = await ensureTopics(kafka, { ...topics, letterBytes }, topicLog);
-    letterTopic = ready.letterTopic;
-    if (ready.isUnclean && !isUnclean)
-      log.warn(
-        { topic },
-        'the topic allows unclean leader election, which may lose orders: set unclean.leader.election.enable=false',
-      );
-    isUnclean = ready.isUnclean;
-    return ready.messageBytes;
-  };
+  const topicCheck = createTopicCheck({ kafka, topics, log, intervalMs: topicCheckIntervalMs });
   const deadLetters = createDeadLetters({
     kafka,
     topic: deadLetterTopic,
-    letterTopic: () => letterTopic,
-    checkTopic: prepareTopics,
+    letterTopic: topicCheck.letterTopic,
+    checkTopic: topicCheck.check,
   });
   const ingest = wrapIngest(
     traced(
@@ -159,7 +147,7 @@ export const createPipeline = ({
     kafka,
     group,
     prepare: async () => {
-      const topicBytes = await prepareTopics();
+      const topicBytes = await topicCheck.check();
       limitBatches(settings.maxBatchBytes ?? null, topicBytes);
       await deadLetters.connect();
     },
@@ -197,6 +185,7 @@ export const createPipeline = ({
     log,
   });
   consumer.start();
+  topicCheck.poll();
 
   return {
     state: (): PipelineState => ({
@@ -214,6 +203,7 @@ export const createPipeline = ({
     /** Stores and commits what is in flight, as far as a few seconds allow. */
     async stop() {
       polling.stop();
+      topicCheck.stop();
       deleted.stop();
       await consumer.stop();
       await waitAtMost(stopTimeoutsMs.leaveGroup, kafkaOffsets.close());

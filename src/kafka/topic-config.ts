@@ -64,9 +64,19 @@ export const changeTopicConfig = async (
 export const maxMessageBytesOf = (config: TopicConfig | undefined): number =>
   Number(config?.values.get('max.message.bytes') ?? 1_048_588);
 
-/** Whether a replica without the newest records may become the leader, which loses them. */
-export const allowsUncleanElection = (config: TopicConfig | undefined): boolean =>
-  config?.values.get('unclean.leader.election.enable') === 'true';
+/** Settings by which Kafka loses records that nobody has read, and what to set instead. */
+export const lossRisks = (config: TopicConfig | undefined): string[] => {
+  const risks: string[] = [];
+  if (config?.values.get('unclean.leader.election.enable') === 'true')
+    risks.push(
+      'the topic allows unclean leader election, which may lose orders: set unclean.leader.election.enable=false',
+    );
+  if (config?.values.get('cleanup.policy')?.includes('compact'))
+    risks.push(
+      'the topic is compacted, which loses all orders of a key but the last: set cleanup.policy=delete',
+    );
+  return risks;
+};
 
 /** Repeats the request while a broker does not know the topic yet: one that was just created takes a moment to reach them all. */
 export const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {

@@ -1,18 +1,13 @@
 import type { Admin, Kafka } from 'kafkajs';
 import type { Log } from '../observability/log.ts';
 import { checkLetterTopic, type LetterTopic, letterTopicConfig } from './letter-topic.ts';
-import {
-  allowsUncleanElection,
-  maxMessageBytesOf,
-  onceKnown,
-  readTopicConfigIfAllowed,
-} from './topic-config.ts';
+import { lossRisks, maxMessageBytesOf, onceKnown, readTopicConfigIfAllowed } from './topic-config.ts';
 
 /** What the headers of a dead letter may take besides the message, in bytes. */
 const letterHeaderBytes = 65_536;
 const dayMs = 86_400_000;
 
-type Topics = {
+export type Topics = {
   topic: string;
   deadLetterTopic: string;
   partitions: number;
@@ -28,19 +23,19 @@ export const createTopics = (kafka: Kafka, topics: Topics, log: Log): Promise<nu
 
 /**
  * Creates the topics that are missing, and checks the settings of the dead-letter topic: it accepts larger batches than `topic`, by
- * the headers of a dead letter, and keeps them. `isUnclean`: Kafka may lose acknowledged records of `topic`. Rejects with the client's
- * error.
+ * the headers of a dead letter, and keeps them. `risks`: by which settings Kafka may lose records of `topic`, a line each. Rejects with
+ * the client's error.
  */
 export const ensureTopics = (
   kafka: Kafka,
   topics: Topics,
   log: Log,
-): Promise<{ messageBytes: number; isUnclean: boolean; letterTopic: LetterTopic }> =>
+): Promise<{ messageBytes: number; risks: string[]; letterTopic: LetterTopic }> =>
   withAdmin(kafka, async (admin) => {
-    const { messageBytes, isUnclean, promised } = await createMissing(admin, topics, log);
+    const { messageBytes, risks, promised } = await createMissing(admin, topics, log);
     return {
       messageBytes,
-      isUnclean,
+      risks,
       letterTopic: await checkLetterTopic(admin, topics.deadLetterTopic, promised, log),
     };
   });
@@ -75,7 +70,7 @@ const createMissing = async (
     { topic: deadLetterTopic, numPartitions: partitions, configEntries },
     log,
   );
-  return { messageBytes, isUnclean: allowsUncleanElection(config), promised };
+  return { messageBytes, risks: lossRisks(config), promised };
 };
 
 type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];

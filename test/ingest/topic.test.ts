@@ -1,9 +1,12 @@
 /** Changes of the topic and of the group's offsets while consumers run. */
 import { expect, setDefaultTimeout } from 'bun:test';
+import { changeTopicConfig, readTopicConfig } from '../../src/kafka/topic-config.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { testFewAtOnce } from '../support/few-at-once.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
+import { recordingLog } from '../support/recording-log.ts';
+import { testWith } from '../support/test-with.ts';
 
 setDefaultTimeout(120_000);
 const test = testFewAtOnce();
@@ -80,3 +83,39 @@ test('offsets that are reset to the earliest are read again, and change nothing'
   expect(await countOf(pipeline)).toBe(100);
   expect(await pipeline.letters()).toEqual([]);
 });
+
+test('a dead-letter topic that is deleted, or created again by others, has the settings with which letters last', async () => {
+  await using pipeline = await openPipeline({ topicCheckIntervalMs: 500 });
+  const { admin, deadLetterTopic } = pipeline;
+  const retention = async () =>
+    (await readTopicConfig(admin, deadLetterTopic).catch(() => undefined))?.values.get('retention.ms');
+  pipeline.join();
+  await pipeline.send([{ value: 'no JSON' }]);
+  await pipeline.drained();
+  await changeTopicConfig(admin, deadLetterTopic, new Map([['retention.ms', '86400000']]));
+  await until(async () => (await retention()) === '-1', 20_000);
+
+  await admin.deleteTopics({ topics: [deadLetterTopic] });
+  await pipeline.send([{ value: 'no JSON either' }, ...messagesOf(ordersOf(1, 1))]);
+  await pipeline.drained();
+  expect((await pipeline.letters()).map(({ value }) => String(value))).toEqual(['no JSON either']);
+  await until(async () => (await retention()) === '-1', 20_000);
+});
+
+testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)')(
+  'a compacted topic is warned of while the program runs, once',
+  async () => {
+    const { lines, log } = recordingLog();
+    await using pipeline = await openPipeline({ log, topicCheckIntervalMs: 200 });
+    const { admin, topic } = pipeline;
+    pipeline.join();
+    const warnings = () => lines.filter(({ text }) => text.includes('the topic is compacted'));
+    await pipeline.send(messagesOf(ordersOf(1, 1)));
+    await pipeline.drained();
+    expect(warnings()).toEqual([]);
+    await changeTopicConfig(admin, topic, new Map([['cleanup.policy', 'compact,delete']]));
+    await until(() => warnings().length > 0, 20_000);
+    await Promise.all([pipeline.send(messagesOf(ordersOf(3, 2))), pipeline.drained()]);
+    expect(warnings()).toMatchObject([{ level: 'warn', fields: { topic } }]);
+  },
+);

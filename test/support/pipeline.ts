@@ -50,11 +50,13 @@ export const openPipeline = async ({
   addresses,
   settings = {},
   log = silent,
+  topicCheckIntervalMs,
 }: {
   partitions?: number;
   addresses?: string[];
   settings?: Partial<PipelineSettings>;
   log?: Log;
+  topicCheckIntervalMs?: number;
 } = {}) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
@@ -145,6 +147,7 @@ export const openPipeline = async ({
         },
         stateChanged() {},
         log,
+        topicCheckIntervalMs,
         wrapIngest: (ingest) =>
           around(async (batch, signal) => {
             const outcome = await ingest(batch, signal);
