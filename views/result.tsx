@@ -1,4 +1,6 @@
 import { Html } from '@elysiajs/html';
+import type { Order } from '../src/order/order.ts';
+import { closeAllBidi } from './bidi.ts';
 import { fill } from './format.ts';
 import { OrderCard } from './order.tsx';
 import { SeveralOrders, severalTitle } from './several.tsx';
@@ -26,7 +28,7 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
         aria-labelledby="order"
         hx-ignore
       >
-        <OrderCard view={view} order={finding.order} source={finding.source} />
+        <OrderCard view={view} order={toShown(finding.order)} source={finding.source} />
       </article>
     );
   }
@@ -34,6 +36,9 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
   const values = finding.state === 'tooMany' ? { n: view.format.number(finding.count) } : {};
   return <Message view={view} state={finding.state} given={finding.given} values={values} />;
 };
+
+/** The order as it is shown. Its number is in links, too, and alone in its line. */
+const toShown = (order: Order): Order => ({ ...closeAllBidi(order), order_uid: order.order_uid });
 
 /** A form for several numbers. The field takes them too, but not line by line, and Enter would not submit a larger one. */
 const Several = ({ view: { text } }: { view: View }) => (

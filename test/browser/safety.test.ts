@@ -97,6 +97,37 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
     }));
 }
 
+test('bidi characters in a field do not reorder its neighbours', () => {
+  const open = ['\u202e\u2066', '\u2069\u202e', '\u202d\u2067\u2067'];
+  const [bank = '', city = '', brand = ''] = open.map((controls) => `abc${controls}`);
+  const reordered = buildOrder({ payment: { bank }, delivery: { city }, items: [{ brand, size: 'XL' }] });
+  return visit({ orders: [reordered] }, async ({ page }) => {
+    await page.goto(linkTo(reordered.order_uid));
+    /** Where the first and the last character of each text are, from the left. */
+    const lefts = (selector: string) =>
+      page.locator(selector).evaluateAll((parts) =>
+        parts.flatMap((part) => {
+          const text = part.firstChild as Text;
+          return [0, text.length - 1].map((at) => {
+            const range = document.createRange();
+            range.setStart(text, at);
+            range.setEnd(text, at + 1);
+            return range.getBoundingClientRect().left;
+          });
+        }),
+      );
+    for (const selector of [
+      '.payment time',
+      '.delivery address p:nth-child(3) bdi:nth-child(n + 2)',
+      '.items tbody .note bdi:last-child',
+    ]) {
+      const found = await lefts(selector);
+      expect(found.length).toBeGreaterThan(1);
+      expect([selector, found]).toEqual([selector, found.toSorted((a, b) => a - b)]);
+    }
+  });
+});
+
 for (const width of [360, 1440]) {
   test(`axe finds nothing on any state in either theme, at ${width} px`, () =>
     visit({ width, orders, expected: /status of|htmx:/ }, async ({ page, site }) => {

@@ -1,5 +1,6 @@
 import { Html } from '@elysiajs/html';
 import type { ChangeOutcome, Progress } from '../../src/dead-letters/operations.ts';
+import { closeBidi } from '../bidi.ts';
 import { fill } from '../format.ts';
 import { literal } from '../view.ts';
 import { type ConsoleAssets, ConsoleLayout } from './layout.tsx';
@@ -71,7 +72,7 @@ export const Ended = ({ view, kind, back, outcome }: EndProps & { outcome: Chang
               <a class="code" href={literal(pageLink('letter', { id: letter }))} safe>
                 {letter}
               </a>{' '}
-              <bdi safe>{reason}</bdi>
+              <bdi safe>{closeBidi(reason)}</bdi>
             </li>
           ))}
         </ul>

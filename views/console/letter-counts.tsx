@@ -1,5 +1,6 @@
 import { Html } from '@elysiajs/html';
 import type { Count, Page } from '../../src/dead-letters/browse.ts';
+import { closeBidi } from '../bidi.ts';
 import { literal } from '../view.ts';
 import { type ConsoleView, type LetterFilter, pageLink } from './view.ts';
 
@@ -72,7 +73,7 @@ const CountItems = ({ format, counts, names = {}, href }: CountItemsProps) => (
   <ul>
     {counts.map(({ name, count }) => {
       const link = href(name);
-      const text = <bdi safe>{names[name] ?? name}</bdi>;
+      const text = <bdi safe>{closeBidi(names[name] ?? name)}</bdi>;
       return (
         <li>
           {link === undefined ? text : <a href={literal(link)}>{text}</a>}{' '}

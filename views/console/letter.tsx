@@ -1,5 +1,6 @@
 import { Html } from '@elysiajs/html';
 import type { Check, Detail } from '../../src/dead-letters/detail.ts';
+import { closeBidi } from '../bidi.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
@@ -114,10 +115,10 @@ const Value = ({ view: { words }, letter }: { view: ConsoleView; letter: Detail 
         <ol>
           {letter.lines.map(({ text, faults }) => (
             <li class={faults.length > 0 ? 'faulty' : undefined}>
-              <bdi safe>{text}</bdi>
+              <bdi safe>{closeBidi(text)}</bdi>
               {faults.map((fault) => (
                 <em>
-                  <bdi safe>{fault}</bdi>
+                  <bdi safe>{closeBidi(fault)}</bdi>
                 </em>
               ))}
             </li>
@@ -230,7 +231,7 @@ export const CheckResult = ({ view: { words }, check }: { view: ConsoleView; che
       <ul class="faults">
         {check.faults.map((fault) => (
           <li>
-            <bdi safe>{fault}</bdi>
+            <bdi safe>{closeBidi(fault)}</bdi>
           </li>
         ))}
       </ul>

@@ -1,6 +1,7 @@
 import { Html } from '@elysiajs/html';
 import { listStates, type Page } from '../../src/dead-letters/browse.ts';
 import { letterStages } from '../../src/kafka/headers.ts';
+import { closeBidi } from '../bidi.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
@@ -175,7 +176,7 @@ const ChangeForm = ({ view, filter, page }: CountsProps) => {
                       {words.states[row.state]}
                     </span>
                   )}
-                  <bdi safe>{row.reason || '—'}</bdi>
+                  <bdi safe>{closeBidi(row.reason || '—')}</bdi>
                 </td>
               </tr>
             ))}

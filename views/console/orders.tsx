@@ -1,5 +1,6 @@
 import { Html } from '@elysiajs/html';
 import type { FoundPage } from '../../src/postgres/search.ts';
+import { closeBidi } from '../bidi.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
 import { literal } from '../view.ts';
@@ -150,7 +151,7 @@ const Table = ({ view, list }: Omit<ListProps, 'q'>) => {
                 {format.number(order.items)}
               </td>
               <td class="wide">
-                <bdi safe>{order.name}</bdi>, <bdi safe>{order.city}</bdi>
+                <bdi safe>{closeBidi(order.name)}</bdi>, <bdi safe>{closeBidi(order.city)}</bdi>
               </td>
             </tr>
           ))}
