@@ -16,12 +16,12 @@ export const Exact = ({ view: { format, now, zone }, instant, written, relative 
   return (
     <span class="when" tabindex="0">
       {relative ? (
-        <>
+        <span class="relative">
           <time datetime={machine} data-relative safe>
             {format.relative(moment, now)}
           </time>
           {' · '}
-        </>
+        </span>
       ) : null}
       <time datetime={machine} data-local safe>
         {format.time(moment, zone)}

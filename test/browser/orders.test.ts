@@ -319,21 +319,54 @@ test('a part of the page that is selected and copied has spaces between its word
     expect(await copied('.items .note')).toBe(`${plain.items[0]?.brand} · size XL`);
   }));
 
-test('without the clipboard API everything can be copied, too, and the page stays where it is', () =>
+test('without the clipboard API everything can be copied, too', () =>
   visit({ orders }, async ({ page }) => {
-    await page.setViewportSize({ width: 768, height: 500 });
     await page.addInitScript(() =>
       Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }),
     );
     await page.goto(linkTo(plain.order_uid));
-    await page.evaluate(() => scrollTo({ top: 60, behavior: 'instant' }));
     for (const selector of ['.title [data-copy]', '[data-copy-from]', '[data-copy-link]']) {
       const button = page.locator(selector);
-      await button.scrollIntoViewIfNeeded();
-      await button.hover();
-      const before = await page.evaluate(() => scrollY);
       await button.click();
       await eventually(() => button.getAttribute('data-outcome'), 'Copied');
-      expect(await page.evaluate(() => scrollY)).toBe(before);
     }
+  }));
+
+test('paper has no ages, times with their zone, and the head of the items on each page', () =>
+  visit({ orders: [long] }, async ({ page }) => {
+    await page.goto(linkTo(long.order_uid));
+    await page.setViewportSize({ width: 703, height: 1000 });
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.locator('.relative').isVisible()).toBe(false);
+    const exact = page.locator('.exact');
+    expect(await exact.allInnerTexts()).toEqual([
+      long.date_created,
+      new Date(long.payment.payment_dt * 1000).toISOString(),
+    ]);
+    for (const style of await exact.evaluateAll((times) =>
+      times.map((time) => getComputedStyle(time).clipPath),
+    ))
+      expect(style).toBe('none');
+    const head = () => page.locator('.items thead').evaluate((head) => getComputedStyle(head).display);
+    expect(await head()).toBe('table-header-group');
+  }));
+
+test('in forced colours the badge has a border and a dot, and a connected list another dot than one that is not', () =>
+  visit({ orders, forcedColors: 'active' }, async ({ page }) => {
+    await page.goto(linkTo(plain.order_uid));
+    const border = (selector: string, pseudo?: string) =>
+      page.locator(selector).evaluate((part, pseudo) => {
+        const { borderTopWidth, borderTopColor } = getComputedStyle(part, pseudo);
+        return `${borderTopWidth} ${borderTopColor}`;
+      }, pseudo);
+    const { badge, dot } = { badge: await border('.badge'), dot: await border('.badge', '::before') };
+    expect([badge, dot]).toEqual([expect.stringMatching(/^1px rgb\(/), expect.stringMatching(/^4px rgb\(/)]);
+    const state = (state: string) =>
+      page.locator('#live').evaluate((live, state) => {
+        live.dataset.state = state;
+      }, state);
+    await page.locator('#live[data-state=on]').waitFor();
+    expect(await border('#live .state', '::before')).toStartWith('4px');
+    await state('off');
+    expect(await border('#live .state', '::before')).toStartWith('1px');
   }));
