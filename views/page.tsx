@@ -2,10 +2,10 @@ import { Html } from '@elysiajs/html';
 import { type Assets, Layout } from './layout.tsx';
 import { Live } from './live.tsx';
 import { Message, Result, titleOf } from './result.tsx';
-import { type Finding, linkToFinding, literal, type View } from './view.ts';
+import { type Finding, linkToFinding, literal, type Shown, type View } from './view.ts';
 
 /** `liveWorker`: the script of the live list's worker; undefined without a live list. */
-type PageProps = { view: View; finding: Finding; assets: Assets; liveWorker: string | undefined };
+type PageProps = { view: View; finding: Shown; assets: Assets; liveWorker: string | undefined };
 
 /** The whole page: the field, the result of the lookup, and the live list. */
 export const Page = ({ view, finding, assets, liveWorker }: PageProps) => {

@@ -4,10 +4,10 @@ import { closeAllBidi } from './bidi.ts';
 import { fill } from './format.ts';
 import { OrderCard } from './order.tsx';
 import { SeveralOrders, severalTitle } from './several.tsx';
-import { type Finding, linkTo, literal, type View } from './view.ts';
+import { linkTo, literal, type Shown, type View } from './view.ts';
 
 /** What is below the field: the order, a message, or the hint of a first visit. */
-export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
+export const Result = ({ view, finding }: { view: View; finding: Shown }) => {
   const { text } = view;
   if (finding.state === 'empty') {
     return (
@@ -33,7 +33,12 @@ export const Result = ({ view, finding }: { view: View; finding: Finding }) => {
     );
   }
   if (finding.state === 'several') return <SeveralOrders view={view} rows={finding.rows} />;
-  const values = finding.state === 'tooMany' ? { n: view.format.number(finding.count) } : {};
+  const values: Record<string, string> =
+    finding.state === 'tooMany'
+      ? { n: view.format.number(finding.count) }
+      : finding.state === 'tooOften'
+        ? { n: view.format.number(finding.retryAfterSeconds) }
+        : {};
   return <Message view={view} state={finding.state} given={finding.given} values={values} />;
 };
 
@@ -91,7 +96,7 @@ export const Message = ({ view: { text }, state, given = '', values = {} }: Mess
 );
 
 /** The document's title. */
-export const titleOf = (view: View, finding: Finding) => {
+export const titleOf = (view: View, finding: Shown) => {
   const { text } = view;
   if (finding.state === 'empty') return text.title;
   if (finding.state === 'several') return `${severalTitle(view, finding.rows)} · ${text.title}`;

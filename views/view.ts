@@ -37,6 +37,9 @@ export type Finding =
   | { state: 'tooMany'; given: ''; count: number }
   | { state: 'unavailable'; given: string; retryAfterSeconds: number };
 
+/** What the page shows: a finding, or that the client has to wait before it may look up. */
+export type Shown = Finding | { state: 'tooOften'; given: string; retryAfterSeconds: number };
+
 /** The page with an order on it; this link can be shared. Relative, as all links of the page, which may be below a base path. */
 export const linkTo = (uid: string) => (uid === '' ? './' : `./?uid=${encodeURIComponent(uid)}`);
 
@@ -45,7 +48,7 @@ export const linkToAll = (uids: readonly string[]) =>
   `./?${uids.map((uid) => `uid=${encodeURIComponent(uid)}`).join('&')}`;
 
 /** The address of what was found. */
-export const linkToFinding = (finding: Finding) =>
+export const linkToFinding = (finding: Shown) =>
   finding.state === 'several' ? linkToAll(finding.rows.map(({ given }) => given)) : linkTo(finding.given);
 
 /** A text as the value of an attribute. JSX escapes its quotes, but not `&`, so `&lt;` would become `<`. */

@@ -1,7 +1,7 @@
 import type { Log } from '../observability/log.ts';
 import { type AddressOf, createClientOf, setRequestClient } from './client.ts';
 import type { HostCheck } from './host.ts';
-import { type RateLimit, refuse } from './rate-limit.ts';
+import { type RateLimit, refuse, type ToPage } from './rate-limit.ts';
 import type { RequestCounts } from './request-counts.ts';
 import { orderPath, type RouteOf } from './request-url.ts';
 
@@ -11,6 +11,8 @@ export type MiddlewareOptions = {
   checkHost: HostCheck;
   /** Undefined: no limit. */
   rateLimit?: RateLimit | undefined;
+  /** In place of a problem where the limit refuses a page. */
+  tooOftenPage?: ToPage | undefined;
   /** Proxies of ours in front of this server. */
   trustedProxies: number;
   /** Undefined: requests are not counted. */
@@ -49,7 +51,7 @@ export const createMiddleware = ({
 
   const checkLimit = (limit: RateLimit, request: Request, addressOf: AddressOf) => {
     const waitMs = limit.consume(clientOf(request, addressOf));
-    return waitMs === 0 ? undefined : refuse(request, limit, waitMs);
+    return waitMs === 0 ? undefined : refuse(request, limit, waitMs, options.tooOftenPage);
   };
 
   const answerSafely = (request: Request, route: string, addressOf: AddressOf): Answer => {

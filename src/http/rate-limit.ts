@@ -62,16 +62,26 @@ export type RateLimit = ReturnType<typeof createRateLimit>;
 export type Charge = (request: Request, requests: number) => Response | undefined;
 
 export const createCharge =
-  (rateLimit: RateLimit | undefined): Charge =>
+  (rateLimit: RateLimit | undefined, toPage?: ToPage): Charge =>
   (request, requests) => {
     if (!rateLimit || requests <= 1) return undefined;
     const waitMs = rateLimit.consume(requestClient(request), requests - 1);
-    return waitMs === 0 ? undefined : refuse(request, rateLimit, waitMs);
+    return waitMs === 0 ? undefined : refuse(request, rateLimit, waitMs, toPage);
   };
 
+/** The page for a person who has to wait; undefined where the request is not for a page. */
+export type ToPage = (request: Request, seconds: number) => Response | undefined;
+
 /** The answer to a client that has to wait. */
-export const refuse = (request: Request, { perMinute }: RateLimit, waitMs: number): Response => {
+export const refuse = (
+  request: Request,
+  { perMinute }: RateLimit,
+  waitMs: number,
+  toPage?: ToPage,
+): Response => {
   const seconds = Math.ceil(waitMs / 1000);
+  const page = toPage?.(request, seconds);
+  if (page) return page;
   return toProblem(request, tooManyRequests(perMinute, seconds), { 'retry-after': String(seconds) });
 };
 

@@ -14,13 +14,14 @@ import orderStyle from '../../views/assets/order.css' with { type: 'text' };
 import pageScript from '../../views/assets/page.js' with { type: 'text' };
 import { Fragment, Page } from '../../views/page.tsx';
 import { toCsv, toTable } from '../../views/table.ts';
-import { type Finding, linkTo, linkToAll, linkToFinding, type Row } from '../../views/view.ts';
+import { type Finding, linkTo, linkToAll, linkToFinding, type Row, type Shown } from '../../views/view.ts';
 import { createAsset } from '../http/asset.ts';
 import { isSecure } from '../http/forwarded.ts';
 import { pageHeaders, respondHtml } from '../http/html.ts';
 import { createInlineStyle } from '../http/inline-style.ts';
 import { toProblem } from '../http/problem.ts';
-import type { Charge } from '../http/rate-limit.ts';
+import type { Charge, ToPage } from '../http/rate-limit.ts';
+import { requestId } from '../http/request-id.ts';
 import { queryOf } from '../http/request-url.ts';
 import { unavailable } from '../http/routes/order.ts';
 import { wrongCount } from '../http/routes/orders.ts';
@@ -50,8 +51,7 @@ type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number; cha
  */
 export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () => undefined }: Options) => {
   const assets = createAssets(liveFeed);
-  const parts = { style: style.text, script: assets.script.link, icon: assets.icon.link };
-  const styledHeaders = { ...pageHeaders, ...securityHeaders({ style: [style.source] }) };
+  const parts = partsOf(assets);
   const find = createFind(lookup);
 
   const answer = async ({ request }: { request: Request }) => {
@@ -111,9 +111,50 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
   return app;
 };
 
+/**
+ * The page of a client that the rate limit refuses; undefined where the request is not for the whole page. `liveFeed` as of the page.
+ */
+export const createTooOftenPage = (liveFeed: boolean): ToPage => {
+  const assets = createAssets(liveFeed);
+  return (request, seconds) => {
+    const url = URL.parse(request.url);
+    const isPage = url?.pathname === '/' && request.headers.get('accept')?.includes('text/html');
+    if (!isPage || request.headers.get('hx-request-type') === 'partial') return undefined;
+    const given = url.searchParams.getAll('uid').join(' ').toWellFormed();
+    const finding: Shown = {
+      state: 'tooOften',
+      given: given.length > maxShownLength ? '' : given,
+      retryAfterSeconds: seconds,
+    };
+    const view = viewFor(request);
+    return respondHtml(
+      request,
+      <Page view={view} finding={finding} assets={partsOf(assets)} liveWorker={assets.liveWorker?.link} />,
+      429,
+      {
+        ...styledHeaders,
+        'content-language': view.language,
+        'retry-after': `${seconds}`,
+        'x-request-id': requestId(request),
+      },
+    );
+  };
+};
+
+/** In UTF-16 units: a hundred numbers are usually shorter. */
+const maxShownLength = 5_000;
+
+const partsOf = ({ script, icon }: ReturnType<typeof createAssets>) => ({
+  style: style.text,
+  script: script.link,
+  icon: icon.link,
+});
+
 const style = createInlineStyle(
   [baseStyle, lookupStyle, orderStyle, itemsStyle, liveStyle, adaptStyle].join('\n'),
 );
+
+const styledHeaders = { ...pageHeaders, ...securityHeaders({ style: [style.source] }) };
 
 const createAssets = (liveFeed: boolean) => {
   // One module: fewer requests, and nothing global.

@@ -24,7 +24,7 @@ import { checkAddress, listen } from '../http/server.ts';
 import { traceApp } from '../http/traced-app.ts';
 import type { ConsumerThread } from '../ingest/thread.ts';
 import { tracedBy } from '../observability/tracing/tracing.ts';
-import { createPage } from '../page/handler.tsx';
+import { createPage, createTooOftenPage } from '../page/handler.tsx';
 import type { Retention } from '../retention/retention.ts';
 import type { Context } from './context.ts';
 import type { OpenLookup, Postgres } from './open-lookup.ts';
@@ -104,7 +104,8 @@ export const serveHttp = ({ config, log, tracing, shutdown, open }: Context, par
       : undefined;
   open.defer(() => console?.close());
   const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
-  const charge = createCharge(rateLimit);
+  const tooOftenPage = createTooOftenPage(feed !== undefined);
+  const charge = createCharge(rateLimit, tooOftenPage);
   const createLookupApp = () =>
     createApp({
       routes: [
@@ -122,6 +123,7 @@ export const serveHttp = ({ config, log, tracing, shutdown, open }: Context, par
       ],
       requests,
       rateLimit,
+      tooOftenPage,
       checkHost,
       trustedProxies,
       log,
