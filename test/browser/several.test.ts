@@ -133,3 +133,14 @@ test('numbers that are too long together for a server can be looked up in smalle
       await eventually(() => page.locator('.rows li').count(), 2);
     }
   }));
+
+test('a hundred long Cyrillic numbers after a hundred others are not more than the server accepts', () =>
+  visit({ orders }, async ({ page }) => {
+    await page.goto('/');
+    for (const start of ['заказ-номер-раз-и-ещё-', 'заказ-номер-два-и-ещё-']) {
+      const list = Array.from({ length: 100 }, (_, index) => start + `${index}`.padStart(3, '0'));
+      await page.fill('#uid', list.join(' '));
+      await page.press('#uid', 'Enter');
+      await eventually(() => page.locator('.rows bdi').allTextContents(), list);
+    }
+  }));

@@ -155,6 +155,8 @@ addEventListener('online', () => {
 
 // The server would refuse so many numbers, or so long an address before it is read.
 const maxNumbers = 100;
+/** In characters, as they are percent-encoded. */
+const maxAddress = 2_000;
 const leastLength = 10;
 const countNumbers = (text) =>
   new Set(text.split(/[\s,;]+/).filter(({ length }) => length >= leastLength)).size;
@@ -189,6 +191,8 @@ document.addEventListener(
 document.addEventListener('htmx:config:request', ({ detail }) => {
   const { sourceElement, request } = detail.ctx;
   request.headers['Page-Language'] = root.lang;
+  // With the address of a long list, the next list would be more than a server accepts.
+  if (location.search.length > maxAddress) delete request.headers['HX-Current-URL'];
   if (sourceElement !== form || !isRepeated) return;
   isRepeated = false;
   request.body.set('uid', lookedUp);
