@@ -430,6 +430,13 @@ for (const locale of ['ru-RU', 'en-GB'])
       for (const width of [320, 641, 768]) {
         await page.setViewportSize({ width, height: 800 });
         expect([width, ...(await cut('.money'))]).toEqual([width]);
+        const gap = await page.locator('#live a:not([hidden])').evaluateAll((rows) =>
+          rows.map((row) => {
+            const last = [...row.children].findLast((part) => part.checkVisibility());
+            return Math.round(row.getBoundingClientRect().right - (last?.getBoundingClientRect().right ?? 0));
+          }),
+        );
+        expect(new Set(gap)).toEqual(new Set([0]));
         expect(await page.evaluate(() => document.body.scrollWidth - document.body.clientWidth)).toBe(0);
       }
     }));
