@@ -10,6 +10,9 @@ import { Speed } from './speed.tsx';
 import { findDifferences } from './sums.ts';
 import { linkTo, type Source, type View } from './view.ts';
 
+/** RFC 6068: the @ stays as it is. An email address has one. */
+const mailto = (email: string) => `mailto:${encodeURIComponent(email).replace('%40', '@')}`;
+
 /** A whole order: status and totals, delivery, payment, items, and the technical fields folded. */
 export const OrderCard = ({ view, order, source }: { view: View; order: Order; source: Source }) => {
   const { text, format } = view;
@@ -97,7 +100,7 @@ const Delivery = ({ view: { text }, order }: { view: View; order: Order }) => {
           <CopyIcon words={text.copyPhone} copy={delivery.phone} />
         </p>
         <p>
-          <a href={`mailto:${encodeURIComponent(delivery.email)}`}>
+          <a href={mailto(delivery.email)}>
             <bdi safe>{delivery.email}</bdi>
           </a>
           <CopyIcon words={text.copyEmail} copy={delivery.email} />

@@ -40,6 +40,14 @@ test('htmx gets the part that changes, with its title and its address; other cli
   expect(page.headers.get('vary')).toContain('hx-request-type');
 });
 
+test('the email address of a link has a plain @, everything else that a URL needs is escaped', async () => {
+  const email = 'ann+o%rders?@example.org';
+  const { lookup } = createWorld([buildOrder({ delivery: { email } })]);
+  const app = createPage({ lookup, liveFeed: true });
+  const html = await (await app.handle(new Request(`http://localhost${linkTo(order.order_uid)}`))).text();
+  expect(html).toContain('href="mailto:ann%2Bo%25rders%3F@example.org"');
+});
+
 test('at an order’s address already, the address is replaced rather than pushed', async () => {
   const { get } = createSite();
   const path = linkTo(quoted.order_uid);
