@@ -43,14 +43,28 @@ const statuses = {
   unavailable: 503,
 } as const;
 
-type Options = { lookup: Lookup; liveFeed: boolean; trustedProxies?: number; charge?: Charge };
+/** The files that the page loads. `liveFeed`: with those of the live list. */
+export const createAssets = (liveFeed: boolean) => {
+  // One module: fewer requests, and nothing global.
+  const scripts = liveFeed ? [htmx, pageScript, liveStream, liveScript] : [htmx, pageScript];
+  return {
+    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
+    icon: createAsset('icon.svg', 'image/svg+xml', icon),
+    ...(liveFeed && {
+      liveWorker: createAsset('live.js', 'text/javascript', [liveStream, liveWorker].join('\n')),
+    }),
+  };
+};
+
+type Assets = ReturnType<typeof createAssets>;
+
+type Options = { lookup: Lookup; assets: Assets; trustedProxies?: number; charge?: Charge };
 
 /**
  * The page and its files. `GET /?uid=…` is the page with that order on it; htmx gets the part that changes. The app handles what
  * `lookup` throws, except `Unavailable`.
  */
-export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () => undefined }: Options) => {
-  const assets = createAssets(liveFeed);
+export const createPage = ({ lookup, assets, trustedProxies = 0, charge = () => undefined }: Options) => {
   const parts = partsOf(assets);
   const find = createFind(lookup);
 
@@ -112,10 +126,10 @@ export const createPage = ({ lookup, liveFeed, trustedProxies = 0, charge = () =
 };
 
 /**
- * The page of a client that the rate limit refuses; undefined where the request is not for the whole page. `liveFeed` as of the page.
+ * The page of a client that the rate limit refuses; undefined where the request is not for the whole page.
  */
-export const createTooOftenPage = (liveFeed: boolean): ToPage => {
-  const assets = createAssets(liveFeed);
+export const createTooOftenPage = (assets: Assets): ToPage => {
+  const parts = partsOf(assets);
   return (request, seconds) => {
     const url = URL.parse(request.url);
     const isPage = url?.pathname === '/' && request.headers.get('accept')?.includes('text/html');
@@ -129,7 +143,7 @@ export const createTooOftenPage = (liveFeed: boolean): ToPage => {
     const view = viewFor(request);
     return respondHtml(
       request,
-      <Page view={view} finding={finding} assets={partsOf(assets)} liveWorker={assets.liveWorker?.link} />,
+      <Page view={view} finding={finding} assets={parts} liveWorker={assets.liveWorker?.link} />,
       429,
       {
         ...styledHeaders,
@@ -144,7 +158,7 @@ export const createTooOftenPage = (liveFeed: boolean): ToPage => {
 /** In UTF-16 units: a hundred numbers are usually shorter. */
 const maxShownLength = 5_000;
 
-const partsOf = ({ script, icon }: ReturnType<typeof createAssets>) => ({
+const partsOf = ({ script, icon }: Assets) => ({
   style: style.text,
   script: script.link,
   icon: icon.link,
@@ -155,18 +169,6 @@ const style = createInlineStyle(
 );
 
 const styledHeaders = { ...pageHeaders, ...securityHeaders({ style: [style.source] }) };
-
-const createAssets = (liveFeed: boolean) => {
-  // One module: fewer requests, and nothing global.
-  const scripts = liveFeed ? [htmx, pageScript, liveStream, liveScript] : [htmx, pageScript];
-  return {
-    script: createAsset('page.js', 'text/javascript', scripts.join('\n')),
-    icon: createAsset('icon.svg', 'image/svg+xml', icon),
-    ...(liveFeed && {
-      liveWorker: createAsset('live.js', 'text/javascript', [liveStream, liveWorker].join('\n')),
-    }),
-  };
-};
 
 const rowsOf = (finding: Exclude<Finding, { state: 'unavailable' | 'tooMany' }>): readonly Row[] => {
   if (finding.state === 'several') return finding.rows;

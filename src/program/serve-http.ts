@@ -24,7 +24,7 @@ import { checkAddress, listen } from '../http/server.ts';
 import { traceApp } from '../http/traced-app.ts';
 import type { ConsumerThread } from '../ingest/thread.ts';
 import { tracedBy } from '../observability/tracing/tracing.ts';
-import { createPage, createTooOftenPage } from '../page/handler.tsx';
+import { createAssets, createPage, createTooOftenPage } from '../page/handler.tsx';
 import type { Retention } from '../retention/retention.ts';
 import type { Context } from './context.ts';
 import type { OpenLookup, Postgres } from './open-lookup.ts';
@@ -103,15 +103,16 @@ export const serveHttp = ({ config, log, tracing, shutdown, open }: Context, par
         })
       : undefined;
   open.defer(() => console?.close());
-  const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
-  const tooOftenPage = createTooOftenPage(feed !== undefined);
-  const charge = createCharge(rateLimit, tooOftenPage);
-  const createLookupApp = () =>
-    createApp({
+  const createLookupApp = () => {
+    const rateLimit = config.rateLimit > 0 ? createRateLimit(config.rateLimit) : undefined;
+    const assets = createAssets(feed !== undefined);
+    const tooOftenPage = createTooOftenPage(assets);
+    const charge = createCharge(rateLimit, tooOftenPage);
+    return createApp({
       routes: [
         createOrderRoute(lookup),
         createOrdersRoute({ lookup, charge }),
-        createPage({ lookup, liveFeed: feed !== undefined, trustedProxies, charge }),
+        createPage({ lookup, assets, trustedProxies, charge }),
         ...(feed ? [createEventsRoute(feed)] : []),
         ...(console ? [console.route] : []),
         createSwaggerRoute({
@@ -128,6 +129,7 @@ export const serveHttp = ({ config, log, tracing, shutdown, open }: Context, par
       trustedProxies,
       log,
     });
+  };
   const app = hasHttp
     ? underBasePath(basePath, tracedBy(tracing)(traceApp, createLookupApp()))
     : createApp({ routes: operations, checkHost, trustedProxies, log });

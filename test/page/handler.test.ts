@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { Elysia } from 'elysia';
 import { Unavailable } from '../../src/lookup/order-query.ts';
-import { createPage } from '../../src/page/handler.tsx';
+import { createAssets, createPage } from '../../src/page/handler.tsx';
 import { buildOrder } from '../support/build-order.ts';
 import { createWorld } from '../support/site.ts';
 
@@ -11,7 +11,7 @@ const quoted = buildOrder({ order_uid: '"quoted-order"' });
 
 const createSite = () => {
   const world = createWorld([order, quoted]);
-  const app = createPage({ lookup: world.lookup, liveFeed: true });
+  const app = createPage({ lookup: world.lookup, assets: createAssets(true) });
   const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
     app.handle(new Request(`http://localhost${path}`, { headers, method }));
   return { ...world, app, get, world };
@@ -43,7 +43,7 @@ test('htmx gets the part that changes, with its title and its address; other cli
 test('the email address of a link has a plain @, everything else that a URL needs is escaped', async () => {
   const email = 'ann+o%rders?@example.org';
   const { lookup } = createWorld([buildOrder({ delivery: { email } })]);
-  const app = createPage({ lookup, liveFeed: true });
+  const app = createPage({ lookup, assets: createAssets(true) });
   const html = await (await app.handle(new Request(`http://localhost${linkTo(order.order_uid)}`))).text();
   expect(html).toContain('href="mailto:ann%2Bo%25rders%3F@example.org"');
 });
@@ -106,7 +106,7 @@ test('a number that begins with a quote is found unchanged', async () => {
 test('an unexpected error is passed on to the app', async () => {
   const { lookup } = createWorld([]);
   const broken = { ...lookup, find: () => Promise.reject(new TypeError('a bug')) };
-  const page = createPage({ lookup: broken, liveFeed: false });
+  const page = createPage({ lookup: broken, assets: createAssets(false) });
   const app = new Elysia().onError(({ error }) => new Response(`${error}`)).use(page);
   const answer = await app.handle(new Request('http://localhost/?uid=some-order-1'));
   expect(await answer.text()).toBe('TypeError: a bug');
@@ -185,7 +185,7 @@ test('the files of the page are immutable, under names that change with their co
 
 test('the live list’s script is served only where there is a live list', async () => {
   const { lookup } = createWorld([]);
-  const app = createPage({ lookup, liveFeed: false });
+  const app = createPage({ lookup, assets: createAssets(false) });
   const get = (path: string) => app.handle(new Request(`http://localhost${path}`));
   const [, script] = await assetPaths(get as never);
   expect(await (await get(script as string)).text()).not.toContain('#live');
@@ -229,7 +229,7 @@ test.each([
 ])(
   'behind %d proxies, over %s, with X-Forwarded-Proto: %s, a cookie is for TLS only: %p',
   async (trustedProxies, scheme, header, secure) => {
-    const page = createPage({ lookup: createWorld([]).lookup, liveFeed: false, trustedProxies });
+    const page = createPage({ lookup: createWorld([]).lookup, assets: createAssets(false), trustedProxies });
     const headers = header === undefined ? {} : { 'x-forwarded-proto': header };
     const answer = await page.handle(new Request(`${scheme}://localhost/?lang=en&theme=dark`, { headers }));
     const cookies = answer.headers.getSetCookie();
@@ -289,7 +289,7 @@ test('an order with a configured currency and a free item is shown', async () =>
     items: [{ sale: 100, total_price: 0 }],
     locale: 'zh-Hant',
   });
-  const site = createPage({ lookup: createWorld([gift]).lookup, liveFeed: true });
+  const site = createPage({ lookup: createWorld([gift]).lookup, assets: createAssets(true) });
   const page = await site.handle(new Request(`http://localhost${linkTo(gift.order_uid)}`, english));
   expect(page.status).toBe(200);
   expect((await page.text()).includes('1,500 USDT')).toBe(true);
@@ -302,7 +302,7 @@ test('a time of payment in ms, or of the far future, is marked as implausible', 
     [Number.MAX_SAFE_INTEGER, true],
   ] as const) {
     const paid = buildOrder({ payment: { payment_dt } });
-    const site = createPage({ lookup: createWorld([paid]).lookup, liveFeed: false });
+    const site = createPage({ lookup: createWorld([paid]).lookup, assets: createAssets(false) });
     const request = new Request(`http://localhost${linkTo(paid.order_uid)}`, english);
     const html = await (await site.handle(request)).text();
     const mark = `implausible time of payment: ${payment_dt} s`;

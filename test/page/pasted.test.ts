@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Lookup } from '../../src/lookup/lookup.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
-import { createPage } from '../../src/page/handler.tsx';
+import { createAssets, createPage } from '../../src/page/handler.tsx';
 import { splitNumbers, uidsOfLink } from '../../src/page/pasted.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { createWorld } from '../support/site.ts';
@@ -20,7 +20,7 @@ const pasted = [plain, second, upper, mixed, ...twins, commas, link];
 
 const open = (orders = pasted) => {
   const world = createWorld(orders);
-  const app = createPage({ lookup: world.lookup, liveFeed: false });
+  const app = createPage({ lookup: world.lookup, assets: createAssets(false) });
   const headers = { 'hx-request-type': 'partial', 'accept-language': 'en' };
   /** The state of what is shown, and its address. */
   const paste = async (...texts: string[]) => {
@@ -89,7 +89,7 @@ test('other letter cases cost nothing where the number is found as it is, or has
       return world.lookup.findOtherCases(uids);
     },
   };
-  const app = createPage({ lookup, liveFeed: false });
+  const app = createPage({ lookup, assets: createAssets(false) });
   const get = (query: string) => app.handle(new Request(`http://localhost/?${query}`));
   await get(`uid=${mixed.order_uid}`);
   await get('uid=0123456789');
@@ -107,7 +107,7 @@ test('while the database does not answer, a number in another letter case is not
     find: async () => ({ document: undefined, steps: [] }),
     findOtherCases: () => Promise.reject(new Unavailable('down')),
   };
-  const app = createPage({ lookup, liveFeed: false });
+  const app = createPage({ lookup, assets: createAssets(false) });
   expect((await app.handle(new Request('http://localhost/?uid=MIXED-CASE-1'))).status).toBe(503);
 });
 
@@ -245,7 +245,7 @@ describe('several numbers', () => {
     const down = createWorld([plain]);
     await down.lookup.find(plain.order_uid);
     down.down = true;
-    const app = createPage({ lookup: down.lookup, liveFeed: false });
+    const app = createPage({ lookup: down.lookup, assets: createAssets(false) });
     const headers = { 'accept-language': 'en' };
     const response = await app.handle(
       new Request(`http://localhost/?uid=${plain.order_uid}&uid=no-such-order`, { headers }),
@@ -259,7 +259,7 @@ describe('several numbers', () => {
 
   test('are a file for spreadsheets, in which no text is a formula, and no personal data', async () => {
     const formula = buildOrder({ order_uid: '=HYPERLINK("http://x","y")', track_number: 'WBILMTESTTRACK' });
-    const app = createPage({ lookup: createWorld([formula, plain]).lookup, liveFeed: false });
+    const app = createPage({ lookup: createWorld([formula, plain]).lookup, assets: createAssets(false) });
     const query = new URLSearchParams(
       [formula.order_uid, plain.order_uid, 'no-such-order'].map((uid) => ['uid', uid]),
     );

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { createApp } from '../../src/http/app.ts';
 import { createHostCheck } from '../../src/http/host.ts';
 import { createCharge, createRateLimit } from '../../src/http/rate-limit.ts';
-import { createPage, createTooOftenPage } from '../../src/page/handler.tsx';
+import { createAssets, createPage, createTooOftenPage } from '../../src/page/handler.tsx';
 import { buildOrder } from '../support/build-order.ts';
 import { silent } from '../support/database.ts';
 import { createWorld } from '../support/site.ts';
@@ -14,10 +14,11 @@ const browser = { accept: 'text/html,*/*;q=0.8', 'accept-language': 'en' };
 const open = (perMinute: number) => {
   const { lookup } = createWorld([order]);
   const rateLimit = createRateLimit(perMinute, () => 0);
-  const tooOftenPage = createTooOftenPage(true);
+  const assets = createAssets(true);
+  const tooOftenPage = createTooOftenPage(assets);
   const charge = createCharge(rateLimit, tooOftenPage);
   const { fetch } = createApp({
-    routes: [createPage({ lookup, liveFeed: true, charge })],
+    routes: [createPage({ lookup, assets, charge })],
     checkHost: createHostCheck({ names: null, loopbackOnly: false }),
     rateLimit,
     tooOftenPage,

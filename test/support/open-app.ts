@@ -16,7 +16,7 @@ import { createLookup, type Lookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
 import type { Log } from '../../src/observability/log.ts';
-import { createPage } from '../../src/page/handler.tsx';
+import { createAssets, createPage } from '../../src/page/handler.tsx';
 import { buildOrder } from './build-order.ts';
 import { silent } from './database.ts';
 import { storeOf } from './lookup-orders.ts';
@@ -64,7 +64,7 @@ export const openApp = ({ lookup: own, feed, basePath = '', ...parts }: Parts = 
     routes: [
       createOrderRoute(lookup),
       createOrdersRoute({ lookup, charge }),
-      createPage({ lookup, liveFeed: feed !== undefined, trustedProxies, charge }),
+      createPage({ lookup, assets: createAssets(feed !== undefined), trustedProxies, charge }),
       ...(feed ? [createEventsRoute(feed)] : []),
       createSwaggerRoute({ basePath }),
       createHealthzRoute(),

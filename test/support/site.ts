@@ -11,7 +11,7 @@ import type { Answer, Lookup } from '../../src/lookup/lookup.ts';
 import { Unavailable } from '../../src/lookup/order-query.ts';
 import { encodeOrder } from '../../src/order/encoded-order.ts';
 import type { Order } from '../../src/order/order.ts';
-import { createPage } from '../../src/page/handler.tsx';
+import { createAssets, createPage } from '../../src/page/handler.tsx';
 import { silent } from './database.ts';
 
 /** Orders that a lookup finds: the first time in PostgreSQL, then in memory. */
@@ -84,7 +84,7 @@ export const serve = (
   const open = () => new Response(feed.open(), { headers: { 'content-type': 'text/event-stream' } });
   const app = createApp({
     routes: [
-      createPage({ lookup, liveFeed }),
+      createPage({ lookup, assets: createAssets(liveFeed) }),
       createOrderRoute(lookup),
       createOrdersRoute({ lookup, charge: createCharge(undefined) }),
       new Elysia().get('/events', () => events?.(open) ?? open()),
