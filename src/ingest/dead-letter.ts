@@ -1,4 +1,5 @@
 import type { IHeaders, Kafka } from 'kafkajs';
+import { errorTypeOf } from '../kafka/error-type.ts';
 import { header, type LetterStage } from '../kafka/headers.ts';
 import type { LetterTopic } from '../kafka/letter-topic.ts';
 import { digestOf, type Message } from '../kafka/message.ts';
@@ -27,11 +28,9 @@ const refusedRecord = 'INVALID_RECORD';
 /** The topic was deleted. */
 const missingTopic = 'UNKNOWN_TOPIC_OR_PARTITION';
 
-/** The type of Kafka's error, also of that after which kafkajs gave up. */
-const typeOf = (error: unknown): unknown => {
-  const { type, cause } = error as { type?: unknown; cause?: unknown };
-  return type ?? (cause instanceof Error ? typeOf(cause) : undefined);
-};
+/** Also of the error after which kafkajs gave up. */
+const finalTypeOf = (error: unknown): unknown =>
+  errorTypeOf(error) ?? (error instanceof Error && error.cause ? finalTypeOf(error.cause) : undefined);
 
 /**
  * Sends messages to the dead-letter topic: key, value, headers and timestamp unchanged, and Kafka Connect's headers for the
@@ -66,7 +65,7 @@ export const createDeadLetters = ({
         await sender.send(letters);
       } catch (error) {
         if (isTooLarge(error)) throw explainTooLarge(error as Error, topic, refusedBytes);
-        const type = typeOf(error);
+        const type = finalTypeOf(error);
         if (type !== refusedRecord && type !== missingTopic) throw error;
         // The topic may have become a compacted one, or must be created again.
         await checkTopic(0).catch((error) => {

@@ -1,6 +1,7 @@
 import { CompressionTypes, type ICustomPartitioner, type Kafka, type Message } from 'kafkajs';
 import { retry } from '../async/retry.ts';
 import { acknowledgedBefore } from './acknowledged.ts';
+import { errorTypeOf } from './error-type.ts';
 
 /** The size of a request. A topic's limit counts a whole batch; a message that is larger is sent alone. */
 const batchBytes = 524_288;
@@ -25,9 +26,8 @@ const limitTimeoutMs = 60_000;
 const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 const badTimestamp = 'INVALID_TIMESTAMP';
 
-const typeOf = (error: unknown) => String((error as { type?: unknown }).type);
 /** Whether Kafka refuses a message, or a batch, as too large for its topic. */
-export const isTooLarge = (error: unknown) => tooLarge.includes(typeOf(error));
+export const isTooLarge = (error: unknown) => tooLarge.some((type) => type === errorTypeOf(error));
 
 type Options<T> = {
   kafka: Kafka;
@@ -99,7 +99,7 @@ export const createSender = <T extends object>({
     try {
       await produce(entries, withTimestamps);
     } catch (error) {
-      const isBadTimestamp = typeOf(error) === badTimestamp;
+      const isBadTimestamp = errorTypeOf(error) === badTimestamp;
       if (!isTooLarge(error) && !isBadTimestamp) throw error;
       const refused = entries.filter(({ item }) => !acknowledged.has(item));
       const [entry] = refused;

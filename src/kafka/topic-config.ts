@@ -1,6 +1,7 @@
 import { type Admin, ConfigResourceTypes } from 'kafkajs';
 import { retry } from '../async/retry.ts';
 import type { Log } from '../observability/log.ts';
+import { errorTypeOf } from './error-type.ts';
 
 export type TopicConfig = {
   /** What is in effect, by name. */
@@ -37,7 +38,7 @@ export const readTopicConfigIfAllowed = async (
   try {
     return await readTopicConfig(admin, topic);
   } catch (error) {
-    if ((error as { type?: unknown }).type !== 'TOPIC_AUTHORIZATION_FAILED') throw error;
+    if (errorTypeOf(error) !== 'TOPIC_AUTHORIZATION_FAILED') throw error;
     log.warn(
       { topic, operation: 'DescribeConfigs' },
       'the settings of the topic cannot be checked, Kafka’s defaults are assumed: grant DescribeConfigs on it',
@@ -82,6 +83,6 @@ export const lossRisks = (config: TopicConfig | undefined): string[] => {
 export const onceKnown = <T>(request: () => Promise<T>): Promise<T> => {
   let refusals = 0;
   const isUnknown = (error: unknown) =>
-    (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
+    errorTypeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION' && ++refusals <= 5;
   return retry(request, { signal: AbortSignal.timeout(10_000), isFinal: (error) => !isUnknown(error) });
 };
