@@ -77,7 +77,7 @@ export const createConsumerMetrics = (
   });
   const batchMessages = new Histogram({
     name: 'orders_batch_messages',
-    help: 'Messages in a batch, which is stored in one round trip',
+    help: 'Messages in a batch, which is of one partition',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
     registers,
   });

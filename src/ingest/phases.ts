@@ -4,6 +4,7 @@ import { errorText } from '../observability/error-text.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Order } from '../order/order.ts';
 import type { OrderParser } from '../order/parser.ts';
+import type { SaveBatch } from '../postgres/combined-saves.ts';
 import { isCancelled, isDataError } from '../postgres/errors.ts';
 import type { DeadLettered, Group, Offsets } from '../postgres/offsets.ts';
 import type { Store } from '../postgres/store.ts';
@@ -16,7 +17,8 @@ export type Services = {
   /** Unset: tombstones are dead letters. */
   tombstones?: Tombstones;
   parser: OrderParser;
-  store: Pick<Store, 'saveBatch' | 'findAll' | 'findErased'>;
+  saveBatch: SaveBatch;
+  store: Pick<Store, 'findAll' | 'findErased'>;
   offsets: Pick<Offsets, 'move' | 'read' | 'findDeadLettered'>;
   deadLetters: DeadLetters;
   postgres: ServiceState;
@@ -27,7 +29,7 @@ export type Services = {
 
 /** The phases of a batch that need PostgreSQL or Kafka. All reject when `signal` is aborted; those that write, also with a fence. */
 export const createPhases = (services: Services, batch: Batch, signal: AbortSignal) => {
-  const { group, parser, store, offsets, deadLetters, postgres, kafka } = services;
+  const { group, parser, saveBatch, store, offsets, deadLetters, postgres, kafka } = services;
 
   /** Repeats a query until PostgreSQL answers. Rejects with an error that is final, as it would come again. */
   const queryUntil =
@@ -52,7 +54,7 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
     const orders = entries.map(({ order }) => order);
     const write = entries.length > 1 ? writeDivisible : writeFenced;
     try {
-      const saved = await write((range) => store.saveBatch(orders, range, isWhole));
+      const saved = await write((range) => saveBatch({ orders, range, isWhole }));
       for (const entry of entries)
         if (!saved || saved.inserted.has(entry.order.order_uid)) entry.state = 'inserted';
       return saved?.isMoved ?? true;

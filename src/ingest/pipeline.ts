@@ -10,9 +10,10 @@ import { createServiceState } from '../observability/service-state.ts';
 import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
+import { combineSaves } from '../postgres/combined-saves.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { createStore } from '../postgres/store.ts';
-import { traceStore } from '../postgres/traced-store.ts';
+import { traceSaves, traceStore } from '../postgres/traced-store.ts';
 import type { Batch, Tombstones } from './batch.ts';
 import { createCommitState } from './commit-state.ts';
 import { createConsumer } from './consumer.ts';
@@ -109,6 +110,7 @@ export const createPipeline = ({
 
   const health = createPartitionHealth(topic, log, stateChanged);
   const kafkaOffsets = createKafkaOffsets(kafka, group, log);
+  const store = createStore(sql);
   const offsets = createOffsets(sql);
   const topicCheck = createTopicCheck({ kafka, topics, log, intervalMs: topicCheckIntervalMs });
   const deadLetters = createDeadLetters({
@@ -124,7 +126,8 @@ export const createPipeline = ({
         group,
         tombstones,
         parser: createOrderParser(settings.rules),
-        store: traced(traceStore, createStore(sql)),
+        store: traced(traceStore, store),
+        saveBatch: traced(traceSaves, combineSaves(store)),
         offsets,
         deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
         postgres,

@@ -77,7 +77,7 @@ const toStoredOffsets = (rows: readonly Row[]): Map<number, StoredOffset> =>
 const toOffset = (text: string | null) => (text === null ? undefined : BigInt(text));
 
 /** Kafka's way to say that an epoch is not known. */
-const noEpoch = -1;
+export const noEpoch = -1;
 
 /**
  * The stored offsets of consumer groups: everything before a partition's stored offset is stored, or has a dead letter. Every
@@ -252,8 +252,8 @@ const targetParameters = ({ groupId, topic }: Group, targets: readonly Target[])
   targets.map(({ offset }) => String(offset)) as never,
 ];
 
-/** $1 to $8 of a fenced write, if it has no others before them. */
-export const rangeParameters = (range: FencedRange) => [
+/** $1 to $8 of a fenced write. */
+const rangeParameters = (range: FencedRange) => [
   range.groupId,
   range.topic,
   range.partition,

@@ -1,5 +1,6 @@
 import type { Order } from '../order/order.ts';
 import { isNotErased } from './erased-sql.ts';
+import { noEpoch } from './offsets.ts';
 
 /**
  * The tables of an order as SQL: what is written to them, and how its JSON is read back. The values of many orders are sent as one
@@ -84,37 +85,57 @@ const orderParameters = itemsAfter + 1 + itemNames.length;
 const orderUids = '(select $1::text[])';
 const itemOrderUids = `(select $${itemsAfter + 1}::text[])`;
 
-/** The parameters of a fenced range, which follow the orders, and how many orders have to be new for the stored offset to move. */
-const [groupId, topic, partition, from, to, claim, nextClaim, leaderEpoch, needed] = Array.from(
-  { length: 9 },
-  (_, index) => `$${orderParameters + index + 1}`,
-);
+/** The parameters of fenced ranges, which follow the orders: the group, an array for each column of the ranges, whether they are whole. */
+const [groupId, topic, partitions, froms, tos, claims, nextClaims, leaderEpochs, places, sizes, areWhole] =
+  Array.from({ length: 11 }, (_, index) => `$${orderParameters + index + 1}`);
 
 /** Whether the order of a row was inserted. All of them are, as a rule: then no row is looked up. */
 const isInserted = `((select count(*) = cardinality($1::text[]) from inserted)
       or order_uid in (select order_uid from inserted))`;
 
 /**
- * Orders that were erased are not inserted. Fenced, it locks the partition's row first, and inserts nothing unless the range
- * begins at the stored offset and the claim is the same. It returns no rows then; otherwise a row for each order that was
- * inserted, or one row without an order: also if the stored offset has moved, as then all of them were.
+ * Locks the rows of the ranges' partitions, always in the same order, as far as each range begins at its stored offset and has its
+ * claim. `place` is that of the order before the range's first, `size` how many orders the range has.
  */
-const saveStatementOf = (isFenced: boolean) => `
-  with ${
-    isFenced
-      ? `fence as materialized (
-    select from consumed_offsets
-    where group_id = ${groupId} and topic = ${topic} and partition = ${partition}
-      and next_offset = ${from} and claim in (${claim}, ${nextClaim})
-    for update
-  ), `
-      : ''
-  }inserted as (
+const fence = `fence as materialized (
+    select number, upto, next_claim::uuid, nullif(epoch, ${noEpoch}) as epoch, place, size
+    from unnest((select ${partitions}::bigint[]), ${froms}::bigint[], ${tos}::bigint[], ${claims}::text[],
+      ${nextClaims}::text[], ${leaderEpochs}::bigint[], ${places}::bigint[], ${sizes}::bigint[])
+      as ranges (number, start, upto, claim, next_claim, epoch, place, size)
+    join consumed_offsets c on group_id = ${groupId} and topic = ${topic} and partition = number
+      and next_offset = start and c.claim in (ranges.claim::uuid, next_claim::uuid)
+    order by number
+    for update of c
+  )`;
+
+/** Whether the order of a row is in a range that was locked. All are, as a rule: then no row is looked up. */
+const isFenced = `((select count(*) = cardinality(${partitions}::bigint[]) from fence)
+      or exists (select from fence where sent.place > fence.place and sent.place <= fence.place + size))`;
+
+/** Moves the stored offsets to the ends of the ranges if all their orders were inserted and nothing else is in the ranges. */
+const move = `outcome as materialized (
+    select ${areWhole}::boolean and count(*) = (select sum(size) from fence) as is_complete from inserted
+  ), moved as (
+    update consumed_offsets
+    set claim = next_claim,
+      next_offset = case when is_complete then upto else next_offset end,
+      leader_epoch = case when is_complete then epoch else leader_epoch end
+    from fence, outcome
+    where group_id = ${groupId} and topic = ${topic} and partition = number
+    returning partition, next_offset
+  )`;
+
+/**
+ * Orders that were erased are not inserted. Fenced, it returns a row for each range that was locked, and inserts the orders of these
+ * only; if the stored offsets have not moved, a row for each order that was inserted as well.
+ */
+const saveStatementOf = (areFenced: boolean) => `
+  with ${areFenced ? `${fence}, ` : ''}inserted as (
     insert into orders (${orderNames})
     select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}
     from unnest(${orderUids}, ${parameters(otherOrderColumns, 1)})
       with ordinality as sent (${orderNames}, place)
-    where ${isFenced ? 'exists (select from fence) and ' : ''}${isNotErased('order_uid')}
+    where ${areFenced ? `${isFenced} and ` : ''}${isNotErased('order_uid')}
     order by place
     on conflict (order_uid) do nothing
     returning order_uid
@@ -138,17 +159,12 @@ const saveStatementOf = (isFenced: boolean) => `
     where ${isInserted}
     order by place
   )${
-    isFenced
-      ? `, moved as (
-    update consumed_offsets
-    set claim = ${nextClaim},
-      next_offset = case (select count(*) from inserted) when ${needed} then ${to} else next_offset end,
-      leader_epoch = case (select count(*) from inserted) when ${needed} then ${leaderEpoch} else leader_epoch end
-    where group_id = ${groupId} and topic = ${topic} and partition = ${partition} and exists (select from fence)
-    returning next_offset
-  )
-  select next_offset, order_uid from moved left join inserted on next_offset <> ${to}`
-      : 'select order_uid from inserted'
+    areFenced
+      ? `, ${move}
+  select partition, next_offset, null as order_uid from moved
+  union all
+  select null, null, order_uid from inserted, outcome where not is_complete`
+      : ' select order_uid from inserted'
   }`;
 
 export const saveStatement = saveStatementOf(false);

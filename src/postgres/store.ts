@@ -2,11 +2,16 @@ import type { Sql } from 'postgres';
 import type { Order, OrderUid } from '../order/order.ts';
 import { isNotErased } from './erased-sql.ts';
 import { otherCasesParameters, otherCasesStatement } from './letter-case.ts';
-import { type FencedRange, rangeParameters } from './offsets.ts';
+import { type FencedRange, noEpoch } from './offsets.ts';
 import { document, saveFencedStatement, saveStatement, toColumns } from './order-sql.ts';
 
+/** Orders from an offset range. `isWhole`: nothing else is in the range; if all the orders are new, the stored offset moves to its end. */
+export type OrderBatch = { orders: readonly Order[]; range: FencedRange; isWhole: boolean };
+
 /** `isMoved`: the stored offset is at the end of the range now. */
-type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
+export type Saved = { inserted: Set<OrderUid>; isMoved: boolean };
+
+type SavedRow = { partition: number | null; next_offset: string | null; order_uid: OrderUid | null };
 
 const latestErasure =
   '(select coalesce(max(number), 0) from erased_orders) + (select coalesce(max(number), 0) from order_retention)';
@@ -34,25 +39,25 @@ export const createStore = (sql: Sql) => ({
   },
 
   /**
-   * As `save`, for orders from an offset range. Undefined, and nothing is inserted, unless the range begins at the stored offset
-   * and its claim holds. `isWhole`: nothing else is in the range; if all the orders are new, the stored offset moves to its end.
+   * As `save`, for orders from offset ranges, which are of one group and of different partitions. Undefined for a range that does not
+   * begin at the stored offset or has lost its claim: none of its orders is inserted. Either all stored offsets move or none.
    */
-  async saveBatch(
-    orders: readonly Order[],
-    range: FencedRange,
-    isWhole: boolean,
-  ): Promise<Saved | undefined> {
-    const rows = await sql.unsafe<{ order_uid: OrderUid | null; next_offset: string }[]>(
+  async saveBatches(batches: readonly OrderBatch[]): Promise<(Saved | undefined)[]> {
+    const orders = batches.flatMap((batch) => batch.orders);
+    const rows = await sql.unsafe<SavedRow[]>(
       saveFencedStatement,
-      [...toColumns(orders), ...rangeParameters(range), isWhole ? orders.length : -1] as never[],
+      [...toColumns(orders), ...rangeParameters(batches)] as never[],
       { prepare: true },
     );
-    if (!rows[0]) return undefined;
-    const isMoved = BigInt(rows[0].next_offset) === range.to;
-    const uids = isMoved
-      ? orders.map((order) => order.order_uid)
-      : rows.flatMap((row) => row.order_uid ?? []);
-    return { inserted: new Set(uids), isMoved };
+    const offsets = new Map(rows.map(({ partition, next_offset }) => [partition, next_offset]));
+    const inserted = new Set(rows.map(({ order_uid }) => order_uid));
+    return batches.map(({ orders, range }) => {
+      const offset = offsets.get(range.partition);
+      if (!offset) return undefined;
+      const isMoved = BigInt(offset) === range.to;
+      const uids = orders.map((order) => order.order_uid);
+      return { inserted: new Set(isMoved ? uids : uids.filter((uid) => inserted.has(uid))), isMoved };
+    });
   },
 
   /** The order as JSON text, or undefined. */
@@ -156,3 +161,26 @@ export const createStore = (sql: Sql) => ({
 });
 
 export type Store = ReturnType<typeof createStore>;
+
+const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
+  const ranges = batches.map(({ range }) => range);
+  let place = 0;
+  const places = batches.map(({ orders }) => {
+    const before = place;
+    place += orders.length;
+    return before;
+  });
+  return [
+    ranges[0]?.groupId,
+    ranges[0]?.topic,
+    ranges.map(({ partition }) => partition),
+    ranges.map(({ from }) => String(from)),
+    ranges.map(({ to }) => String(to)),
+    ranges.map(({ claim }) => claim),
+    ranges.map(({ nextClaim }) => nextClaim),
+    ranges.map(({ leaderEpoch = noEpoch }) => leaderEpoch),
+    places,
+    batches.map(({ orders }) => orders.length),
+    batches.every(({ isWhole }) => isWhole),
+  ];
+};

@@ -45,7 +45,10 @@ const openRange = async (sql: Sql) => {
     claim,
     nextClaim: crypto.randomUUID(),
   };
-  return (orders: readonly Order[]) => createStore(sql).saveBatch(orders, range, true);
+  return async (orders: readonly Order[]) => {
+    const [saved] = await createStore(sql).saveBatches([{ orders, range, isWhole: true }]);
+    return saved;
+  };
 };
 
 /** Whether a query of this database waits for a lock. */

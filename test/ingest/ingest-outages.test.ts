@@ -160,8 +160,8 @@ test('batches that deadlock are tried again', async () => {
   let deadlocks = 0;
   const counting = () =>
     ingestOn(database.sql, (store) => ({
-      saveBatch: (...save) =>
-        store.saveBatch(...save).catch((error) => {
+      saveBatches: (batches) =>
+        store.saveBatches(batches).catch((error) => {
           deadlocks += Number(error.code === '40P01');
           throw error;
         }),

@@ -137,9 +137,9 @@ test('a batch of 500 orders of which PostgreSQL refuses 499 takes less than 1000
   await database.sql.unsafe(refuseByName);
   let saves = 0;
   const { ingest } = ingestOn(database.sql, (store) => ({
-    saveBatch: (...save) => {
+    saveBatches: (batches) => {
       saves++;
-      return store.saveBatch(...save);
+      return store.saveBatches(batches);
     },
   }));
   const make = createOrderMaker({ seed: 5 });
@@ -172,9 +172,9 @@ test('500 versions of one order take two queries', async () => {
   await using database = await testDatabase();
   let queries = 0;
   const { ingest } = ingestOn(database.sql, (store) => ({
-    saveBatch(...save) {
+    saveBatches(batches) {
       queries++;
-      return store.saveBatch(...save);
+      return store.saveBatches(batches);
     },
     findAll(uids) {
       queries++;

@@ -17,7 +17,9 @@ const uidsOf = (orders: readonly Order[]) => orders.map((order) => order.order_u
 /** Phases of a batch [0, n) with these orders, on services that are made of the functions given. */
 const openPhases = (
   orders: Order[],
-  services: Partial<Services['store'] & Services['offsets'] & Services['deadLetters']>,
+  services: Partial<
+    Pick<Services, 'saveBatch'> & Services['store'] & Services['offsets'] & Services['deadLetters']
+  >,
 ) => {
   const messages = orders.map((order, offset) => ({
     ...{ topic: 'orders', partition: 0, key: null, timestamp: '0', headers: {} },
@@ -43,6 +45,7 @@ const openPhases = (
     {
       group,
       parser,
+      saveBatch: service.saveBatch,
       store: service,
       offsets: service,
       deadLetters: service,
@@ -60,7 +63,7 @@ test('insert halves a batch until it has found the order that PostgreSQL refuses
   const { insert, entries, states } = openPhases(
     ['a', 'b', 'c', 'd'].map((name) => orderOf(name)),
     {
-      async saveBatch(orders) {
+      async saveBatch({ orders }) {
         sizes.push(orders.length);
         if (orders.some(({ order_uid }) => order_uid.startsWith('c')))
           throw Object.assign(new Error('not this one'), { code: '23514' });
@@ -83,7 +86,7 @@ test('an insert whose answer was lost is done if the stored offset is at the end
   let nextOffset = 1n;
   let claimOf = (nextClaim: string) => nextClaim;
   const services = {
-    async saveBatch(_: readonly Order[], range: { nextClaim: string }) {
+    async saveBatch({ range }: { range: { nextClaim: string } }) {
       const unknown = { skippedTo: undefined, topicId: undefined, leaderEpoch: undefined };
       stored.set(0, { nextOffset, ...unknown, claim: claimOf(range.nextClaim) });
       return undefined;

@@ -76,11 +76,12 @@ test('a batch returns the orders that it inserted, whether its offset has moved 
   );
   await createOffsets(database.sql).claim(group, [0], `${first}`);
   await database.sql`update consumed_offsets set next_offset = 0`;
-  const save = (uids: string[], [from, to]: [bigint, bigint], claims: unknown[]) => {
+  const save = async (uids: string[], [from, to]: [bigint, bigint], claims: unknown[]) => {
     const [claim, nextClaim] = claims.map(String) as [string, string];
     const range = { ...group, partition: 0, leaderEpoch: undefined, from, to, claim, nextClaim };
     const orders = uids.map((order_uid) => buildOrder({ order_uid }));
-    return store.saveBatch(orders, range, true);
+    const [saved] = await store.saveBatches([{ orders, range, isWhole: true }]);
+    return saved;
   };
   const [a, b, c] = ['uid-of-a', 'uid-of-b', 'uid-of-c'].map((uid) => uid.padEnd(10, '.')) as [
     string,
@@ -103,8 +104,9 @@ test('after its first executions a statement is not planned anew, however small 
   await sql`update consumed_offsets set next_offset = 0`;
   for (let offset = 0n; offset < executions; offset++) {
     await store.save([make()]);
-    const range = { ...group, partition: 0, leaderEpoch: 0, from: offset, to: offset + 1n };
-    await store.saveBatch([make()], { ...range, claim, nextClaim: claim }, true);
+    const offsets = { from: offset, to: offset + 1n };
+    const range = { ...group, partition: 0, leaderEpoch: 0, ...offsets, claim, nextClaim: claim };
+    await store.saveBatches([{ orders: [make()], range, isWhole: true }]);
   }
   const planned = await sql`
     select custom_plans::int, generic_plans::int from pg_prepared_statements where cardinality(parameter_types) > 30`;

@@ -9,6 +9,7 @@ import { createPartitionQueues, type PartitionQueues } from '../../src/ingest/pa
 import { createPositions } from '../../src/ingest/positions.ts';
 import type { Epoch } from '../../src/kafka/epoch-ends.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
+import { combineSaves } from '../../src/postgres/combined-saves.ts';
 import { createOffsets, type StoredOffset } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { silent, type testDatabase } from './kafka-and-postgres.ts';
@@ -147,8 +148,8 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const process = createIngest({
       group,
       parser,
+      saveBatch: combineSaves({ saveBatches: held(store.saveBatches) }),
       store: {
-        saveBatch: held(store.saveBatch),
         findAll: held(store.findAll),
         findErased: held(store.findErased),
       },

@@ -4,6 +4,7 @@ import { createIngest } from '../../src/ingest/ingest.ts';
 import type { Message } from '../../src/kafka/message.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
 import type { Order } from '../../src/order/order.ts';
+import { combineSaves } from '../../src/postgres/combined-saves.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore, type Store } from '../../src/postgres/store.ts';
 import { silent } from './kafka-and-postgres.ts';
@@ -34,12 +35,14 @@ export const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = ()
   const kafka = createServiceState('Kafka', silent);
   const faults = { letters: 0 };
   const cancelled: number[] = [];
-  const store = createStore(sql);
+  const whole = createStore(sql);
+  const store = { ...whole, ...around(whole) };
   const offsets = createOffsets(sql);
   const process = createIngest({
     group,
     parser,
-    store: { ...store, ...around(store) },
+    store,
+    saveBatch: combineSaves(store),
     offsets,
     postgres,
     kafka,
