@@ -42,6 +42,11 @@ const start = async (context: Context) => {
   open.defer(services.stop);
   services.ended.then((error) => error && shutdown.fail(error));
   shutdown.signal.throwIfAborted();
+  // Fake orders in a database of the operator would be there for good.
+  if (config.brokers === null && config.databaseUrl !== null)
+    log.warn(
+      'KAFKA_BROKERS is not set, but DATABASE_URL is: orders are read from the embedded Kafka broker, and no fake ones are sent (`bun run producer` sends some)',
+    );
 
   const postgres = openPostgres(context, services.databaseUrl);
   const feed = hasHttp && (config.liveFeed ?? config.brokers === null) ? createFeed() : undefined;
@@ -89,7 +94,8 @@ const start = async (context: Context) => {
       await Promise.all(consumers.map((consumer) => consumer.stop()));
     });
   }
-  if (config.brokers === null) open.defer(startProducer(services.brokers).stop);
+  if (config.brokers === null && config.databaseUrl === null)
+    open.defer(startProducer(services.brokers).stop);
 
   if (hasHttp) {
     opened.forget();

@@ -32,9 +32,12 @@ export const readConfig = (environment: Environment): Config => {
 
 /** Values that are allowed alone, but not together. */
 const contradictionIn = (config: Config, environment: Environment) => {
-  const { port, metricsPort, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } = config;
+  const { port, metricsPort, metricsHost, topic, deadLetterTopic, kafkaSsl, kafkaCertificate, kafkaKey } =
+    config;
   if (metricsPort !== null && metricsPort === port && port !== 0)
     return `METRICS_PORT holds "${port}"; allowed: another port than PORT`;
+  // PORT would serve the metrics that were meant for one address.
+  if (metricsHost !== null && metricsPort === null) return 'METRICS_PORT is not set; METRICS_HOST needs it';
   // Each dead letter would be read, refused and sent again, for ever.
   if (topic === deadLetterTopic)
     return `KAFKA_DLQ_TOPIC holds ${JSON.stringify(topic)}; allowed: another name than KAFKA_TOPIC`;

@@ -97,7 +97,8 @@ export const settings = {
   brokers: define({
     variable: 'KAFKA_BROKERS',
     ...optional(brokers),
-    description: 'Kafka; unset: an embedded broker on 127.0.0.1:9092',
+    description:
+      'Kafka; unset: an embedded broker on 127.0.0.1:9092, which is sent fake orders while PostgreSQL is embedded too',
   }),
   topic: define({
     variable: 'KAFKA_TOPIC',

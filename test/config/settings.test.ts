@@ -230,6 +230,14 @@ test('a certificate for Kafka requires its key, and TLS', async () => {
   expect(errorOf({ ...full, KAFKA_SSL: 'false' })).toStartWith('KAFKA_SSL holds "false"; ');
 });
 
+test('METRICS_HOST needs METRICS_PORT, since PORT serves the metrics otherwise', () => {
+  expect(errorOf({ METRICS_HOST: '127.0.0.1' })).toBe('METRICS_PORT is not set; METRICS_HOST needs it');
+  expect(readConfig({ METRICS_HOST: '::1', METRICS_PORT: '9464' })).toMatchObject({
+    metricsHost: '::1',
+    metricsPort: 9464,
+  });
+});
+
 test('TLS and logins are rejected for the embedded broker, and verification cannot be switched off', () => {
   expect(errorOf({ KAFKA_SSL: 'true' })).toStartWith('KAFKA_BROKERS is not set; ');
   expect(errorOf({ ...login, KAFKA_BROKERS: '' })).toStartWith('KAFKA_BROKERS is not set; ');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createStore } from '../../src/postgres/store.ts';
 import { openWorld, ordersOf } from '../support/isolated-services.ts';
-import { until } from '../support/kafka-and-postgres.ts';
+import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
@@ -254,6 +254,29 @@ const isFree = (port: number) => {
     return false;
   }
 };
+if (isFree(9092))
+  test('an embedded Kafka broker sends no fake orders to a configured PostgreSQL, says so once, and the command that it names does', async () => {
+    await using database = await testDatabase({ migrated: false });
+    const dataDir = await mkdtemp(join(tmpdir(), 'order-lookup-run-'));
+    try {
+      await using program = startProgram({ DATA_DIR: dataDir, DATABASE_URL: database.url });
+      await program.said('joined the group', 60_000);
+      // Longer than fake orders take to arrive.
+      const sent = await startProgram({}, ['producer.ts', '--count', '4', '--rate', '1']).ended();
+      expect(sent.status).toBe(0);
+      const stored = async () =>
+        (await database.sql`select count(*)::int as count from orders`)[0]?.count as number;
+      await until(async () => (await stored()) >= 4);
+      expect((await program.stop('SIGTERM')).status).toBe(0);
+      expect(await stored()).toBe(4);
+      expect(program.complaints().map(({ msg }) => msg)).toEqual([
+        'KAFKA_BROKERS is not set, but DATABASE_URL is: orders are read from the embedded Kafka broker, and no fake ones are sent (`bun run producer` sends some)',
+      ]);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+
 if (!isFree(9092)) console.warn('Port 9092 is taken: the run with nothing configured is not tested.');
 else
   test('with nothing configured the program runs embedded services and fake orders, and ends all of them with it', async () => {
