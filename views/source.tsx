@@ -21,13 +21,16 @@ export const OrderSource = ({ view, source }: { view: View; source: Source }) =>
 
 const comparison = ({ text, format }: View, { tier, tookMs, others }: Source) => {
   if (tier === 'postgres') {
-    const fast = others.memory ?? others.redis;
-    return fast === undefined ? text.cachedNow : fill(text.cachedNowLast, { time: format.duration(fast) });
+    const { memory } = others;
+    return memory === undefined
+      ? text.cachedNow
+      : fill(text.cachedNowLast, { time: format.duration(memory) });
   }
   const { postgres } = others;
   if (postgres === undefined) return '';
   const slower = fill(text.slower, { time: format.duration(postgres) });
   const ratio = postgres / tookMs;
   if (!Number.isFinite(ratio) || ratio < 2) return slower;
-  return `${slower}, ${format.count(text.ratio, Math.round(ratio))}`;
+  // To two digits, as the durations are.
+  return `${slower}, ${format.count(text.ratio, Number(ratio.toPrecision(2)))}`;
 };

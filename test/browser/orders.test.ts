@@ -112,7 +112,7 @@ test('the badge shows the tier that the order came from, and how long the other 
     await page.click('button[type=submit]');
     await page.locator('.badge.memory').waitFor();
     expect(await text(page, '.badge')).toContain('memory 0.02 ms');
-    expect(await text(page, '.against')).toContain('PostgreSQL took 4 ms, 200× as long');
+    expect(await text(page, '.against')).toContain('PostgreSQL last took 4 ms, 200× as long');
   }));
 
 test('two bars show how long memory and PostgreSQL take, memory by far the shorter', () =>

@@ -170,6 +170,11 @@ test('the overview draws its plots, adds each second, and stops while it is hidd
     for (const listener of site.listeners) listener({ ...sampleAt(time), memory: 123e6 });
     const legend = page.locator('[aria-labelledby=plot-memory] .u-legend');
     await eventually(async () => ((await legend.textContent()) ?? '').includes('123 MB'), true);
+    const boxes = page.locator('[aria-labelledby=plot-durations] .u-marker');
+    expect(await boxes.evaluateAll((all) => all.map((box) => getComputedStyle(box).borderTopStyle))).toEqual(
+      // Of the time; then of median and p99, by tier.
+      ['none', 'solid', 'dashed', 'solid', 'dashed', 'solid', 'dashed'],
+    );
     await setHidden(page, true);
     await eventually(async () => site.listeners.size, 0);
     await setHidden(page, false);

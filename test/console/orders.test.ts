@@ -88,7 +88,7 @@ const shared = async () => {
   return { find, get, async [Symbol.asyncDispose]() {} };
 };
 
-test('what is too short, or nothing, finds nothing, and a beginning finds all that begin so', async () => {
+test('what is too short or too long finds nothing, and a beginning finds all that begin so', async () => {
   await using console = await shared();
   expect(await console.find('8e3')).toMatchObject({ orders: [], next: null });
   expect(await console.find('no-such-order-at-all')).toMatchObject({ orders: [], kind: 'number' });
@@ -97,7 +97,9 @@ test('what is too short, or nothing, finds nothing, and a beginning finds all th
   const page = await (
     await console.get('/console/orders?q=anna@nowhere.example', { cookie: 'lang=en' })
   ).text();
-  expect(page).toContain('No order is found.');
+  expect(page).toContain('No orders found.');
+  const long = await console.get(`/console/orders?q=${'x'.repeat(51)}`, { cookie: 'lang=en' });
+  expect(await long.text()).toContain('This is too long for a number or any other field.');
 });
 
 test('pages are by key: orders that arrive between two pages shift nothing', async () => {
@@ -161,6 +163,40 @@ test('indexes are made for the fields that are named, and dropped for the others
   expect(uidsOf((await find('anna.petrova@example.org')).orders)).toEqual([first.order_uid]);
   const page = await (await console.get('/console/orders?q=customer-nobody', { cookie: 'lang=en' })).text();
   expect(page).toContain('Not searched: track number, transaction, rid, customer.');
+});
+
+test('the page offers the fields that are searched, in each language, and no other', async () => {
+  await using console = await open([first], ['customer']);
+  const read = async (language: string, q = '') => {
+    const page = await console.get(`/console/orders?q=${encodeURIComponent(q)}`, {
+      cookie: `lang=${language}`,
+    });
+    const html = await page.text();
+    const hints = [...html.matchAll(/<p class="hint"[^>]*>([^<]*)/g)].map(([, hint]) => hint?.trim());
+    return [page.status, ...hints];
+  };
+  const number = 'A number, its beginning of 4 characters or more, or its short form 8e3d…3afd4.';
+  expect(await read('en')).toEqual([200, `${number} Also searched: customer.`]);
+  expect(await read('ru')).toEqual([
+    200,
+    'Номер, его начало от 4 символов или короткая форма 8e3d…3afd4. Поиск идёт и по полям: покупатель.',
+  ]);
+  expect(await read('en', '+79990000000')).toEqual([
+    200,
+    `${number} Also searched: customer.`,
+    'Not searched: phone. CONSOLE_SEARCH does not name it, or its index is not complete yet.',
+  ]);
+  expect(await read('en', 'nobody at all')).toEqual([
+    200,
+    `${number} Also searched: customer.`,
+    'Not searched: transaction, rid. CONSOLE_SEARCH does not name them, or their indexes are not complete yet.',
+  ]);
+  await keepIndexes(console.sql, searchIndexes(['nm_id', 'email', 'track']), silent, never);
+  expect(await read('en')).toEqual([200, `${number} Also searched: track number, email, nm_id.`]);
+  await keepIndexes(console.sql, searchIndexes([]), silent, never);
+  expect(await read('en')).toEqual([200, number]);
+  await console.sql.end();
+  expect(await read('en')).toEqual([503, number]);
 });
 
 test('an index whose build was interrupted is built again, and several processes may make them at once', async () => {

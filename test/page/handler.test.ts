@@ -48,6 +48,37 @@ test('the email address of a link has a plain @, everything else that a URL need
   expect(html).toContain('href="mailto:ann%2Bo%25rders%3F@example.org"');
 });
 
+test('an order is compared with the last hit in another tier, which is named as such, in two digits', async () => {
+  const { lookup } = createWorld([order]);
+  const lastHitsMs = { memory: undefined as number | undefined, redis: 0.5, postgres: 439.94 };
+  const app = createPage({
+    lookup: { ...lookup, lastHitMs: (tier) => lastHitsMs[tier] },
+    assets: createAssets(true),
+  });
+  const against = async (language: string) => {
+    const headers = { cookie: `lang=${language}` };
+    const answer = await app.handle(new Request(`http://localhost${linkTo(order.order_uid)}`, { headers }));
+    return /<span class="against">([^<]*)/.exec(await answer.text())?.[1]?.replaceAll(/\s/g, ' ');
+  };
+  // From PostgreSQL, then from memory in 0.02 ms.
+  expect(await against('en')).toBe('from memory next time');
+  expect(await against('en')).toBe('PostgreSQL last took 440 ms, 22,000× as long');
+  expect(await against('ru')).toBe('PostgreSQL в последний раз — 440 мс, в 22 000 раз дольше');
+  lastHitsMs.postgres = 0.046;
+  expect(await against('en')).toBe('PostgreSQL last took 0.046 ms, 2.3× as long');
+  expect(await against('ru')).toBe('PostgreSQL в последний раз — 0,046 мс, в 2,3 раза дольше');
+
+  const { lookup: cold } = createWorld([order]);
+  const first = createPage({
+    lookup: { ...cold, lastHitMs: (tier) => ({ memory: 0.03, redis: 0.5, postgres: 4 })[tier] },
+    assets: createAssets(true),
+  });
+  const english = new Request(`http://localhost${linkTo(order.order_uid)}`, {
+    headers: { cookie: 'lang=en' },
+  });
+  expect(await (await first.handle(english)).text()).toContain('>memory last took 0.03 ms<');
+});
+
 test('at an order’s address already, the address is replaced rather than pushed', async () => {
   const { get } = createSite();
   const path = linkTo(quoted.order_uid);

@@ -73,35 +73,39 @@ export const en = {
   noSamples: 'The first values appear within seconds.',
 
   orders: 'Orders',
-  searchHint:
-    'A number, its beginning or its short form 8e3d…3afd4; a track number, customer, phone, e-mail, transaction, rid or nm_id.',
+  searchHint: 'A number, its beginning of 4 characters or more, or its short form 8e3d…3afd4.',
+  searchedFields: 'Also searched: {fields}.',
   searchOrders: 'Search orders',
   find: 'Find',
   takenFor: {
-    newest: 'The newest orders',
+    newest: 'Last stored',
     number: 'Found by number',
     beginning: 'Found by the beginning of the number',
     short: 'Found by the short form of the number',
     track: 'Found by track number',
     customer: 'Found by customer',
     phone: 'Found by phone',
-    email: 'Found by e-mail',
+    email: 'Found by email',
     transaction: 'Found by transaction',
     rid: 'Found by rid of an item',
     nm_id: 'Found by nm_id of an item',
   },
-  nothingFound: 'No order is found.',
+  nothingFound: 'No orders found.',
   fieldNames: {
     track: 'track number',
     customer: 'customer',
     phone: 'phone',
-    email: 'e-mail',
+    email: 'email',
     transaction: 'transaction',
     rid: 'rid',
     nm_id: 'nm_id',
   },
-  unsearched: 'Not searched: {fields}. CONSOLE_SEARCH does not name it, or its index is not complete yet.',
-  tooShort: 'This is too short to search for: 4 characters of a number, or all of another field.',
+  unsearched: {
+    one: 'Not searched: {fields}. CONSOLE_SEARCH does not name it, or its index is not complete yet.',
+    other:
+      'Not searched: {fields}. CONSOLE_SEARCH does not name them, or their indexes are not complete yet.',
+  } as Plural,
+  tooLong: 'This is too long for a number or any other field.',
   databaseUnavailable: 'The database does not answer. Try again in a few seconds.',
   placed: 'Placed',
   total: 'Total',
@@ -110,7 +114,8 @@ export const en = {
   exportAs: 'Export',
 
   letters: 'Dead letters',
-  lettersHint: 'Messages that could not be stored. They stay until they are sent again or discarded.',
+  lettersHint:
+    'Messages that could not be stored. They are listed here until they are sent again or discarded; the topic keeps them until its retention ends.',
   letter: 'Letter',
   lettersFound: { one: '{n} letter', other: '{n} letters' } as Plural,
   olderLetters:

@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html';
-import type { FoundPage } from '../../src/postgres/search.ts';
+import type { FoundPage, SearchField } from '../../src/postgres/search.ts';
 import { closeBidi } from '../bidi.ts';
 import { fill } from '../format.ts';
 import { Exact } from '../parts.tsx';
@@ -13,7 +13,7 @@ import { type ConsoleView, pageLink } from './view.ts';
 /** `kind`: what the text was taken for. `unsearched`: what it may also be, and cannot be searched by now. */
 type OrderList = FoundPage & {
   kind: keyof Words['takenFor'] | undefined;
-  unsearched: readonly (keyof Words['fieldNames'])[];
+  unsearched: readonly SearchField[];
 };
 
 type OrdersProps = {
@@ -21,6 +21,8 @@ type OrdersProps = {
   assets: ConsoleAssets;
   /** What was typed. */
   q: string;
+  /** Those that are searched by now. */
+  fields: readonly SearchField[];
   /** Undefined: there is an error instead. */
   list: OrderList | undefined;
   error: string | undefined;
@@ -28,7 +30,7 @@ type OrdersProps = {
   isLater: boolean;
 };
 
-export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) => {
+export const Orders = ({ view, assets, q, fields, list, error, isLater }: OrdersProps) => {
   const { words } = view;
   return (
     <ConsoleLayout view={view} assets={assets} title={words.orders}>
@@ -52,7 +54,7 @@ export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) =
         </form>
       </search>
       <p class="hint" id="search-hint" safe>
-        {words.searchHint}
+        {hint(words, fields)}
       </p>
       <Refusal error={error} />
       {list === undefined ? null : (
@@ -70,13 +72,22 @@ export const Orders = ({ view, assets, q, list, error, isLater }: OrdersProps) =
   );
 };
 
+const listed = (words: Words, fields: readonly SearchField[]) =>
+  fields.map((field) => words.fieldNames[field]).join(', ');
+
+/** What can be found by now. */
+const hint = (words: Words, fields: readonly SearchField[]) =>
+  fields.length === 0
+    ? words.searchHint
+    : `${words.searchHint} ${fill(words.searchedFields, { fields: listed(words, fields) })}`;
+
 type ListProps = { view: ConsoleView; list: OrderList; q: string };
 
 /** What the text was taken for, what else it may be, and the export. */
-const Heading = ({ view: { words }, list, q }: ListProps) => {
+const Heading = ({ view: { words, format }, list, q }: ListProps) => {
   const title =
     list.kind === undefined
-      ? words.tooShort
+      ? words.tooLong
       : list.orders.length === 0
         ? words.nothingFound
         : words.takenFor[list.kind];
@@ -98,8 +109,8 @@ const Heading = ({ view: { words }, list, q }: ListProps) => {
       </div>
       {list.unsearched.length === 0 || list.orders.length > 0 ? null : (
         <p class="hint" safe>
-          {fill(words.unsearched, {
-            fields: list.unsearched.map((field) => words.fieldNames[field]).join(', '),
+          {fill(format.count(words.unsearched, list.unsearched.length), {
+            fields: listed(words, list.unsearched),
           })}
         </p>
       )}

@@ -15,7 +15,7 @@ const q = {
   name: 'q',
   in: 'query',
   description:
-    'A number, its beginning from 4 characters on, or its short form `8e3d…3afd4`; a track number, customer, phone, e-mail, transaction, `rid` or `nm_id`. Without it: the newest',
+    'A number, its beginning from 4 characters on, or its short form `8e3d…3afd4`; and, as far as `CONSOLE_SEARCH` names them, a track number, customer, phone, email, transaction, `rid` or `nm_id`. Without it: all, the last stored first',
   schema: { ...text, maxLength: maxQuery, pattern: '^[^\\u0000]*$' },
 };
 const exampleFound = {
@@ -31,7 +31,7 @@ const exampleFound = {
 
 export const listOperation = operation({
   operationId: 'findOrders',
-  summary: 'Orders, the newest, or found by any of their fields',
+  summary: 'Orders, the last stored first, or found by their fields',
   parameters: [
     q,
     {
@@ -67,7 +67,7 @@ export const listOperation = operation({
                 name: text,
                 city: text,
                 track_number: text,
-                items: { ...integer, description: 'The number of them' },
+                items: { ...integer, description: 'How many items it has' },
               },
             },
           },
@@ -94,7 +94,7 @@ export const exportOperation = operation({
   operationId: 'exportOrders',
   summary: 'Orders as a file',
   description:
-    'All orders, newest first, or those that `q` finds. In CSV a text that a spreadsheet would run as a formula has an apostrophe before it. A connection that is cut before the end means that the file is not whole.',
+    'All orders, the last stored first, or those that `q` finds. In CSV a text that a spreadsheet would run as a formula has an apostrophe before it. A connection that is cut before the end means that the file is not whole.',
   parameters: [
     q,
     { name: 'format', in: 'query', schema: { ...text, enum: formats }, description: 'Without it: ndjson' },

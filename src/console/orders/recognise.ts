@@ -20,7 +20,7 @@ const toPhone = (text: string): string | undefined => {
   return `+${isDomestic ? `7${digits.slice(1)}` : digits}`;
 };
 
-/** What a text may be, the likeliest first. None: it is too short or too long for anything. */
+/** What a text may be, the likeliest first. None: it is too long for anything. */
 export const recognise = (typed: string): Candidate[] => {
   const text = typed.trim();
   if (text === '') return [{ kind: 'newest', value: '' }];

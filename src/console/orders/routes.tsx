@@ -5,7 +5,7 @@ import { noStoreHeaders } from '../../http/security-headers.ts';
 import { reasonOf } from '../../observability/error-reason.ts';
 import type { Log } from '../../observability/log.ts';
 import type { OrderUid } from '../../order/order.ts';
-import type { OrderSearch, SearchField } from '../../postgres/search.ts';
+import { type OrderSearch, type SearchField, searchFieldNames } from '../../postgres/search.ts';
 import { respondPage, viewFor } from '../page.ts';
 import { badRequest, databaseUnavailable } from '../problems.ts';
 import type { ConsoleRoute } from '../route.ts';
@@ -50,13 +50,15 @@ export const createOrderRoutes = ({ search, readyFields }: Options): ConsoleRout
         const view = viewFor(request, operator);
         const query = readQuery(url.searchParams);
         const isValid = !('invalid' in query);
-        const list = isValid ? await findOrders(query, operator, log) : undefined;
+        const ready = isValid ? await ifAvailable(log, readyFields) : undefined;
+        const list = isValid && ready ? await findOrders(query, operator, log) : undefined;
         const error = isValid ? (list ? undefined : view.words.databaseUnavailable) : query.invalid;
         const html = (
           <Orders
             view={view}
             assets={assets}
             q={isValid ? query.q : ''}
+            fields={searchFieldNames.filter((field) => ready?.has(field))}
             list={list}
             error={error}
             isLater={isValid && query.cursor !== undefined}

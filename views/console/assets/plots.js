@@ -62,7 +62,11 @@ const draw = (element, all) => {
     width: element.clientWidth,
     height,
     cursor: { drag: { x: false, y: false } },
-    legend: { live: true },
+    legend: {
+      live: true,
+      // As the lines: the first series is the time.
+      markers: { dash: (_, at) => (plot.series[at - 1]?.isDashed ? 'dashed' : 'solid') },
+    },
     // Not at once: the first drawing empties the legend.
     hooks: { ready: [(chart) => requestAnimationFrame(() => showNewest(chart))] },
     scales: {
