@@ -107,7 +107,7 @@ export const createPhases = (services: Services, batch: Batch, signal: AbortSign
     const rejected = entries.filter(({ state }) => state === 'rejected');
     if (rejected.length === 0) return [];
     const digests = rejected.map(({ message }) => ({ offset: message.offset, digest: digestOf(message) }));
-    const known = await query(() => offsets.findDeadLettered(group.topic, batch.partition, digests));
+    const known = await query(() => offsets.findDeadLettered(group, batch.partition, digests));
     const letters: DeadLetter[] = [];
     for (const entry of rejected) {
       if (known.has(entry.message.offset)) entry.state = 'rejected-before';

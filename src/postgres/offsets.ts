@@ -18,7 +18,7 @@ export type FencedRange = Group & {
   nextClaim: string;
 };
 
-/** A message that has a dead letter: its offset, and its digest by `digestOf`. */
+/** A message that has a dead letter of a group: its offset, and its digest by `digestOf`. */
 export type DeadLettered = { offset: string; digest: string };
 
 export type StoredOffset = {
@@ -103,7 +103,7 @@ export const createOffsets = (sql: Sql) => ({
   },
 
   /**
-   * Sets the stored offsets to where an assignment begins, and forgets the dead letters of messages that Kafka has deleted. Of an
+   * Sets the stored offsets to where an assignment begins, and forgets the group's dead letters of messages that Kafka has deleted. Of an
    * earlier topic it forgets all: the dead-letter topic may have been recreated too. Returns the partitions that `claim`
    * still holds; the others are left as they are. A topic id that is not known now stays as it was.
    */
@@ -126,7 +126,8 @@ export const createOffsets = (sql: Sql) => ({
         returning c.partition, low, is_new_topic
       ), pruned as (
         delete from dead_lettered_messages m using begun
-        where m.topic = $2 and m.partition = begun.partition and (message_offset < low or is_new_topic = 'true')
+        where m.group_id = $1 and m.topic = $2 and m.partition = begun.partition
+          and (message_offset < low or is_new_topic = 'true')
       )
       select partition from begun`,
       [
@@ -155,12 +156,12 @@ export const createOffsets = (sql: Sql) => ({
       `with moved as (
         update consumed_offsets set next_offset = $5, claim = $7, leader_epoch = $8
         where group_id = $1 and topic = $2 and partition = $3 and next_offset = $4 and claim in ($6, $7)
-        returning topic, partition
+        returning group_id, topic, partition
       ), lettered as (
-        insert into dead_lettered_messages (topic, partition, message_offset, digest)
-        select topic, partition, message_offset, digest
+        insert into dead_lettered_messages (group_id, topic, partition, message_offset, digest)
+        select group_id, topic, partition, message_offset, digest
         from unnest($9::bigint[], $10::text[]) as letter (message_offset, digest), moved
-        on conflict (topic, partition, message_offset) do update set digest = excluded.digest
+        on conflict (group_id, topic, partition, message_offset) do update set digest = excluded.digest
       )
       select from moved`,
       [
@@ -221,17 +222,18 @@ export const createOffsets = (sql: Sql) => ({
     return toStoredOffsets(rows);
   },
 
-  /** The offsets of those messages that have a dead letter. */
+  /** The offsets of those messages that have a dead letter of this group. */
   async findDeadLettered(
-    topic: string,
+    { groupId, topic }: Group,
     partition: number,
     messages: readonly DeadLettered[],
   ): Promise<Set<string>> {
     const rows = await sql.unsafe<{ message_offset: string }[]>(
       `select message_offset from dead_lettered_messages
-        join unnest($3::bigint[], $4::text[]) as sent (message_offset, digest) using (message_offset, digest)
-        where topic = $1 and partition = $2`,
+        join unnest($4::bigint[], $5::text[]) as sent (message_offset, digest) using (message_offset, digest)
+        where group_id = $1 and topic = $2 and partition = $3`,
       [
+        groupId,
         topic,
         partition,
         messages.map(({ offset }) => offset) as never,

@@ -158,6 +158,49 @@ test('room for configured values is made without rewriting a table, and taken ba
   expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
 });
 
+test('dead letters from before groups had their own get the groups that may have sent them, and go back to one for each message', async () => {
+  await using database = await testDatabase();
+  const { sql } = database;
+  await migrate(sql, silent, 6);
+  const before = await shapeOf(sql);
+  await sql`
+    insert into consumed_offsets (group_id, topic, partition, next_offset, claim) values
+      ('alone', 'one', 0, 3, gen_random_uuid()), ('elsewhere', 'one', 1, 9, gen_random_uuid()),
+      ('behind', 'two', 0, 4, gen_random_uuid()), ('ahead', 'two', 0, 8, gen_random_uuid()),
+      ('new', 'two', 0, null, gen_random_uuid())`;
+  await sql`
+    insert into dead_lettered_messages (topic, partition, message_offset, digest) values
+      ('one', 0, 2, 'a'), ('one', 0, 7, 'b'), ('two', 0, 3, 'c'), ('two', 0, 4, 'd'), ('gone', 0, 1, 'e')`;
+  await migrate(sql, silent);
+  const marks = async () =>
+    (
+      await sql<{ mark: string }[]>`
+        select concat_ws(' ', group_id, topic, partition, message_offset, digest) as mark
+        from dead_lettered_messages order by 1`
+    ).map(({ mark }) => mark);
+  expect(await marks()).toEqual([
+    'ahead two 0 3 c',
+    'ahead two 0 4 d',
+    // The only group is reading again: it has the letter.
+    'alone one 0 2 a',
+    'alone one 0 7 b',
+    'behind two 0 3 c',
+  ]);
+
+  await sql`
+    insert into dead_lettered_messages (group_id, topic, partition, message_offset, digest)
+    values ('behind', 'two', 0, 4, 'of another cluster')`;
+  await migrate(sql, silent, 6);
+  expect(await shapeOf(sql)).toBe(before);
+  expect(
+    (
+      await sql`select topic, partition, message_offset::int, digest from dead_lettered_messages order by 1, 3`
+    ).map((row) => Object.values(row).join(' ')),
+  ).toEqual(['one 0 2 a', 'one 0 7 b', 'two 0 3 c', 'two 0 4 d']);
+  await migrate(sql, silent);
+  expect(await marks()).toHaveLength(5);
+});
+
 test('the command prints its help, and at which version the database is', async () => {
   await using database = await testDatabase();
   const newest = await newestVersion();

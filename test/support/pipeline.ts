@@ -118,8 +118,8 @@ export const openPipeline = async ({
       const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
       await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
     },
-    /** Starts a member of the group. `around` may delay ingest, or let it fail. */
-    join(around: Around = (ingest) => ingest) {
+    /** Starts a member of the group, or of another one by its settings. `around` may delay ingest, or let it fail. */
+    join(around: Around = (ingest) => ingest, own: Partial<PipelineSettings> = {}) {
       const outcomes: BatchOutcome[] = [];
       const fences: Fence['reason'][] = [];
       const starts: ({ partition: number } & StartOffset)[] = [];
@@ -130,7 +130,7 @@ export const openPipeline = async ({
       const member = createPipeline({
         kafka,
         sql: database.sql,
-        settings: { ...topics, groupId: group.groupId, rules: defaultRules, ...settings },
+        settings: { ...topics, groupId: group.groupId, rules: defaultRules, ...settings, ...own },
         observer: {
           processed() {},
           progress: {
