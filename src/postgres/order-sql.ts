@@ -126,16 +126,16 @@ const move = `outcome as materialized (
   )`;
 
 /**
- * Orders that were erased are not inserted. Fenced, it returns a row for each range that was locked, and inserts the orders of these
- * only; if the stored offsets have not moved, a row for each order that was inserted as well.
+ * Orders that were erased are not inserted. Returns a row for each range that was locked, and inserts the orders of these only; if the
+ * stored offsets have not moved, a row for each order that was inserted as well. Without ranges all orders are inserted.
  */
-const saveStatementOf = (areFenced: boolean) => `
-  with ${areFenced ? `${fence}, ` : ''}inserted as (
+export const saveStatement = `
+  with ${fence}, inserted as (
     insert into orders (${orderNames})
     select ${orderNames.map((name) => (name === 'date_created' ? 'date_created::timestamptz' : name))}
     from unnest(${orderUids}, ${parameters(otherOrderColumns, 1)})
       with ordinality as sent (${orderNames}, place)
-    where ${areFenced ? `${isFenced} and ` : ''}${isNotErased('order_uid')}
+    where ${isFenced} and ${isNotErased('order_uid')}
     order by place
     on conflict (order_uid) do nothing
     returning order_uid
@@ -158,17 +158,10 @@ const saveStatementOf = (areFenced: boolean) => `
       with ordinality as sent (order_uid, ${itemNames}, place)
     where ${isInserted}
     order by place
-  )${
-    areFenced
-      ? `, ${move}
+  ), ${move}
   select partition, next_offset, null as order_uid from moved
   union all
-  select null, null, order_uid from inserted, outcome where not is_complete`
-      : ' select order_uid from inserted'
-  }`;
-
-export const saveStatement = saveStatementOf(false);
-export const saveFencedStatement = saveStatementOf(true);
+  select null, null, order_uid from inserted, outcome where not is_complete`;
 
 const instant = (column: string) => `
   to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
@@ -189,7 +182,7 @@ export const document = `
       o.oof_shard
   ) document)::text as document`;
 
-/** The orders' parameters of both statements: one array for each column. */
+/** The orders' parameters of `saveStatement`: one array for each column. */
 export const toColumns = (orders: readonly Order[]): unknown[][] => {
   const columns: unknown[][] = [];
   for (const name of orderNames) columns.push(orders.map((order) => order[name]));

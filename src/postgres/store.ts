@@ -3,7 +3,7 @@ import type { Order, OrderUid } from '../order/order.ts';
 import { isNotErased } from './erased-sql.ts';
 import { otherCasesParameters, otherCasesStatement } from './letter-case.ts';
 import { type FencedRange, noEpoch } from './offsets.ts';
-import { document, saveFencedStatement, saveStatement, toColumns } from './order-sql.ts';
+import { document, saveStatement, toColumns } from './order-sql.ts';
 
 /** Orders from an offset range. `isWhole`: nothing else is in the range; if all the orders are new, the stored offset moves to its end. */
 export type OrderBatch = { orders: readonly Order[]; range: FencedRange; isWhole: boolean };
@@ -32,10 +32,8 @@ export const createStore = (sql: Sql) => ({
    * The order_uids must differ. For orders that do not come from a topic.
    */
   async save(orders: readonly Order[]): Promise<Set<OrderUid>> {
-    const rows = await sql.unsafe<{ order_uid: OrderUid }[]>(saveStatement, toColumns(orders) as never[], {
-      prepare: true,
-    });
-    return new Set(rows.map((row) => row.order_uid));
+    const rows = await insert(sql, orders, []);
+    return new Set(rows.flatMap(({ order_uid }) => order_uid ?? []));
   },
 
   /**
@@ -43,11 +41,10 @@ export const createStore = (sql: Sql) => ({
    * begin at the stored offset or has lost its claim: none of its orders is inserted. Either all stored offsets move or none.
    */
   async saveBatches(batches: readonly OrderBatch[]): Promise<(Saved | undefined)[]> {
-    const orders = batches.flatMap((batch) => batch.orders);
-    const rows = await sql.unsafe<SavedRow[]>(
-      saveFencedStatement,
-      [...toColumns(orders), ...rangeParameters(batches)] as never[],
-      { prepare: true },
+    const rows = await insert(
+      sql,
+      batches.flatMap(({ orders }) => orders),
+      batches,
     );
     const offsets = new Map(rows.map(({ partition, next_offset }) => [partition, next_offset]));
     const inserted = new Set(rows.map(({ order_uid }) => order_uid));
@@ -162,6 +159,11 @@ export const createStore = (sql: Sql) => ({
 
 export type Store = ReturnType<typeof createStore>;
 
+const insert = (sql: Sql, orders: readonly Order[], batches: readonly OrderBatch[]) =>
+  sql.unsafe<SavedRow[]>(saveStatement, [...toColumns(orders), ...rangeParameters(batches)] as never[], {
+    prepare: true,
+  });
+
 const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
   const ranges = batches.map(({ range }) => range);
   let place = 0;
@@ -171,8 +173,8 @@ const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
     return before;
   });
   return [
-    ranges[0]?.groupId,
-    ranges[0]?.topic,
+    ranges[0]?.groupId ?? null,
+    ranges[0]?.topic ?? null,
     ranges.map(({ partition }) => partition),
     ranges.map(({ from }) => String(from)),
     ranges.map(({ to }) => String(to)),
@@ -181,6 +183,6 @@ const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
     ranges.map(({ leaderEpoch = noEpoch }) => leaderEpoch),
     places,
     batches.map(({ orders }) => orders.length),
-    batches.every(({ isWhole }) => isWhole),
+    batches.length > 0 && batches.every(({ isWhole }) => isWhole),
   ];
 };

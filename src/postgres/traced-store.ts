@@ -21,7 +21,6 @@ const query = <T>(tracing: Tracing, operation: 'INSERT' | 'SELECT', orders: numb
 
 export const traceStore = (tracing: Tracing, store: Store): Store => ({
   ...store,
-  save: (orders) => query(tracing, 'INSERT', orders.length, () => store.save(orders)),
   find: (uid) => query(tracing, 'SELECT', 1, () => store.find(uid)),
   findAll: (uids) => query(tracing, 'SELECT', uids.length, () => store.findAll(uids)),
   findOtherCases: (uids) => query(tracing, 'SELECT', uids.length, () => store.findOtherCases(uids)),

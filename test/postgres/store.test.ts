@@ -111,8 +111,9 @@ test('after its first executions a statement is not planned anew, however small 
   const planned = await sql`
     select custom_plans::int, generic_plans::int from pg_prepared_statements where cardinality(parameter_types) > 30`;
   // PostgreSQL compares the first five with a plan for any number of orders.
-  const expected = { custom_plans: 5, generic_plans: executions - 5 };
-  expect(planned.map((row) => ({ ...row }))).toEqual([expected, expected]);
+  expect(planned.map((row) => ({ ...row }))).toEqual([
+    { custom_plans: 5, generic_plans: 2 * executions - 5 },
+  ]);
 });
 
 test('an order at the upper limit of every field is stored', async () => {
