@@ -113,6 +113,11 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
       commitOffsets: (offsets) =>
         track(member.commitOffsets(offsets.map((offset) => ({ topic, ...offset })))),
       committed: progress.committed,
+      // kafkajs forgets that a topic is paused when a partition of it is: those without a start offset would be fetched.
+      fetchOnly(partitions) {
+        member.pause([{ topic }]);
+        member.resume([{ topic, partitions }]);
+      },
       log,
     });
     created.failed.then(ended.reject);

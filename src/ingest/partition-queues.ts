@@ -21,6 +21,13 @@ import {
  */
 const maxInFlightPerPartition = 2;
 const maxInFlight = 6;
+/**
+ * A partition whose batch is not stored within this time is stuck: an order is locked, or a dead letter cannot be sent. It is not
+ * fetched until it has room, as kafkajs fetches nothing of a broker while it waits for one of its partitions.
+ */
+const stuckAfterMs = 2_000;
+/** Batches in flight with those of stuck partitions, which otherwise do not count. */
+const maxInFlightWithStuck = 24;
 
 /** The heartbeat interval while fetching waits. */
 const heartbeatIntervalMs = 1_000;
@@ -31,6 +38,8 @@ type PartitionQueue = {
   inFlight: number;
   /** The last batch of the queue, while its processing has not begun: what is fetched meanwhile may be appended to it. */
   waiting: QueuedBatch | undefined;
+  /** When the batch that is being processed was begun, by `performance.now()`; undefined while there is none. */
+  begunAt: number | undefined;
   /** Settles with the last batch of the queue. */
   tail: Promise<void>;
   /** Where the next batch has to begin. */
@@ -62,6 +71,8 @@ type Options = {
   /** Commits until the first fetch, which brings a way to commit of its own. */
   commitOffsets: CommitOffsets;
   committed: (partition: number, offset: bigint) => void;
+  /** Called with all partitions that are to be fetched from now on, when one is stuck, and when it has room again. */
+  fetchOnly: (partitions: number[]) => void;
   log: Log;
 };
 
@@ -76,6 +87,7 @@ export const createPartitionQueues = ({
   persistBatch,
   checkLog,
   committed,
+  fetchOnly,
   log,
   ...options
 }: Options) => {
@@ -87,15 +99,34 @@ export const createPartitionQueues = ({
   const inFlight = new Set<QueuedBatch>();
   let commitOffsets = options.commitOffsets;
   let committing: Promise<void> | undefined;
+  /** The stuck partitions that are not fetched. */
+  const paused = new Set<number>();
 
   const fail = (error: unknown) => {
     if (!ending.signal.aborted) failed.resolve(error);
     ending.abort();
   };
 
-  const isFull = (queue: PartitionQueue) =>
-    queue.inFlight >= maxInFlightPerPartition ||
-    (inFlight.size >= maxInFlight && [...inFlight].reduce((sum, batch) => sum + fullness(batch), 0) >= 1);
+  const isStuck = ({ begunAt }: PartitionQueue) =>
+    begunAt !== undefined && performance.now() - begunAt > stuckAfterMs;
+
+  const isFull = (queue: PartitionQueue) => {
+    if (queue.inFlight >= maxInFlightPerPartition) return true;
+    const moving = [...inFlight].filter(({ partition }) => !isStuck(queues.get(partition) ?? queue));
+    return fill(moving, maxInFlight) || fill([...inFlight], maxInFlightWithStuck);
+  };
+
+  const setPaused = (partition: number, isPaused: boolean) => {
+    if (isPaused) paused.add(partition);
+    else if (!paused.delete(partition)) return;
+    fetchOnly([...queues.keys()].filter((one) => !paused.has(one)));
+    log.info(
+      { topic, partition },
+      isPaused
+        ? 'the partition waits until its batch is stored; others are read'
+        : 'the partition is read again',
+    );
+  };
 
   /** Fails, and returns false, if the range does not begin where the last one ended. */
   const isNext = (queue: PartitionQueue, partition: number, from: bigint, to: bigint): boolean => {
@@ -130,6 +161,7 @@ export const createPartitionQueues = ({
     queue.tail = queue.tail.then(async () => {
       if (queue.waiting === batch) queue.waiting = undefined;
       if (ending.signal.aborted) return;
+      queue.begunAt = performance.now();
       try {
         const leaderEpoch = await checkEpochs(queue, batch);
         const { partition, from, to, messages } = batch;
@@ -141,8 +173,10 @@ export const createPartitionQueues = ({
         // Whatever the error: no offset after this batch may be committed.
         fail(error);
       }
+      queue.begunAt = undefined;
       queue.inFlight--;
       inFlight.delete(batch);
+      if (!isClosed && !ending.signal.aborted) setPaused(batch.partition, false);
       batchDone.resolve();
       batchDone = Promise.withResolvers();
     });
@@ -182,6 +216,7 @@ export const createPartitionQueues = ({
         queues.set(partition, {
           inFlight: 0,
           waiting: undefined,
+          begunAt: undefined,
           tail: Promise.resolve(),
           next: start,
           leaderEpoch,
@@ -201,6 +236,9 @@ export const createPartitionQueues = ({
           const { from, to } = next;
           const hasRoom = () => !isFull(queue) || (queue.waiting && isAppendable(queue.waiting, next));
           while (!isClosed && !ending.signal.aborted && !hasRoom()) {
+            // What is not queued is fetched again.
+            if (queue.inFlight >= maxInFlightPerPartition && isStuck(queue))
+              return setPaused(partition, true);
             await waitAtMost(heartbeatIntervalMs, batchDone.promise);
             await heartbeat();
             if (!isRunning()) return;
@@ -260,3 +298,7 @@ type QueuedBatch = Omit<FetchedBatch, 'lastOffset'> & { partition: number };
 
 const highestEpoch = (one: number | undefined, epochs: Epochs | undefined) =>
   epochs && Math.max(one ?? epochs.last, epochs.last);
+
+/** Whether the batches are so many, and so large that together they would fill one. */
+const fill = (batches: readonly QueuedBatch[], count: number) =>
+  batches.length >= count && batches.reduce((sum, batch) => sum + fullness(batch), 0) >= 1;

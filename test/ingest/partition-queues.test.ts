@@ -34,6 +34,13 @@ const openHeld = async (partitions: number, isHeld: (batch: Batch) => boolean) =
       await pipeline.send([{ key: order.order_uid, value: JSON.stringify(order), partition }]);
       return order.order_uid;
     },
+    sendMany(partition: number, count: number) {
+      const sent = Array.from({ length: count }, make);
+      orders.push(...sent);
+      return pipeline.send(
+        sent.map((one) => ({ key: one.order_uid, value: JSON.stringify(one), partition })),
+      );
+    },
     async [Symbol.asyncDispose]() {
       hold.resolve();
       await pipeline[Symbol.asyncDispose]();
@@ -70,6 +77,42 @@ test('a small batch is stored while small batches of many other partitions are s
   world.release();
   await world.drained();
   expect((await world.store.newest(100)).length).toBe(held + 1);
+});
+
+/** More than a partition may have in flight. */
+const backlog = 1_300;
+
+test('a partition whose batch is not stored does not keep the others of its broker from being read, and then is read on', async () => {
+  await using world = await openHeld(2, ({ partition }) => partition === 0);
+  await world.sendMany(0, backlog);
+  await until(() => world.batches.length > 0);
+  for (let round = 0; round < 3; round++) {
+    const uid = await world.sendTo(1);
+    await until(() => world.store.find(uid));
+  }
+  world.release();
+  await world.drained();
+  expect(await world.storedOffsets()).toEqual(
+    new Map([
+      [0, backlog],
+      [1, 3],
+    ]),
+  );
+  expect((await world.store.newest(2_000)).length).toBe(backlog + 3);
+  expect(world.member.fences).toEqual([]);
+});
+
+test('partitions that wait with as many batches as may be in flight do not keep another from being read', async () => {
+  const stuck = 4;
+  await using world = await openHeld(stuck + 1, ({ partition }) => partition !== stuck);
+  for (let partition = 0; partition < stuck; partition++) await world.sendMany(partition, backlog);
+  await until(() => world.batches.length === stuck);
+  await world.sendMany(stuck, backlog);
+  await until(async () => (await world.storedOffsets()).get(stuck) === backlog);
+  world.release();
+  await world.drained();
+  expect((await world.store.newest(10_000)).length).toBe((stuck + 1) * backlog);
+  expect(world.member.fences).toEqual([]);
 });
 
 test('batches become one only if they fit into one and all their records are of one leader epoch', () => {

@@ -186,6 +186,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
           checkLog: starter.checkLog,
           commitOffsets: commit,
           committed: () => {},
+          fetchOnly: () => {},
           log: silent,
         });
         queues = next;
