@@ -112,7 +112,18 @@ export const createPipeline = ({
   const kafkaOffsets = createKafkaOffsets(kafka, group, log);
   const store = createStore(sql);
   const offsets = createOffsets(sql);
-  const topicCheck = createTopicCheck({ kafka, topics, log, intervalMs: topicCheckIntervalMs });
+  let topicBytes = 0;
+  const topicCheck = createTopicCheck({
+    kafka,
+    topics,
+    messageBytesRead(bytes) {
+      // A lowered one counts from the next start on: larger batches from before may still have to be read.
+      topicBytes = Math.max(topicBytes, bytes);
+      limitBatches(settings.maxBatchBytes ?? null, topicBytes, topicCheck.renewMessageBytes);
+    },
+    log,
+    intervalMs: topicCheckIntervalMs,
+  });
   const deadLetters = createDeadLetters({
     kafka,
     topic: deadLetterTopic,
@@ -150,8 +161,7 @@ export const createPipeline = ({
     kafka,
     group,
     prepare: async () => {
-      const topicBytes = await topicCheck.check();
-      limitBatches(settings.maxBatchBytes ?? null, topicBytes);
+      await topicCheck.check();
       await deadLetters.connect();
     },
     positions: createPositions({

@@ -2,12 +2,13 @@ import { crc32c } from '@platformatic/wasm-utils';
 import type { IHeaders } from 'kafkajs';
 import { type Cursor, createCursor } from './byte-cursor.ts';
 import { codecs } from './codecs.ts';
-import { isFaultOfInput, tooLargeCode } from './decompress.ts';
+import { isFaultOfInput, isTooLarge } from './decompress.ts';
 import {
   type Decoded,
   emptyMessage,
   type FetchedMessage,
   objectBytes,
+  overLimit,
   unreadable,
 } from './fetched-message.ts';
 
@@ -58,11 +59,12 @@ export const decodeRecords = async (batch: Buffer, head: Head, limit: number): P
     codec === 0 ? batch.subarray(headBytes) : await decompress(batch.subarray(headBytes), codec, limit);
   // Even in a batch that is not compressed, records may take much more memory than bytes.
   let cost = bytes.length + objectBytes * count;
-  if (objectBytes * count > limit || count * smallestRecord > bytes.length)
-    throw unreadable(`${count} records in ${bytes.length} bytes are too many`);
+  const tooMany = `${count} records in ${bytes.length} bytes are too many`;
+  if (count * smallestRecord > bytes.length) throw unreadable(tooMany);
+  if (objectBytes * count > limit) throw overLimit(tooMany);
   const spend = (headers: number) => {
     cost += objectBytes * headers;
-    if (cost > limit + bytes.length) throw unreadable('it has too many headers');
+    if (cost > limit + bytes.length) throw overLimit('it has too many headers');
   };
 
   const messages: FetchedMessage[] = [];
@@ -111,8 +113,8 @@ const decompress = async (bytes: Buffer, codecNumber: number, limit: number): Pr
     return await codec.decompress(bytes, limit);
   } catch (error) {
     if (!isFaultOfInput(error)) throw error;
-    if ((error as { code?: unknown }).code === tooLargeCode)
-      throw unreadable(`decompressed it has more than ${limit} bytes (KAFKA_MAX_BATCH_BYTES)`, limit);
+    if (isTooLarge(error))
+      throw overLimit(`decompressed it has more than ${limit} bytes (KAFKA_MAX_BATCH_BYTES)`, limit);
     throw unreadable(`it is not ${codec.name}`);
   }
 };

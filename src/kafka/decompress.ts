@@ -1,7 +1,9 @@
 /** What the decompressors share: their errors, and the copy of bytes that precede in the output. */
 
 /** zlib's `code` of the error for a result that would be longer than its limit. */
-export const tooLargeCode = 'ERR_BUFFER_TOO_LARGE';
+const tooLargeCode = 'ERR_BUFFER_TOO_LARGE';
+
+export const isTooLarge = (error: unknown): boolean => (error as { code?: unknown }).code === tooLargeCode;
 
 export const tooLarge = (limit: number) =>
   Object.assign(new RangeError(`decompressed it has more than ${limit} bytes`), { code: tooLargeCode });

@@ -33,17 +33,23 @@ export type FetchedMessage = {
 
 export const emptyMessage = { key: null, value: null, headers: {}, attributes: 0 } as const;
 
-/** `cost`: the memory that decoding took, in bytes. */
-export type Decoded = { messages: FetchedMessage[]; cost: number };
+/** `cost`: the memory that decoding took, in bytes. `isOverLimit`: with a higher limit the batch may be readable. */
+export type Decoded = { messages: FetchedMessage[]; cost: number; isOverLimit?: boolean };
 
 /** What a record or a header takes in memory besides its bytes, at least. */
 export const objectBytes = 64;
 
 const unreadableCode = 'UNREADABLE_BATCH';
 
-/** `cost`: the memory of bytes that were decompressed and then rejected; it is in use until it is collected. */
-export const unreadable = (reason: string, cost = 0) =>
-  Object.assign(new Error(reason), { code: unreadableCode, cost });
+export const unreadable = (reason: string) =>
+  Object.assign(new Error(reason), { code: unreadableCode, cost: 0, isOverLimit: false });
+
+/**
+ * As `unreadable`, of a batch that a higher limit may make readable. `cost`: the memory of bytes that were decompressed and then
+ * rejected; it is in use until it is collected.
+ */
+export const overLimit = (reason: string, cost = 0) =>
+  Object.assign(unreadable(reason), { cost, isOverLimit: true });
 
 export const isUnreadable = (error: unknown): error is ReturnType<typeof unreadable> =>
   (error as { code?: unknown }).code === unreadableCode;

@@ -1,6 +1,6 @@
 import Decoder from 'kafkajs/src/protocol/decoder.js';
 import decodeMessageSet from 'kafkajs/src/protocol/messageSet/decoder.js';
-import { isFaultOfInput } from './decompress.ts';
+import { isFaultOfInput, isTooLarge } from './decompress.ts';
 import { type Decoded, emptyMessage, objectBytes } from './fetched-message.ts';
 
 /** Decodes a message, or a set of messages, in a format from before Kafka 0.11, which brokers keep as it was sent. */
@@ -20,7 +20,11 @@ export const decodeOldSet = async (bytes: Buffer): Promise<Decoded> => {
     if (!isFaultOfInput(error) && !isFaultOfDecoding(error)) throw error;
     const reason = `a message set at offset ${offset} cannot be read: ${(error as Error).message}`;
     const unreadable = { reason, firstOffset: offset, lastOffset: offset, records: 1 };
-    return { messages: [{ ...rest, offset, timestamp: '-1', unreadable }], cost: bytes.length };
+    return {
+      messages: [{ ...rest, offset, timestamp: '-1', unreadable }],
+      cost: bytes.length,
+      isOverLimit: isTooLarge(error),
+    };
   }
 };
 

@@ -23,14 +23,20 @@ const createLimit =
   (compressed: number): number =>
     bytes ?? growth * Math.max(topicBytes, compressed);
 
+type RenewLimit = () => Promise<void>;
+const keepLimit: RenewLimit = async () => {};
+
 /** State of the module, as kafkajs has one decoder for the whole thread. */
 let limitOf = createLimit(null);
+let renewLimit = keepLimit;
 /**
  * Sets the limit for the decompressed size of a batch, in the whole thread: `bytes`, or if that is null, 16 times the topic's limit
- * for compressed batches (`topicBytes`), or 16 times the batch's own compressed size if that is more.
+ * for compressed batches (`topicBytes`), or 16 times the batch's own compressed size if that is more. Without `bytes`, `renew` is
+ * called before a batch is rejected as over the limit: the topic's may have been raised. It calls this function with the new one.
  */
-export const limitBatches = (bytes: number | null, topicBytes?: number) => {
+export const limitBatches = (bytes: number | null, topicBytes?: number, renew = keepLimit) => {
   limitOf = createLimit(bytes, topicBytes);
+  renewLimit = bytes === null ? renew : keepLimit;
 };
 
 /** The memory that the messages of a response use so far, in bytes. */
@@ -61,7 +67,11 @@ export const decodeFetched = async (
   const part = response.flatMap(({ partitions }) => partitions).find(({ messages }) => messages === bytes);
   const hasAborted = (part?.abortedTransactions ?? []).length > 0;
   const spent = costs.get(response) ?? 0;
-  const { messages, cost } = await decodeBatches(bytes, limitOf, range, { cost: spent, hasAborted });
+  const { messages, cost } = await decodeBatches(bytes, (compressed) => limitOf(compressed), range, {
+    cost: spent,
+    hasAborted,
+    renewLimit: () => renewLimit(),
+  });
   costs.set(response, cost);
   return messages;
 };
@@ -72,12 +82,13 @@ export const decodeFetched = async (
  * times, if Kafka can find it again; then it is one message without a value, and the next whole batch follows. `hasAborted`: Kafka
  * lists aborted transactions with the batches; then decoding also stops after a damaged one, as that may have been the end of such a
  * transaction, without which all later messages of its producer would count as aborted. The next fetch has a list of its own.
+ * `renewLimit`: called before a batch is rejected as over the limit, which is then asked for again. Rejects if that does.
  */
 export const decodeBatches = async (
   bytes: Buffer,
   limit: (compressed: number) => number,
   range: Omit<Range, 'isFirst'>,
-  { cost = 0, hasAborted = false } = {},
+  { cost = 0, hasAborted = false, renewLimit = keepLimit } = {},
 ) => {
   const messages: FetchedMessage[] = [];
   let spent = cost;
@@ -91,7 +102,7 @@ export const decodeBatches = async (
     const fault = faultOf(rest, left);
     if (fault === undefined && size !== undefined) {
       const batch = rest.subarray(0, size);
-      const part = await (isOld(batch) ? decodeOldSet(batch) : decodeBatch(batch, limit(size)));
+      const part = await decodeWithin(batch, limit, renewLimit);
       for (const message of part.messages) messages.push(message);
       spent += part.cost;
       at += size;
@@ -122,6 +133,19 @@ const isToBeFetchedAgain = (bytes: Buffer): boolean => {
   return seen < fetchAttempts;
 };
 
+const decodeWithin = async (
+  batch: Buffer,
+  limit: (compressed: number) => number,
+  renewLimit: RenewLimit,
+): Promise<Decoded> => {
+  const decode = () => (isOld(batch) ? decodeOldSet(batch) : decodeBatch(batch, limit(batch.length)));
+  const before = limit(0);
+  const decoded = await decode();
+  if (!decoded.isOverLimit) return decoded;
+  await renewLimit();
+  return limit(0) > before ? decode() : decoded;
+};
+
 const decodeBatch = async (batch: Buffer, limit: number): Promise<Decoded> => {
   const head = headOf(batch);
   try {
@@ -129,7 +153,8 @@ const decodeBatch = async (batch: Buffer, limit: number): Promise<Decoded> => {
   } catch (error) {
     if (!isUnreadable(error)) throw error;
     const last = head.first + BigInt(head.lastDelta);
-    return { messages: [unreadableMessage(head, last, error.message)], cost: error.cost };
+    const { message, cost, isOverLimit } = error;
+    return { messages: [unreadableMessage(head, last, message)], cost, isOverLimit };
   }
 };
 

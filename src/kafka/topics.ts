@@ -40,6 +40,10 @@ export const ensureTopics = (
     };
   });
 
+/** The `max.message.bytes` of the topic; Kafka's default if this user may not read it. Rejects with the client's error. */
+export const readMessageBytes = (kafka: Kafka, topic: string, log: Log): Promise<number> =>
+  withAdmin(kafka, async (admin) => maxMessageBytesOf(await readTopicConfigIfAllowed(admin, topic, log)));
+
 const withAdmin = async <T>(kafka: Kafka, work: (admin: Admin) => Promise<T>): Promise<T> => {
   const admin = kafka.admin();
   await admin.connect();

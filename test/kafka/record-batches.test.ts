@@ -3,6 +3,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
 import fc from 'fast-check';
 import { codecs } from '../../src/kafka/codecs.ts';
+import { decodeBatches } from '../../src/kafka/record-batches.ts';
 import { decode, good, limit, range } from '../support/decode-batches.ts';
 import { record, recordBatch, sized, varInt } from '../support/record-batch.ts';
 
@@ -12,6 +13,12 @@ const compressors: Record<number, (bytes: Buffer) => Buffer> = {
   3: lz4Compress,
   4: zstdCompressSync,
 };
+
+const headersOf = (count: number) =>
+  Buffer.concat([
+    varInt(count),
+    ...Array.from({ length: count }, () => Buffer.concat([sized('n'), sized('v')])),
+  ]);
 
 describe.each([1, 2, 3, 4])('codec %i', (codec) => {
   const compress = compressors[codec] as (bytes: Buffer) => Buffer;
@@ -253,6 +260,31 @@ test('keys, values, timestamps and headers are decoded as they were sent', async
     ['constructor', '2'],
     ['none', 'null'],
   ]);
+});
+
+test.each([
+  [
+    'decompressed bytes',
+    recordBatch({ codec: 4, records: zstdCompressSync(record({ value: ' '.repeat(2_000) })) }),
+  ],
+  [
+    'records',
+    recordBatch({
+      records: Array.from({ length: 100 }, (_, delta) => record({ delta, key: sized(''), value: '' })),
+    }),
+  ],
+  ['headers', recordBatch({ records: [record({ headers: headersOf(100) })] })],
+])('a batch with too many %s is decoded again if the limit has been raised meanwhile', async (_, batch) => {
+  let bytes = 1_000;
+  const raise = (to: number) => async () => {
+    bytes = to;
+  };
+  const decodeWith = (renewLimit: () => Promise<void>) =>
+    decodeBatches(batch, () => bytes, range, { renewLimit });
+  const kept = await decodeWith(raise(1_000));
+  expect(kept.messages.map(({ unreadable }) => typeof unreadable?.reason)).toEqual(['string']);
+  const { messages } = await decodeWith(raise(1_000_000));
+  expect(messages.filter(({ unreadable }) => unreadable)).toEqual([]);
 });
 
 test('every codec decompresses what it compressed', async () => {
