@@ -36,7 +36,7 @@ export const en = {
   cachedNowLast: 'memory last took {time}',
   copyNumber: 'Copy the number',
   copyPhone: 'Copy the phone number',
-  copyEmail: 'Copy the e-mail address',
+  copyEmail: 'Copy the email address',
   copyTrack: 'Copy the track number',
   copyLink: 'Copy link',
   copyTable: 'Copy table',
@@ -83,7 +83,7 @@ export const en = {
   shortened: 'This number is shortened.',
   shortenedAdvice:
     'Its middle is left out, and other orders may begin and end like it. Open the order from the list that showed it, or copy the whole number. An operator can search for it in the console.',
-  tooMany: 'These are too many numbers.',
+  tooMany: 'Too many numbers.',
   tooManyAdvice: 'At most 100 can be looked up at once; these are {n}.',
   tooLong: 'These numbers are too long together.',
   tooLongAdvice: 'Look them up in smaller groups.',

@@ -63,7 +63,7 @@ export const splitNumbers = (text: string): string[] => {
   return [...parts];
 };
 
-/** Of letters alone, a phone number or an e-mail address: in a sentence hardly the number of an order. */
+/** Of letters alone, a phone number or an email address: in a sentence hardly the number of an order. */
 export const isWord = (text: string) =>
   text.length <= maxLength &&
   /^(?:\p{L}[\p{L}\p{M}'’-]*|\+[\d().-]+|[^@]+@[^@]+)$/u.test(trim(text, aroundInSentence));

@@ -168,7 +168,7 @@ test('without JavaScript times are in UTC, with the letters UTC', () =>
     expect(await text(page, '.placed [data-local]')).toBe('26 Nov 2021, 06:22 UTC');
   }));
 
-test('the number, phone, e-mail, track number, link and JSON can be copied, and the JSON opened', () =>
+test('the number, phone, email, track number, link and JSON can be copied, and the JSON opened', () =>
   visit({ orders }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));
     const clipboard = () => page.evaluate(() => navigator.clipboard.readText());

@@ -110,7 +110,7 @@ test('more than a hundred numbers are not sent, and stay where they were typed',
     await page.press('#uid', 'Enter');
     expect(await message.count()).toBe(1);
     expect(await page.inputValue('#uid')).toBe(tooMany.join(', '));
-    expect(await page.title()).toBe('These are too many numbers · Order Lookup');
+    expect(await page.title()).toBe('Too many numbers · Order Lookup');
     expect(site.requested.filter((path) => path === '/')).toEqual([]);
     await page.fill('#uid', tooMany.slice(1).join(' '));
     await page.press('#uid', 'Enter');

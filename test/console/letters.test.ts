@@ -348,7 +348,7 @@ testOnKafka(
       expect(response.status).toBe(200);
       return response.text();
     };
-    const notEditable = 'A value of more than 40 kB, or one that is no text, cannot be edited here.';
+    const notEditable = 'A value of more than 40 kB, or one that is not text, cannot be edited here.';
     const isCut = 'The value is longer than what is shown.';
     const pages = await Promise.all(values.map((_, n) => pageOf(n)));
     expect(pages.map((page) => page.includes(notEditable))).toEqual([true, true, false, false, true]);

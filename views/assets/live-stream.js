@@ -53,7 +53,7 @@ const openLiveStream = (url) => {
       orders = orders.filter(({ uid }) => !erased.includes(uid));
       post({ state, orders: [], erased });
     });
-    // Not left to the browser, which retries for ever at one pace, and not at all after a refusal.
+    // Not left to the browser, which retries forever at one pace, and not at all after a refusal.
     source.onerror = () => {
       close();
       setState('off');

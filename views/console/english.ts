@@ -49,7 +49,7 @@ export const en = {
     lookups: 'Lookups a second, by tier',
     hits: 'Share answered from the cache',
     stored: 'Orders stored and dead letters, a second',
-    lag: 'Messages that wait to be read (lag)',
+    lag: 'Messages waiting to be read (lag)',
     memory: 'Memory of the process',
   },
   seriesNames: {
@@ -115,11 +115,11 @@ export const en = {
 
   letters: 'Dead letters',
   lettersHint:
-    'Messages that could not be stored. They are listed here until they are sent again or discarded; the topic keeps them until its retention ends.',
+    'Messages that could not be stored. They are listed here until they are sent again or discarded; the topic keeps them.',
   letter: 'Letter',
   lettersFound: { one: '{n} letter', other: '{n} letters' } as Plural,
   olderLetters:
-    'Only the newest letters are listed and counted here: {count} messages of the topic are older. To send again or discard all that match reaches them too, and so does bun run dead-letters.',
+    'Only the newest letters are listed and counted here: {count} messages of the topic are older. Sending again or discarding all that match reaches them too, and so does bun run dead-letters.',
   noLetters: 'No letters match.',
   noTopicAdvice: 'No message has failed, or all were sent again or discarded.',
   byStage: 'By stage',
@@ -176,7 +176,7 @@ export const en = {
   },
   stop: 'Stop',
   stopHint:
-    'To leave this page stops it after the letters in flight. What is done stays done; it can be repeated.',
+    'Leaving this page stops it after the letters in flight. What is done stays done; it can be repeated.',
   progress: '{read} of the topic read, {done} done, {skipped} skipped',
   ended: {
     redrive: '{done} sent again, {skipped} skipped.',
@@ -184,7 +184,7 @@ export const en = {
     discard: '{done} discarded.',
     restore: '{done} taken back.',
   },
-  failedAfter: 'It has stopped before the end: {done} done, {skipped} skipped. It can be repeated.',
+  failedAfter: 'It stopped before the end: {done} done, {skipped} skipped. It can be repeated.',
   skippedLetters: 'Skipped',
   backToLetters: 'Back to the letters',
 
@@ -212,7 +212,7 @@ export const en = {
   edit: 'Edit and send',
   editHint: 'The check runs as you type. The letter’s own value stays in the topic.',
   notEditable:
-    'A value of more than 40 kB, or one that is no text, cannot be edited here. A JSON Patch on the list, or the command line, can change it.',
+    'A value of more than 40 kB, or one that is not text, cannot be edited here. A JSON Patch on the list, or the command line, can change it.',
   sendEdited: 'Send the edited value',
   sendAsIs: 'Send again as it was',
 
@@ -223,10 +223,10 @@ export const en = {
   eraseWays: {
     uids: 'these numbers, one on each line',
     phone: 'all with this phone',
-    email: 'all with this e-mail',
+    email: 'all with this email',
     customer: 'all of this customer',
   },
-  eraseWhich: 'Numbers, phone, e-mail or customer',
+  eraseWhich: 'Numbers, phone, email or customer',
   eraseFind: 'Show what would be erased',
   eraseFound: {
     one: '{n} order is stored and would be erased',
@@ -251,8 +251,8 @@ export const en = {
     unavailable: 'The database does not answer. Try again in a few seconds.',
     busy: 'PostgreSQL is storing orders, or cleaning up, for too long. Try again in a few seconds.',
     forbidden: 'The role of this program in PostgreSQL may not erase orders. SECURITY.md has the rights.',
-    tooMany: 'These are more than {max} orders. The command bun run orders erase can do it.',
-    unconfirmed: 'Nothing was erased: another number was typed than that of the orders.',
+    tooMany: 'More than {max} orders have this. The command bun run orders erase can erase them.',
+    unconfirmed: 'Nothing was erased: the count that was typed is not that of the orders.',
     changed: 'Nothing was erased: the orders are not those that were shown. These are now:',
   },
 };

@@ -69,7 +69,7 @@ const eraseOperation = operation({
   operationId: 'eraseOrders',
   summary: 'Erases orders for good',
   description:
-    'Deletes the orders, and marks their numbers by a keyed digest, so that a message that is read again does not bring them back. A dry run reports how many there are; this number confirms the erasure. With `set` as well, nothing is erased if they are other orders by then.',
+    'Deletes the orders, and marks their numbers by a keyed digest, so that a message that is read again does not bring them back. A dry run reports how many there are; this count confirms the erasure. With `set` as well, nothing is erased if they are other orders by then.',
   requestBody: bodyOf({ anyOf: eraseBodies }, { email: 'test@gmail.com', dryRun: true }),
   responses: {
     200: jsonResponse(

@@ -14,7 +14,7 @@ export const maxOrders = 10_000;
 /** `uids`: to erase, or to mark only where they are not stored. `set` identifies them. */
 export type Found = { uids: OrderUid[]; stored: OrderUid[]; set: string };
 
-/** What an operator has confirmed. `set`: undefined if only the number was. */
+/** What an operator has confirmed. `set`: undefined if only the count was. */
 type Confirmation = { count: number | undefined; set: string | undefined };
 
 /** Why nothing, or not everything, was erased. `erased`: orders until then. `again`: what confirms the others. */

@@ -168,7 +168,7 @@ const exampleOutcome: ChangeOutcome = { read: 1, done: 2, skipped: 0, skippedLet
 const changeResponses = {
   200: {
     description:
-      'One JSON object a line: the progress each second, and the outcome at the end, whose `state` is `done` or `failed`. To close the connection cancels.',
+      'One JSON object a line: the progress each second, and the outcome at the end, whose `state` is `done` or `failed`. Closing the connection stops the change, after the letters in flight.',
     content: {
       'application/x-ndjson': {
         schema: { type: 'string' },

@@ -1,7 +1,7 @@
 import type { History } from '../../history/history.ts';
 import type { Sample } from '../../history/series.ts';
 
-/** A browser reconnects after this, so that a connection that is not read does not last for ever. */
+/** A browser reconnects after this, so that a connection that is not read does not last forever. */
 const maxStreamMs = 600_000;
 const maxSubscribers = 50;
 /** Samples that a subscriber may fall behind. */
