@@ -2,6 +2,7 @@ import type { Sql } from 'postgres';
 import type { OrderUid } from '../order/order.ts';
 import { emailIs } from './email-case.ts';
 import { digestOf } from './erased-sql.ts';
+import { readCommitted } from './isolation.ts';
 
 /** What the orders of a person have in common. Letters of an email address match in either case. */
 export type Trait = 'phone' | 'email' | 'customer';
@@ -45,11 +46,14 @@ export const createErasures = (sql: Sql) => ({
    * were stored.
    */
   erase: (uids: readonly OrderUid[]): Promise<number> =>
-    sql.begin(async (tx) => {
+    sql.begin(readCommitted, async (tx) => {
       await tx.unsafe(`set local lock_timeout = '${lockTimeout}'`);
       // A batch updates this table. So all that began before are visible from here on, and the next ones see the marks: without the
       // lock, one that began before the marks are committed would store an order again. It also puts the numbers in order.
       await tx`lock table consumed_offsets in share row exclusive mode`;
+      // Where the database's default is `repeatable read`, a batch that waits for the lock has chosen what it sees before, without the
+      // marks. As its row has changed since, PostgreSQL refuses it (`40001`), and it is tried again.
+      await tx`update consumed_offsets set claim = claim`;
       const [row] = await tx.unsafe<{ count: number }[]>(
         `with marked as (
           insert into erased_orders (digest)

@@ -1,6 +1,7 @@
 import { Glob } from 'bun';
 import type { Sql } from 'postgres';
 import type { Log } from '../observability/log.ts';
+import { readCommitted } from './isolation.ts';
 import { openDatabase } from './pool.ts';
 
 /** The key of the advisory lock under which migrations run; arbitrary, but the same in all versions of the program. */
@@ -52,7 +53,7 @@ export const migrationsAbove = async (sql: Sql, version: number): Promise<string
  */
 export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFINITY): Promise<void> => {
   const migrations = await readMigrations();
-  await sql.begin(async (tx) => {
+  await sql.begin(readCommitted, async (tx) => {
     await tx`select pg_advisory_xact_lock(${lockKey})`;
     await tx`set local client_min_messages = warning`;
     const [table] = await tx<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;

@@ -109,8 +109,17 @@ test('each database has a key of its own', async () => {
   expect(first?.inner_pad).not.toEqual(second?.inner_pad);
 });
 
-test('an order that is being stored when it is erased is erased', async () => {
-  await using database = await testDatabase({ connections: 6 });
+const isolations = ['read committed', 'repeatable read', 'serializable'];
+
+/** Tries again when PostgreSQL could not serialize the transactions, as ingest does after any error. */
+const serialized = <T>(run: () => Promise<T>): Promise<T> =>
+  run().catch((error) => {
+    if (error.code !== '40001') throw error;
+    return run();
+  });
+
+test.each(isolations)('an order that is being stored when it is erased is erased: %s', async (isolation) => {
+  await using database = await testDatabase({ connections: 6, isolation });
   const { sql } = database;
   const save = await openRange(sql);
   const orders = ordersOf(1);
@@ -126,22 +135,45 @@ test('an order that is being stored when it is erased is erased', async () => {
   expect(await createStore(sql).findAll(uidsOf(orders))).toEqual(new Map());
 });
 
-test('an order that is stored while it is being erased is not stored', async () => {
-  await using database = await testDatabase({ connections: 6 });
-  const { sql } = database;
-  const save = await openRange(sql);
-  const [late, ...stored] = ordersOf(2) as [Order, Order];
-  await createStore(sql).save(stored);
-  // The erasure waits for a row.
+test.each(isolations)(
+  'an order that is stored while it is being erased is not stored: %s',
+  async (isolation) => {
+    await using database = await testDatabase({ connections: 6, isolation });
+    const { sql } = database;
+    const save = await openRange(sql);
+    const [late, ...stored] = ordersOf(2) as [Order, Order];
+    await createStore(sql).save(stored);
+    // The erasure waits for a row.
+    const release = await hold(sql, 'select from orders for key share');
+    const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
+    await until(() => isWaiting(sql, 'with marked'));
+    const saved = serialized(() => save([late]));
+    await Promise.race([saved, until(() => isWaiting(sql, 'with fence'))]);
+    await release();
+    expect(await erased).toBe(1);
+    expect((await saved)?.inserted.size).toBe(0);
+    expect(await createStore(sql).find(late.order_uid)).toBeUndefined();
+  },
+);
+
+test('a message that arrives while its order is being erased counts as erased, also where transactions are repeatable read', async () => {
+  await using pipeline = await openPipeline({ isolation: 'repeatable read' });
+  const { sql } = pipeline.database;
+  const [late, next, ...stored] = ordersOf(3) as [Order, Order, Order];
+  await pipeline.store.save(stored);
+  const member = pipeline.join();
+  await until(() => member.starts.length > 0, 60_000);
   const release = await hold(sql, 'select from orders for key share');
   const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
   await until(() => isWaiting(sql, 'with marked'));
-  const saved = save([late]);
-  await Promise.race([saved, until(() => isWaiting(sql, 'with fence'))]);
+  await pipeline.send([late, next].map((order) => ({ key: 'key', value: JSON.stringify(order) })));
+  await until(() => isWaiting(sql, 'with fence'), 60_000);
   await release();
   expect(await erased).toBe(1);
-  expect((await saved)?.inserted.size).toBe(0);
-  expect(await createStore(sql).find(late.order_uid)).toBeUndefined();
+  await pipeline.drained();
+  expect(await pipeline.store.newest(9)).toEqual([next.order_uid]);
+  expect(member.outcomes.reduce((sum, { erased }) => sum + erased, 0)).toBe(1);
+  expect(await pipeline.letters()).toEqual([]);
 });
 
 test('lookups are answered while orders are erased', async () => {

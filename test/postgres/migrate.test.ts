@@ -86,13 +86,18 @@ test('migrating again changes nothing, not even a row', async () => {
   ]).toEqual(before);
 });
 
-test('of five processes that start at once, one migrates and all succeed', async () => {
-  await using database = await testDatabase({ migrated: false });
-  const runs = await Promise.all(Array.from({ length: 5 }, () => command({ DATABASE_URL: database.url })));
-  expect(runs.map(({ code, errors }) => ({ code, errors }))).toEqual(Array(5).fill({ code: 0, errors: '' }));
-  expect(runs.filter(({ output }) => output.includes('migrated up'))).toHaveLength(1);
-  expect(await tablesOf(database.sql)).toEqual(ours);
-});
+test.each(['read committed', 'repeatable read', 'serializable'])(
+  'of five processes that start at once, one migrates and all succeed: %s',
+  async (isolation) => {
+    await using database = await testDatabase({ migrated: false, isolation });
+    const runs = await Promise.all(Array.from({ length: 5 }, () => command({ DATABASE_URL: database.url })));
+    expect(runs.map(({ code, errors }) => ({ code, errors }))).toEqual(
+      Array(5).fill({ code: 0, errors: '' }),
+    );
+    expect(runs.filter(({ output }) => output.includes('migrated up'))).toHaveLength(1);
+    expect(await tablesOf(database.sql)).toEqual(ours);
+  },
+);
 
 test('two connections that migrate up and down at once never see half of a migration', async () => {
   await using database = await testDatabase({ connections: 6 });

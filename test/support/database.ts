@@ -7,15 +7,20 @@ export const silent = createLog('silent', 'test');
 
 export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
 
-/** A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`: unset for the server's. */
+/**
+ * A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`, and `isolation` of its
+ * transactions: unset for the server's.
+ */
 export const createDatabase = async (
   serverUrl: string,
-  { migrated = true, connections = 4, locale = '' } = {},
+  { migrated = true, connections = 4, locale = '', isolation = '' } = {},
 ) => {
   const name = uniqueName('test');
   const server = postgres(serverUrl, { max: 1, onnotice() {} });
   const own = `template template0 encoding 'UTF8' locale_provider libc locale '${locale}'`;
   await server.unsafe(`create database ${name} ${locale === '' ? '' : own}`);
+  if (isolation !== '')
+    await server.unsafe(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
   const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
   const sql = openDatabase({ url, connections, name: 'test' });
   if (migrated) await migrate(sql, silent);

@@ -51,12 +51,15 @@ export const openPipeline = async ({
   settings = {},
   log = silent,
   topicCheckIntervalMs,
+  isolation = '',
 }: {
   partitions?: number;
   addresses?: string[];
   settings?: Partial<PipelineSettings>;
   log?: Log;
   topicCheckIntervalMs?: number;
+  /** The default of the database's transactions; unset: the server's. */
+  isolation?: string;
 } = {}) => {
   const kafka = await kafkaClient(addresses);
   const topic = topicName();
@@ -67,7 +70,7 @@ export const openPipeline = async ({
   await admin.connect();
   const producer = kafka.producer({ maxInFlightRequests: 1 });
   await producer.connect();
-  const database = await testDatabase();
+  const database = await testDatabase({ isolation });
   const store = createStore(database.sql);
   const offsets = createOffsets(database.sql);
   const group = { groupId: topic, topic };
