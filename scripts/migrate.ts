@@ -2,8 +2,8 @@
 import type { Sql } from 'postgres';
 import { optionLines, readArguments } from '../src/cli/arguments.ts';
 import { databaseUrlOf, explainDatabase, hostsOf, noDatabase } from '../src/cli/database.ts';
+import { type ConfigOf, type reads, settingLines } from '../src/cli/reads.ts';
 import { runCommand } from '../src/cli/run.ts';
-import type { Config } from '../src/config/settings.ts';
 import { createLog } from '../src/observability/log.ts';
 import { migrate, newestVersion, versionOf } from '../src/postgres/migrate.ts';
 import { openDatabase } from '../src/postgres/pool.ts';
@@ -28,7 +28,7 @@ ${optionLines(table)}
 
 Exit status: 0 if done, 1 if it was not, 2 if an argument or the environment is wrong.
 
-From the environment: DATABASE_URL (the embedded PostgreSQL in DATA_DIR), DATABASE_PASSWORD, LOG_LEVEL.`;
+${settingLines('migrate')}`;
 
 const readCommand = (args: string[]): Command | { help: string } => {
   const read = readArguments(args, table, 1);
@@ -59,7 +59,7 @@ const confirmUndo = async (sql: Sql, url: string, { target, isConfirmed }: Comma
   if (answer?.trim() !== undo.database) throw new Error('the name does not match; nothing was changed');
 };
 
-const execute = async (command: Command, config: Config): Promise<number> => {
+const execute = async (command: Command, config: ConfigOf<typeof reads.migrate>): Promise<number> => {
   const url = databaseUrlOf(config);
   if (url === undefined) {
     console.error(`Not migrated: ${noDatabase}`);

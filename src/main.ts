@@ -108,7 +108,8 @@ const readConfigOrExit = (): Config => {
   try {
     return readConfig(process.env);
   } catch (error) {
-    console.error(errorText(error));
+    // Complete: what is allowed stands at its end.
+    console.error((error as Error).message);
     process.exit(2);
   }
 };

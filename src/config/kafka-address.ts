@@ -1,7 +1,12 @@
 import type { KafkaAddress } from '../kafka/client.ts';
 import type { Config } from './settings.ts';
 
-export const kafkaAddress = (config: Config, brokers: string[]): KafkaAddress => ({
+type KafkaSettings = Pick<
+  Config,
+  'kafkaSsl' | 'kafkaCertificate' | 'kafkaKey' | 'saslMechanism' | 'saslUsername' | 'saslPassword'
+>;
+
+export const kafkaAddress = (config: KafkaSettings, brokers: string[]): KafkaAddress => ({
   brokers,
   ssl:
     config.kafkaSsl && config.kafkaCertificate && config.kafkaKey

@@ -14,7 +14,10 @@ export const readConfig = (environment: Environment): Config => {
     const value = setting.read(given);
     if (value === undefined) {
       const holds = setting.secret ? 'a value that is not shown' : JSON.stringify(given);
-      throw new Error(`${setting.variable} holds ${holds}; allowed: ${setting.allowed}`);
+      const fault = setting.fault?.(given);
+      throw new Error(
+        `${setting.variable} holds ${holds}${fault ? `, ${fault}` : `; allowed: ${setting.allowed}`}`,
+      );
     }
     config[name] = value;
   }

@@ -34,6 +34,8 @@ export type Setting<T> = {
   default: string;
   /** The value, or undefined if the text is not allowed. */
   read: (text: string) => T | undefined;
+  /** Of a text that is not allowed: which part is wrong, and what is allowed for it. Undefined if nothing can be said. */
+  fault?: (text: string) => string | undefined;
   /** Never shown in an error: it may contain a password. */
   secret?: true;
 };

@@ -2,7 +2,10 @@ import type { TracingSettings } from '../observability/tracing/tracing.ts';
 import type { Config } from './settings.ts';
 
 /** Undefined when traces are wanted nowhere. */
-export const tracingSettings = (config: Config, service: string): TracingSettings | undefined =>
+export const tracingSettings = (
+  config: Pick<Config, 'otlpEndpoint' | 'tracesSampler' | 'tracesSamplerShare'>,
+  service: string,
+): TracingSettings | undefined =>
   config.otlpEndpoint === null
     ? undefined
     : {

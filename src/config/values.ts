@@ -1,6 +1,6 @@
-import { parseRedisUrl } from '../lookup/redis-url.ts';
-import { readTrackPattern, trackPatternAllowed } from '../order/track-pattern.ts';
-import { parseDatabaseUrl } from '../postgres/url.ts';
+import { parseRedisUrl, sentinelParameters } from '../lookup/redis-url.ts';
+import { faultOfTrackPattern, trackPatternAllowed } from '../order/track-pattern.ts';
+import { databaseParameters, parseDatabaseUrl } from '../postgres/url.ts';
 
 /** The kinds of values: `allowed` says in words what is allowed, `read` parses it and returns undefined for anything else. */
 
@@ -86,7 +86,11 @@ export const names = (maxLength: number) => ({
   },
 });
 
-export const trackPattern = { allowed: trackPatternAllowed, read: readTrackPattern };
+export const trackPattern = {
+  allowed: trackPatternAllowed,
+  read: (text: string) => (faultOfTrackPattern(text) === undefined ? text : undefined),
+  fault: (text: string) => `which ${faultOfTrackPattern(text)}; allowed: ${trackPatternAllowed}`,
+};
 
 /** The name of a topic or group, by Kafka's rule for topics. */
 export const kafkaName = {
@@ -98,11 +102,14 @@ export const kafkaName = {
 export const optional = <T>({
   allowed,
   read,
+  fault = () => undefined,
 }: {
   allowed: string;
   read: (text: string) => T | undefined;
+  fault?: (text: string) => string | undefined;
 }) => ({
   allowed,
+  fault,
   default: '',
   read: (value: string): T | null | undefined => (value === '' ? null : read(value)),
 });
@@ -124,16 +131,33 @@ export const url = (...protocols: string[]) => ({
   read: (value: string) => (protocols.includes(URL.parse(value)?.protocol ?? '') ? value : undefined),
 });
 
+/**
+ * The first parameter of a URL that is wrong, by its name: its value may be a secret, and so may a name before an @, where it is part
+ * of a password. `known`: the parameters, and their values, or null for any.
+ */
+const faultOfParameters = (known: Record<string, readonly string[] | null>) => (value: string) => {
+  const [, query] = /^[^?#]*\?([^@#]*)$/.exec(value) ?? [];
+  for (const [name, given] of new URLSearchParams(query)) {
+    const values = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (values?.includes(given) === false) return `with a wrong ${name}; allowed: ${values.join(', ')}`;
+    if (values === undefined && /^\w{1,40}$/.test(name))
+      return `with the parameter ${name}; allowed: ${Object.keys(known).join(', ')}`;
+  }
+  return undefined;
+};
+
 export const databaseUrl = {
   allowed:
     'postgres://user:password@host:port/database, several host:port separated by commas, and after a ? any of sslmode (disable, require, verify-ca, verify-full), target_session_attrs (as in libpq), application_name, options',
   read: (value: string) => (parseDatabaseUrl(value) ? value : undefined),
+  fault: faultOfParameters(databaseParameters),
 };
 
 export const redisUrl = {
   allowed:
     'redis://user:password@host:port/database, redis-cluster://user:password@host:port,host:port or redis-sentinel://user:password@host:port,host:port/name/database?sentinel_username=…&sentinel_password=…; rediss… for TLS',
   read: (value: string) => (parseRedisUrl(value) ? value : undefined),
+  fault: faultOfParameters(sentinelParameters),
 };
 
 export const halves = {

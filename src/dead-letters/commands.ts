@@ -1,8 +1,8 @@
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { brokersOf, openKafka } from '../cli/kafka.ts';
 import { createOutput, createProgress, type Output, type Progress } from '../cli/output.ts';
+import type { ConfigOf, reads } from '../cli/reads.ts';
 import { orderRules } from '../config/order-rules.ts';
-import type { Config } from '../config/settings.ts';
 import { limitBatches } from '../kafka/record-batches.ts';
 import { createOrderParser } from '../order/parser.ts';
 import { createFinder, deletionAdvice } from './find.ts';
@@ -18,7 +18,7 @@ import type { LetterOutcome } from './redrive.ts';
 
 type CommandNamed<Name> = Extract<Command, { name: Name }>;
 type Context = {
-  config: Config;
+  config: ConfigOf<(typeof reads)['dead-letters']>;
   client: ReturnType<typeof createLetterClient>;
   letters: Letters;
   /** What each partition of a topic holds; undefined if there is no such topic. */
@@ -168,7 +168,10 @@ const runWith = (command: Command, context: Context): Promise<number> => {
 };
 
 /** Runs a command and resolves with the status of the process. */
-export const execute = async (command: Command, config: Config): Promise<number> => {
+export const execute = async (
+  command: Command,
+  config: ConfigOf<(typeof reads)['dead-letters']>,
+): Promise<number> => {
   const { topic, deadLetterTopic } = config;
   const client = createLetterClient({ ...openKafka(config, 'order-dead-letters'), topic, deadLetterTopic });
   limitBatches(config.maxBatchBytes);

@@ -106,7 +106,7 @@ export const deletionAdvice = (
   return [
     '',
     'Kafka deletes no single message. It deletes messages by age (DLQ_RETENTION_DAYS), or all of a partition before an offset. Redrive or discard',
-    `what else is there first; then this deletes these letters and all that are older, at most ${deleted} messages:`,
+    `what else is there first; then this deletes these letters and all that are older, at most ${deleted} ${deleted === 1 ? 'message' : 'messages'}:`,
     '',
     `  echo '${JSON.stringify({ version: 1, partitions })}' > offsets.json`,
     `  kafka-delete-records.sh --bootstrap-server ${brokers} --offset-json-file offsets.json`,

@@ -1,5 +1,6 @@
 import { define, type Given, optionLines, readArguments, type Table } from '../cli/arguments.ts';
 import { person } from '../cli/person.ts';
+import { settingLines } from '../cli/reads.ts';
 import { integer, kafkaName } from '../config/values.ts';
 import { filterOptions } from './filter.ts';
 import { type Fix, readFix } from './fix.ts';
@@ -109,9 +110,7 @@ export const readCommand = ([name, ...args]: string[]): Command | { help: string
   throw new Error(`${JSON.stringify(name)} is not a command; these are: list, show, find, redrive, discard`);
 };
 
-const environment =
-  'From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_DLQ_TOPIC (orders_dlq), KAFKA_SSL*, KAFKA_SASL_*,\n' +
-  'KAFKA_MAX_BATCH_BYTES; for what redrive takes as a valid order ORDER_*, TRACK_PATTERN.';
+const environment = settingLines('dead-letters');
 
 const overview = `Usage: bun run dead-letters COMMAND [options]
 
@@ -124,6 +123,9 @@ Messages that could not be stored are in the dead-letter topic. No command delet
   discard                leave letters out of lists and redrives; --undo takes that back
 
 For the options of a command: COMMAND --help.
+
+Exit status: 0 if done, 1 if it was not, 2 if an argument or the environment is wrong; redrive and discard also 130 (Ctrl-C) and 143
+(SIGTERM) if stopped.
 
 ${environment}`;
 
@@ -161,7 +163,8 @@ discarded letters are left out.
 
 ${optionLines(tables.redrive)}
 
-Exit status: 0 if all were sent, 1 if some were skipped or Kafka is unavailable.
+Exit status: 0 if all were sent, 1 if some were skipped or Kafka is unavailable, 2 if an argument or the environment is wrong,
+130 (Ctrl-C) or 143 (SIGTERM) if stopped.
 
   bun run dead-letters redrive --reason currency --dry-run \\
     --fix '[{"op":"replace","path":"/payment/currency","value":"RUB"}]'

@@ -7,11 +7,13 @@ import { readFileStart, writePrivateFile } from './private-files.ts';
 const sharedGroup = 'order-consumers';
 const fileName = 'consumer-group';
 
+type GroupSettings = Pick<Config, 'groupId' | 'brokers' | 'databaseUrl' | 'dataDir'>;
+
 /**
  * Members of a group share its messages, and its offsets are stored in one database. So where either Kafka or PostgreSQL is embedded,
  * the other one belongs to other programs too, and a group that they use as well would split the orders among their databases.
  */
-const needsOwnGroup = ({ groupId, brokers, databaseUrl }: Config) =>
+const needsOwnGroup = ({ groupId, brokers, databaseUrl }: GroupSettings) =>
   groupId === null && (brokers === null) !== (databaseUrl === null);
 
 /** The group of the data directory, if it has one. Throws an Error of one line if its file is damaged or a link. */
@@ -29,7 +31,7 @@ const readOwnGroup = (dataDir: string): string | undefined => {
  * The consumer group of a command: the one that `bun start` uses with the same settings. Throws an Error of one line if the file
  * in the data directory is damaged.
  */
-export const consumerGroupOf = (config: Config): string =>
+export const consumerGroupOf = (config: GroupSettings): string =>
   config.groupId ?? ((needsOwnGroup(config) && readOwnGroup(config.dataDir)) || sharedGroup);
 
 /** As `consumerGroupOf`, but creates the group's name and keeps it in the data directory if it has none yet. */

@@ -1,5 +1,5 @@
 import { databaseUrlOf, explainDatabase, noDatabase } from '../cli/database.ts';
-import type { Config } from '../config/settings.ts';
+import type { ConfigOf, reads } from '../cli/reads.ts';
 import { createErasures } from '../postgres/erasures.ts';
 import { isLockTimeout, isUndefinedTable } from '../postgres/errors.ts';
 import { openDatabase } from '../postgres/pool.ts';
@@ -14,7 +14,7 @@ const confirm = () => {
 };
 
 /** Runs the command and resolves with the status of the process. */
-export const execute = async (command: Command, config: Config): Promise<number> => {
+export const execute = async (command: Command, config: ConfigOf<typeof reads.orders>): Promise<number> => {
   const url = databaseUrlOf(config);
   if (url === undefined) {
     console.error(`Nothing is erased: ${noDatabase}`);

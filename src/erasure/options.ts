@@ -1,5 +1,6 @@
 import { define, optionLines, readArguments, type Table } from '../cli/arguments.ts';
 import { person } from '../cli/person.ts';
+import { settingLines } from '../cli/reads.ts';
 import { isOrderUid, type OrderUid } from '../order/order.ts';
 import type { Trait } from '../postgres/erasures.ts';
 
@@ -38,7 +39,7 @@ ${optionLines(table)}
 
 Exit status: 0 if done, 1 if it was not, 2 if an argument or the environment is wrong.
 
-From the environment: DATABASE_URL (the embedded PostgreSQL in DATA_DIR), DATABASE_PASSWORD.`;
+${settingLines('orders')}`;
 
 const maxUids = 10_000;
 

@@ -70,11 +70,14 @@ export const createMiddleware = ({
   const count = (request: Request, route: string, response: Response, startedAt: number) => {
     const { method } = request;
     const { status } = response;
-    const ms = performance.now() - startedAt;
-    requests?.count(knownMethods.has(method) ? method : 'other', route, status, ms / 1000);
+    const durationMs = performance.now() - startedAt;
+    requests?.count(knownMethods.has(method) ? method : 'other', route, status, durationMs / 1000);
     if (logsRequests) {
       // The route, not the path: the number of an order is a secret.
-      log.debug({ requestId: response.headers.get('x-request-id'), method, route, status, ms }, 'answered');
+      log.debug(
+        { requestId: response.headers.get('x-request-id'), method, route, status, durationMs },
+        'answered',
+      );
     }
     return response;
   };

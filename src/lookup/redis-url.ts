@@ -11,6 +11,9 @@ export type RedisAddress = {
 };
 
 const pattern = /^(rediss?)(?:-(cluster|sentinel))?:\/\/(.+)$/;
+/** The parameters of a URL, which only one of Sentinels has; null: any text. */
+export const sentinelParameters = { sentinel_username: null, sentinel_password: null };
+
 const ports = { redis: 6379, sentinel: 26379 };
 
 /**

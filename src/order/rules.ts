@@ -3,7 +3,7 @@ export type OrderRules = {
   currencies: readonly string[];
   providers: readonly string[];
   locales: readonly string[];
-  /** Of track numbers. `readTrackPattern` says which patterns are allowed. */
+  /** Of track numbers. `parseTrackPattern` says which patterns are allowed. */
   trackPattern: string;
   /** Whether prices and totals may be 0. */
   freeItems: boolean;

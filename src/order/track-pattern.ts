@@ -19,7 +19,8 @@ const only = (length: number): Ways => none().fill(1, length, length + 1);
 
 /** Checked after each step, as the ways of a beginning are tried even if the rest never matches. */
 const limited = (ways: Ways): Ways => {
-  if (ways.reduce((sum, count) => sum + count, 0) > maxWays) throw new SyntaxError('too many ways to match');
+  if (ways.reduce((sum, count) => sum + count, 0) > maxWays)
+    throw new SyntaxError('can match a text in too many ways, by repetitions of varying number');
   return ways;
 };
 
@@ -47,7 +48,7 @@ export const characterOf = ({ raw }: AST.Element): string => {
     const character = String.fromCodePoint(point);
     if (single.test(character)) return character;
   }
-  throw new SyntaxError(`${raw} matches no character`);
+  throw new SyntaxError(`contains ${raw}, which matches no character`);
 };
 
 const inSequence = (elements: readonly AST.Element[]): Ways =>
@@ -80,15 +81,27 @@ const waysOf = (element: AST.Element): Ways => {
       if (element.type === 'Group' && element.modifiers) break;
       return element.alternatives.map(({ elements }) => inSequence(elements)).reduce(sum);
   }
-  throw new SyntaxError(`${element.type} is not supported`);
+  throw new SyntaxError(`contains ${element.raw}, which is not supported`);
+};
+
+const parse = (pattern: string): AST.Pattern => {
+  try {
+    return new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: true });
+  } catch (error) {
+    // Its message quotes the pattern first.
+    const reason = (error as Error).message.split(': ').at(-1);
+    throw new SyntaxError(`is not a regular expression (${reason})`, { cause: error });
+  }
 };
 
 /** The parts of a pattern of track numbers, between `^` and `$`. Throws if it is not allowed. */
 export const parseTrackPattern = (pattern: string): AST.Element[] => {
   // Without spaces, as a reason quotes it and separates faults with a space.
-  if (pattern.length > maxPatternLength || !/^[!-~]+$/.test(pattern))
-    throw new SyntaxError('it is too long, or not printable ASCII');
-  const { alternatives } = new RegExpParser().parsePattern(pattern, 0, pattern.length, { unicode: true });
+  if (pattern.length > maxPatternLength)
+    throw new SyntaxError(`is longer than ${maxPatternLength} characters`);
+  if (!/^[!-~]+$/.test(pattern))
+    throw new SyntaxError('contains a space, or a character that is not printable ASCII');
+  const { alternatives } = parse(pattern);
   const [first, ...elements] = alternatives[0]?.elements ?? [];
   const last = elements.pop();
   const isWhole =
@@ -96,22 +109,22 @@ export const parseTrackPattern = (pattern: string): AST.Element[] => {
     first.kind === 'start' &&
     last?.type === 'Assertion' &&
     last.kind === 'end';
-  if (alternatives.length !== 1 || !isWhole) throw new SyntaxError('it may match a part of a text');
+  if (alternatives.length !== 1 || !isWhole) throw new SyntaxError('does not match whole texts, from ^ to $');
   if (!inSequence(elements).some((ways, length) => ways > 0 && length > 0))
-    throw new SyntaxError('it matches no text that fits');
+    throw new SyntaxError(`matches no text of 1 to ${maxLength} characters`);
   return elements;
 };
 
 export const trackPatternAllowed =
-  `a regular expression from ^ to $ in ${maxPatternLength} ASCII characters without spaces at most, that can match 1 to ${maxLength} ` +
-  'characters, and with each part some; with few repetitions of varying number, no lookaround, no backreferences, alternatives in parentheses';
+  `a regular expression from ^ to $, in at most ${maxPatternLength} ASCII characters without spaces, for texts of 1 to ${maxLength} characters; ` +
+  'with few repetitions of varying number, no lookaround, no backreferences, alternatives in parentheses';
 
-/** The pattern, or undefined if it is not allowed. */
-export const readTrackPattern = (pattern: string): string | undefined => {
+/** What is wrong with a pattern, as the end of a sentence; undefined if it is allowed. */
+export const faultOfTrackPattern = (pattern: string): string | undefined => {
   try {
     parseTrackPattern(pattern);
-    return pattern;
-  } catch {
     return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
 };

@@ -12,6 +12,14 @@ const tlsBySslmode = {
 const targetServers = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
 export type TargetServer = (typeof targetServers)[number];
 
+/** The parameters of a URL, and the values that each may have; null: any text. */
+export const databaseParameters = {
+  sslmode: Object.keys(tlsBySslmode),
+  target_session_attrs: targetServers,
+  application_name: null,
+  options: null,
+};
+
 export type DatabaseAddress = {
   /** Tried in this order. A server without a host is local. */
   servers: { host: string | undefined; port: number | undefined }[];

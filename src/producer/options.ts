@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { define, type Given, optionLines, readArguments } from '../cli/arguments.ts';
+import { settingLines } from '../cli/reads.ts';
 import { integer, share } from '../config/values.ts';
 import { standardInput } from './file.ts';
 
@@ -23,7 +24,7 @@ const table = {
     }),
     file: define({
       value: 'PATH',
-      allowed: 'the path of a file, or - for standard input',
+      allowed: 'the path of an existing file, or - for standard input',
       description: 'send the orders of this file, - for standard input, unchanged; see below',
       read: (text) =>
         text === standardInput || statSync(text, { throwIfNoEntry: false })?.isFile() ? text : undefined,
@@ -32,7 +33,7 @@ const table = {
   flags: { quiet: 'print only errors, and when Kafka is unavailable', help: 'show this help' },
 };
 
-const help = `Usage: bun producer.ts [options]
+const help = `Usage: bun run producer [options]
 
 Sends plausible orders to Kafka, one a second, until Ctrl-C.
 
@@ -43,11 +44,10 @@ gzip. Each object is a message with its order_uid as the key. The whole file is 
 anything else, nothing is sent. Standard input is sent as it arrives, up to the first fault. A message that is too large for
 the topic is named and left out.
 
-Exit status: 0 if all were sent; 1 if the file holds anything else, or messages were left out, or Kafka refuses them.
+Exit status: 0 if all were sent; 1 if the file holds anything else, or messages were left out, or Kafka refuses them; 2 if an
+argument or the environment is wrong; 130 (Ctrl-C) or 143 (SIGTERM) if stopped before the end.
 
-From the environment: KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders), KAFKA_SSL*,
-KAFKA_SASL_*; for generated orders ORDER_*, TRACK_PATTERN; for topics that it creates KAFKA_PARTITIONS, KAFKA_DLQ_TOPIC,
-DLQ_RETENTION_DAYS.`;
+${settingLines('producer')}`;
 
 export type Options = Given<typeof table>;
 

@@ -2,9 +2,9 @@ import { retry } from '../async/retry.ts';
 import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { raceAbort } from '../async/timeouts.ts';
 import { brokersOf } from '../cli/kafka.ts';
+import type { ConfigOf, reads } from '../cli/reads.ts';
 import { kafkaAddress } from '../config/kafka-address.ts';
 import { orderRules } from '../config/order-rules.ts';
-import type { Config } from '../config/settings.ts';
 import { tracingSettings } from '../config/tracing-settings.ts';
 import { acknowledgedBefore } from '../kafka/acknowledged.ts';
 import { createKafka } from '../kafka/client.ts';
@@ -37,7 +37,7 @@ const ackTimeoutMs = 5_000;
  * Rejects with an Error of one line for a file that holds anything but orders: before anything is sent, unless it is standard
  * input.
  */
-export const execute = async (options: Options, config: Config): Promise<number> => {
+export const execute = async (options: Options, config: ConfigOf<typeof reads.producer>): Promise<number> => {
   const brokers = brokersOf(config);
   const file = options.file === undefined ? undefined : openFile(options.file);
   const fileName = file?.isStandardInput ? 'standard input' : options.file;

@@ -2,7 +2,7 @@ import { interruptedStatus, stopOnSignals } from '../async/signals.ts';
 import { databaseUrlOf, explainDatabase, noDatabase } from '../cli/database.ts';
 import { openKafka } from '../cli/kafka.ts';
 import { createProgress } from '../cli/output.ts';
-import type { Config } from '../config/settings.ts';
+import type { ConfigOf, reads } from '../cli/reads.ts';
 import { consumerGroupOf } from '../embedded/consumer-group.ts';
 import { createKafkaOffsets } from '../ingest/kafka-offsets.ts';
 import { createLog } from '../observability/log.ts';
@@ -13,7 +13,7 @@ import type { Command } from './options.ts';
 import { replay } from './replay.ts';
 
 /** Runs the command and resolves with the status of the process. */
-export const execute = async (command: Command, config: Config): Promise<number> => {
+export const execute = async (command: Command, config: ConfigOf<typeof reads.replay>): Promise<number> => {
   const url = databaseUrlOf(config);
   if (url === undefined) {
     console.error(`${noDatabase}: the stored offsets are in PostgreSQL.`);

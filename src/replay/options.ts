@@ -1,4 +1,5 @@
 import { define, optionLines, readArguments, type Table } from '../cli/arguments.ts';
+import { settingLines } from '../cli/reads.ts';
 import { time } from '../cli/time.ts';
 
 /** A position in a topic: its start or end, the first message at or after a time (in ms), or offsets of some partitions. */
@@ -72,10 +73,10 @@ that has a dead letter gets no second one. Only messages that Kafka still has ca
 
 ${optionLines(table)}
 
-Exit status: 0 if done, 1 if a service is unavailable or --yes is missing, 2 if an argument or the environment is wrong.
+Exit status: 0 if done, 1 if a service is unavailable or --yes is missing, 2 if an argument or the environment is wrong,
+130 (Ctrl-C) or 143 (SIGTERM) if stopped.
 
-From the environment: DATABASE_URL (the embedded PostgreSQL in DATA_DIR), KAFKA_BROKERS (127.0.0.1:9092), KAFKA_TOPIC (orders),
-KAFKA_GROUP_ID (that of bun start), KAFKA_SSL, KAFKA_SASL_*.`;
+${settingLines('replay')}`;
 
 /** Parses the command line. Throws an Error of one line for the first argument that is not allowed. */
 export const readCommand = (args: string[]): Command | { help: string } => {

@@ -303,11 +303,41 @@ test('operators are names with a token each', () => {
     );
 });
 
+test.each([
+  [
+    'DATABASE_URL',
+    'sslmode=prefer',
+    'with a wrong sslmode; allowed: disable, require, verify-ca, verify-full',
+  ],
+  [
+    'DATABASE_READ_URL',
+    'target_session_attrs=secondary',
+    'with a wrong target_session_attrs; allowed: any, read-write, read-only, primary, standby, prefer-standby',
+  ],
+  [
+    'DATABASE_URL',
+    'sslmode=require&sslrootcert=/ca.pem',
+    'with the parameter sslrootcert; allowed: sslmode, target_session_attrs, application_name, options',
+  ],
+  ['REDIS_URL', 'tls=true', 'with the parameter tls; allowed: sentinel_username, sentinel_password'],
+])('a URL in %s with %s is refused by the name of the parameter', (variable, query, fault) => {
+  const url = variable === 'REDIS_URL' ? 'redis-sentinel://one/orders' : 'postgres://u:hidden@host/db';
+  expect(errorOf({ [variable]: `${url}?${query}` })).toBe(
+    `${variable} holds a value that is not shown, ${fault}`,
+  );
+});
+
 test('no message contains a secret', () => {
   for (const [variable, value] of [
     ['DATABASE_URL', 'mysql://user:secret@host/db'],
     ['DATABASE_URL', 'postgres://user:secret%zz@host/db'],
     ['DATABASE_URL', 'postgres://host/db?sslpassword=secret'],
+    ['DATABASE_URL', 'postgres://host/db?password=secret'],
+    ['DATABASE_URL', 'postgres://user:12?secret@host/db'],
+    ['DATABASE_URL', 'postgres://user:12?secret=1@host/db?sslmode=prefer'],
+    ['DATABASE_URL', 'postgres://user:12#secret?secret=1'],
+    ['REDIS_URL', 'redis://user:12?secret@host'],
+    ['REDIS_URL', 'redis-sentinel://one/orders?sentinel_passwort=secret'],
     ['REDIS_URL', 'http://user:secret@host'],
     ['METRICS_TOKEN', 'a secret'],
     ['CONSOLE_TOKENS', 'anna:a secret'],

@@ -1,7 +1,7 @@
 /** Finding the letters of a person. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { IHeaders } from 'kafkajs';
-import { hasDataOf } from '../../src/dead-letters/find.ts';
+import { deletionAdvice, hasDataOf } from '../../src/dead-letters/find.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
@@ -118,6 +118,13 @@ test.each([
   search(value);
   // A square would take minutes.
   expect(search(value)).toBeLessThan(5_000);
+});
+
+test('the advice to delete one letter speaks of one message', () => {
+  const advice = deletionAdvice('letters', 'kafka:9092', new Map([[0, 7n]]), [
+    { partition: 0, from: 7n, to: 9n },
+  ]);
+  expect(advice.join('\n')).toContain('at most 1 message:');
 });
 
 test('all letters of a person are listed, discarded ones too, with what Kafka can do to delete them', async () => {

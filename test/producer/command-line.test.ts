@@ -73,9 +73,9 @@ for (const [args, line] of [
   [['--invalid', '10%'], '--invalid holds "10%"; allowed: a share from 0 to 1, such as 0.1'],
   [
     ['--file', '/no/such/file'],
-    '--file holds "/no/such/file"; allowed: the path of a file, or - for standard input',
+    '--file holds "/no/such/file"; allowed: the path of an existing file, or - for standard input',
   ],
-  [['--file', '.'], '--file holds "."; allowed: the path of a file, or - for standard input'],
+  [['--file', '.'], '--file holds "."; allowed: the path of an existing file, or - for standard input'],
   [
     ['--file', 'package.json', '--seed', '1'],
     '--seed has no effect with --file, whose orders are sent unchanged; give one of them',

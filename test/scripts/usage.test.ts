@@ -1,5 +1,7 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { reads } from '../../src/cli/reads.ts';
+import { settings } from '../../src/config/settings.ts';
 
 const root = join(import.meta.dir, '../..');
 
@@ -17,14 +19,30 @@ const run = async (...command: string[]) => {
   return { status: await child.exited, output, errors };
 };
 
-test.each([
-  ['producer.ts', ['ORDER_*', 'TRACK_PATTERN', 'KAFKA_PARTITIONS', 'KAFKA_DLQ_TOPIC', 'DLQ_RETENTION_DAYS']],
-  ['scripts/dead-letters.ts', ['ORDER_*', 'TRACK_PATTERN', 'KAFKA_MAX_BATCH_BYTES', 'KAFKA_DLQ_TOPIC']],
-])('the help of %s names the settings that it reads', async (file, variables) => {
-  const { output } = await run(file, '--help');
-  for (const variable of ['KAFKA_BROKERS', 'KAFKA_TOPIC', 'KAFKA_SSL*', 'KAFKA_SASL_*', ...variables])
-    expect(output).toContain(variable);
-});
+const commands = [
+  ['producer', 'producer.ts', []],
+  ['dead-letters', 'scripts/dead-letters.ts', ['list', 'show', 'find', 'redrive', 'discard']],
+  ['replay', 'scripts/replay.ts', []],
+  ['orders', 'scripts/orders.ts', []],
+  ['migrate', 'scripts/migrate.ts', []],
+] as const;
+
+// That it reads no other is a matter of types: `execute` gets a configuration with these alone.
+test.each(commands)(
+  'the help of %s names its script, its exit status, and the settings that it reads, and no others',
+  async (name, file, subcommands) => {
+    const { output } = await run(file, '--help');
+    expect(output).toStartWith(`Usage: bun run ${name} `);
+    expect(output).toMatch(/\nExit status: 0 [^.]*\b2 if an\s+argument or the environment is wrong/);
+    const expected = reads[name].map((setting) => settings[setting].variable).sort();
+    for (const subcommand of [undefined, ...subcommands]) {
+      const help = subcommand ? (await run(file, subcommand, '--help')).output : output;
+      const [, environment = ''] = help.split('From the environment:');
+      const named = environment.replace(/\([^)]*\)/g, '').match(/[A-Z][A-Z_]+/g) ?? [];
+      expect({ subcommand, named: [...named].sort() }).toEqual({ subcommand, named: expected as string[] });
+    }
+  },
+);
 
 test.each(['scripts/audit.ts', 'scripts/docs.ts', 'scripts/screenshots.ts', 'src/main.ts'])(
   '%s prints a usage line for --help, rejects other arguments, and does nothing else',
