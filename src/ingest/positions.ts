@@ -12,6 +12,8 @@ import { type StartOffset, startOffset } from './start-offset.ts';
 
 /** How soon a partition that could not be asked is asked again. */
 const retryMs = 1_000;
+/** After this time without an answer PostgreSQL counts as unavailable, and Kafka is asked whether it is available. */
+const slowQueryMs = 5_000;
 
 export type Positions = ReturnType<typeof createPositions>;
 
@@ -25,6 +27,8 @@ type Options = {
   /** Called for each partition; `high` is the offset after its last message. */
   started: (partition: number, start: StartOffset, high: bigint) => void;
   log: Log;
+  /** For tests. */
+  slowQueryMs?: number;
 };
 
 /** Finds the offsets at which the partitions of an assignment begin, from those in PostgreSQL and in Kafka. */
@@ -37,6 +41,7 @@ export const createPositions = ({
   health,
   started,
   log,
+  slowQueryMs: slowMs = slowQueryMs,
 }: Options) => {
   const report = (partition: number, { start, reason, again, deleted }: StartOffset) => {
     const place = { topic: group.topic, partition, startOffset: Number(start), rereadOffsets: Number(again) };
@@ -87,8 +92,26 @@ export const createPositions = ({
     ): Promise<void> {
       const claim: string = crypto.randomUUID();
       const pending = new Set(partitions);
+      // The topic's id comes first: what is read after it is of this topic or of a later one, which the next look at the id finds.
+      const readKafka = async () => {
+        const topicId = await kafkaOffsets.topicId();
+        const { groups } = await kafkaOffsets.leaders();
+        return { topicId, groups, committed: await kafkaOffsets.committed([...pending]) };
+      };
+      /** While PostgreSQL does not answer nothing is fetched, which would show that Kafka does. */
+      const reportSlowQuery = async (answered: AbortSignal) => {
+        await sleep(slowMs, answered);
+        if (answered.aborted) return;
+        postgres.markDown(new Error(`no answer within ${slowMs} ms`));
+        await retry(readKafka, { signal: answered, failed: kafkaState.markDown });
+        if (!answered.aborted) kafkaState.markUp();
+      };
       const query = async <T>(run: () => Promise<T>) => {
-        const answer = await retry(run, { signal, failed: postgres.markDown });
+        const ended = new AbortController();
+        reportSlowQuery(AbortSignal.any([signal, ended.signal])).catch((error) =>
+          log.debug({ error }, 'Kafka is not asked any more'),
+        );
+        const answer = await retry(run, { signal, failed: postgres.markDown }).finally(() => ended.abort());
         postgres.markUp();
         return answer;
       };
@@ -127,13 +150,7 @@ export const createPositions = ({
         begun(starts, claim, topicId);
       };
 
-      // Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
-      // The topic's id comes first: what is read after it is of this topic or of a later one, which the next look at the id finds.
-      const readKafka = async () => {
-        const topicId = await kafkaOffsets.topicId();
-        const { groups } = await kafkaOffsets.leaders();
-        return { topicId, groups, committed: await kafkaOffsets.committed([...pending]) };
-      };
+      // What is used of Kafka comes after the claim: from then on a former owner of the partitions stores and commits nothing new.
       while (pending.size > 0) {
         let hasFailed = false;
         const failed = (error: unknown) => {

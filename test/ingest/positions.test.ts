@@ -2,19 +2,23 @@ import { expect, test } from 'bun:test';
 import { createPositions } from '../../src/ingest/positions.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
-import { silent, testDatabase } from '../support/kafka-and-postgres.ts';
+import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 /** Positions in one partition with ten messages; the query that begins it fails as often as `failures` says. */
-const openPositions = async ({ failures = 0 } = {}) => {
+const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
   const database = await testDatabase();
   const offsets = createOffsets(database.sql);
   const postgres = createServiceState('PostgreSQL', silent);
+  const kafka = createServiceState('Kafka', silent, { initialReason: 'not reached yet' });
   let left = failures;
   const positions = createPositions({
     kafkaOffsets: {
       topicId: async () => undefined,
       epochEnds: async () => new Map(),
-      leaders: async () => ({ groups: [[0]], leaderless: [] }),
+      async leaders() {
+        if (!isReadable) throw Object.assign(new Error(), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+        return { groups: [[0]], leaderless: [] };
+      },
       committed: async () => new Map(),
       ends: async () => ({ known: [{ partition: 0, low: 0n, high: 10n }], failed: new Map() }),
     },
@@ -27,13 +31,25 @@ const openPositions = async ({ failures = 0 } = {}) => {
       },
     },
     postgres,
-    kafkaState: createServiceState('Kafka', silent),
+    kafkaState: kafka,
     health: { markDown() {}, markUp() {} },
     started() {},
     log: silent,
+    slowQueryMs: 200,
   });
   return {
     postgres,
+    kafka,
+    /** No query on stored offsets is answered until the function that this returns is called. */
+    async lockOffsets() {
+      const connection = await database.sql.reserve();
+      await connection`begin`;
+      await connection`lock table consumed_offsets in access exclusive mode`;
+      return async () => {
+        await connection`rollback`;
+        connection.release();
+      };
+    },
     begin: (partitions: number[]) => positions.begin(partitions, AbortSignal.timeout(10_000), () => {}),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
@@ -52,3 +68,23 @@ test('a member that a rebalance leaves without partitions does not report an out
   await world.begin([]);
   expect(world.postgres.reason()).toBeUndefined();
 });
+
+test('while PostgreSQL does not answer, that is reported, and Kafka counts as available if it answers', async () => {
+  await using world = await openPositions();
+  const unlock = await world.lockOffsets();
+  const begun = world.begin([0]);
+  await until(() => world.postgres.reason() !== undefined && world.kafka.reason() === undefined, 5_000);
+  expect(world.postgres.reason()).toBe('no answer in time');
+  await unlock();
+  await begun;
+  expect(world.postgres.reason()).toBeUndefined();
+});
+
+test('while PostgreSQL does not answer, a Kafka that refuses the topic is reported, not available', async () => {
+  await using world = await openPositions({ isReadable: false });
+  const unlock = await world.lockOffsets();
+  const begun = world.begin([0]).catch((error: unknown) => error);
+  await until(() => world.kafka.reason()?.startsWith('permission denied'), 5_000);
+  await unlock();
+  expect(await begun).toBeInstanceOf(Error);
+}, 20_000);
