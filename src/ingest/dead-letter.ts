@@ -66,11 +66,9 @@ export const createDeadLetters = ({
       } catch (error) {
         if (isTooLarge(error)) throw explainTooLarge(error as Error, topic, refusedBytes);
         const type = finalTypeOf(error);
-        if (type !== refusedRecord && type !== missingTopic) throw error;
+        if (type !== refusedRecord && type !== missingTopic) throw explainRefused(error as Error, topic);
         // The topic may have become a compacted one, or must be created again.
-        await checkTopic(0).catch((error) => {
-          throw type === missingTopic ? explainMissing(error, topic) : error;
-        });
+        await checkTopic(0);
         await sender.send(letters);
       }
     },
@@ -83,10 +81,17 @@ const explainTooLarge = (error: Error, topic: string, bytes: number) =>
     publicReason: `a dead letter of ${bytes} bytes is larger than max.message.bytes of the topic ${topic}, which may not be raised: run kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=${bytes}`,
   });
 
-const explainMissing = (error: Error, topic: string) =>
-  Object.assign(error, {
-    publicReason: `the dead-letter topic ${topic} does not exist and cannot be created: ${reasonOf(error)}`,
+/** Reasons that are those of one topic, and not of Kafka. */
+const reasonsOfTopic = /^permission denied|^no leader|^the leaders /;
+
+/** The client's error, with the topic in its reason if it is the topic's. */
+const explainRefused = (error: Error, topic: string) => {
+  const reason = reasonOf(error);
+  if (!reasonsOfTopic.test(reason)) return error;
+  return Object.assign(error, {
+    publicReason: `letters cannot be written to the dead-letter topic ${topic}: ${reason}`,
   });
+};
 
 const toRecord = ({ message, ...why }: DeadLetter, { keepsTimestamps, isCompacted }: LetterTopic) => {
   const { key, value, timestamp } = message;

@@ -1,4 +1,5 @@
 import type { Admin, Kafka } from 'kafkajs';
+import { reasonOf } from '../observability/error-reason.ts';
 import type { Log } from '../observability/log.ts';
 import { checkLetterTopic, type LetterTopic, letterTopicConfig } from './letter-topic.ts';
 import { lossRisks, maxMessageBytesOf, onceKnown, readTopicConfigIfAllowed } from './topic-config.ts';
@@ -82,6 +83,12 @@ type NewTopic = Parameters<Admin['createTopics']>[0]['topics'][number];
 const createTopic = async (admin: Admin, existing: Set<string>, topic: NewTopic, log: Log) => {
   if (existing.has(topic.topic)) return;
   // False when another process has created it meanwhile.
-  const isCreated = await onceKnown(() => admin.createTopics({ topics: [topic], waitForLeaders: true }));
+  const isCreated = await onceKnown(() =>
+    admin.createTopics({ topics: [topic], waitForLeaders: true }),
+  ).catch((error: Error) => {
+    throw Object.assign(error, {
+      publicReason: `the topic ${topic.topic} does not exist and cannot be created: ${reasonOf(error)}`,
+    });
+  });
   if (isCreated) log.info({ topic: topic.topic, partitions: topic.numPartitions }, 'topic created');
 };

@@ -24,10 +24,13 @@ const byCode: [RegExp, string][] = [
   [/^NOT_LEADER_|_LEADER_EPOCH$/, 'its leader has moved'],
   [/^CORRUPT_MESSAGE$/, "damaged on the broker's disk"],
   [/^KAFKA_STORAGE_ERROR$/, "the broker's disk has failed"],
-  [/COORDINATOR|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
+  [/^UNKNOWN_TOPIC_OR_PARTITION$/, 'topic does not exist'],
+  [/MetadataNotLoaded$/, 'the leaders of its partitions are not known'],
+  [/COORDINATOR|GroupCoordinatorNotFound$|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
   [/^57014$/, 'PostgreSQL cancelled the query, as after its statement_timeout'],
+  [/^55P03$/, 'PostgreSQL cancelled the query, as after its lock_timeout'],
   [/TIMED?_?OUT|Timeout/, 'no answer in time'],
-  [/^ECONNRESET$|^EPIPE$|^CONNECTION_/, 'connection closed'],
+  [/^ECONNRESET$|^EPIPE$|^CONNECTION_|^ERR_STREAM_WRITE_AFTER_END$/, 'connection closed'],
 ];
 
 /** Reasons by message, for errors without a code only: the message of one with a code may quote a value or a setting. */
@@ -35,6 +38,8 @@ const byMessage: [RegExp, string][] = [
   [/before secure TLS/, 'TLS handshake failed'],
   [/sentinels are unreachable/, 'no Sentinel knows its primary'],
   [/^Kafka returns no messages/, 'Kafka returns no messages, though there are more'],
+  [/^Broker -1 not found/, 'no leader'],
+  [/^No broker available|^No brokers in|^Broker \d+ not found/, 'no broker answers'],
   [/timeout|timed out|no answer within/i, 'no answer in time'],
   [/closed/i, 'connection closed'],
 ];

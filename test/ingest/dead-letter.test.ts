@@ -205,11 +205,24 @@ test('a deleted topic that may not be created is an error whose reason names it,
   broker.faults.error('CreateTopics', 'TOPIC_AUTHORIZATION_FAILED', 50);
   const error = await letters.send([letterOf('first')]).catch((error: unknown) => error);
   expect(reasonOf(error)).toBe(
-    `the dead-letter topic ${letters.topic} does not exist and cannot be created: permission denied (TOPIC_AUTHORIZATION_FAILED)`,
+    `the topic ${letters.topic} does not exist and cannot be created: permission denied (TOPIC_AUTHORIZATION_FAILED)`,
   );
   broker.faults.clear();
   await letters.send([letterOf('first')]);
   expect((await admin.fetchTopicOffsets(letters.topic))[0]?.high).toBe('1');
+});
+
+test('a topic to which letters may not be written, or without a leader, is an error whose reason names it', async () => {
+  await using broker = await testBroker();
+  await using letters = await openLetters([broker.brokers]);
+  const reasonOfSending = async () =>
+    reasonOf(await letters.send([letterOf('first')]).catch((error: unknown) => error));
+  const prefix = `letters cannot be written to the dead-letter topic ${letters.topic}`;
+  broker.faults.error('Produce', 'TOPIC_AUTHORIZATION_FAILED', { topic: letters.topic, times: 50 });
+  expect(await reasonOfSending()).toBe(`${prefix}: permission denied (TOPIC_AUTHORIZATION_FAILED)`);
+  broker.faults.clear();
+  broker.faults.loseLeader(letters.topic, 0);
+  expect(await reasonOfSending()).toStartWith(`${prefix}: `);
 });
 
 test('letters too large for one batch are sent alone, and one too large for the topic raises its limit', async () => {

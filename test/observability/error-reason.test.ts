@@ -37,6 +37,14 @@ test.each([
   [{ name: 'PostgresError', code: '25006' }, 'it is read-only (25006)'],
   [{ code: 'CONNECTION_CLOSED' }, 'connection closed (CONNECTION_CLOSED)'],
   [{ code: 'ANSWER_TIMEOUT' }, 'no answer in time (ANSWER_TIMEOUT)'],
+  [
+    { name: 'PostgresError', code: '55P03' },
+    'PostgreSQL cancelled the query, as after its lock_timeout (55P03)',
+  ],
+  [{ code: 'ERR_STREAM_WRITE_AFTER_END' }, 'connection closed (ERR_STREAM_WRITE_AFTER_END)'],
+  [{ type: 'UNKNOWN_TOPIC_OR_PARTITION' }, 'topic does not exist (UNKNOWN_TOPIC_OR_PARTITION)'],
+  [{ name: 'KafkaJSGroupCoordinatorNotFound' }, 'group coordinator not available'],
+  [{ name: 'KafkaJSMetadataNotLoaded' }, 'the leaders of its partitions are not known'],
 ])('the reason of %j quotes nothing of the error', (fields, reason) => {
   expect(reasonOf(failure(fields))).toBe(reason);
 });
@@ -59,6 +67,9 @@ test.each([
   [{}, 'no answer within 1500 ms', 'no answer in time'],
   [{}, 'Command timed out', 'no answer in time'],
   [{}, 'Connection is closed.', 'connection closed'],
+  [{}, 'No broker available', 'no broker answers'],
+  [{}, 'Broker 3 not found in the cached metadata', 'no broker answers'],
+  [{}, 'Broker -1 not found in the cached metadata', 'no leader'],
 ])('the message decides only for an error without a code: %j %s', (fields, message, reason) => {
   expect(reasonOf(failure(fields, message))).toBe(reason);
 });
