@@ -44,15 +44,19 @@ const sections: [string, RegExp][] = [
   ['Process', /^(SERVE|CONSUMERS|STOP_DELAY|DATA_DIR|NODE_EXTRA_CA_CERTS)$/],
   ['HTTP', /^(PORT|HOST|ALLOWED_HOSTS|BASE_PATH|PUBLIC_URL|LIVE_FEED|RATE_LIMIT|TRUSTED_PROXIES)$/],
   ['Rules of orders', /^(ORDER_(CURRENCIES|PROVIDERS|LOCALES|FREE_ITEMS|RETENTION_DAYS)|TRACK_PATTERN)$/],
-  ['Kafka', /^KAFKA_/],
+  ['Kafka', /^(KAFKA|DLQ)_/],
   ['PostgreSQL', /^DATABASE_/],
   ['Cache', /^(REDIS_|CACHE_|WARMUP_)/],
   ['Logs, metrics and traces', /^(LOG_|METRICS_|OTEL_)/],
-  ['Other', /./],
+  ['Console', /^CONSOLE_/],
 ];
 
 export const configuration = () => {
-  const sectionOf = (variable: string) => sections.find(([, pattern]) => pattern.test(variable))?.[0];
+  const sectionOf = (variable: string) => {
+    const section = sections.find(([, pattern]) => pattern.test(variable));
+    if (!section) throw new Error(`${variable} has no section`);
+    return section[0];
+  };
   const written = sections.flatMap(([title]) => {
     const rows = known
       .filter(({ variable }) => sectionOf(variable) === title)

@@ -178,7 +178,7 @@ export const settings = {
     variable: 'ORDER_RETENTION_DAYS',
     ...optional(integer(1, 36_500)),
     description:
-      'days after its date_created that an order is kept; older ones are deleted, and refused when they arrive; the same in all processes; unset: orders are kept for ever',
+      'days after its date_created that an order is kept; older ones are deleted, and refused when they arrive; the same in all processes; unset: orders are kept forever',
   }),
   kafkaSsl: define({ variable: 'KAFKA_SSL', default: 'false', ...flag, description: 'TLS to Kafka' }),
   kafkaCertificate: define({

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { YAML } from 'bun';
 import { readConfig } from '../../src/config/read-config.ts';
-import type { Config } from '../../src/config/settings.ts';
+import { type Config, settings } from '../../src/config/settings.ts';
 
 const root = join(import.meta.dir, '../..');
 
@@ -35,4 +35,32 @@ test('the base for Kubernetes and the compose file start the program with the sa
   const expected: Config = { ...base, liveFeed: false, consoleTokens: null, publicUrl: composed.publicUrl };
   expect(composed).toEqual(expected);
   expect(base).toMatchObject({ liveFeed: null, consoleTokens: null });
+});
+
+/** What the compose file decides itself: its services, their networks and their ports, and how long a stop may take. */
+const fixedByCompose = [
+  ...[
+    'PORT',
+    'HOST',
+    'METRICS_HOST',
+    'SERVE',
+    'DATA_DIR',
+    'STOP_DELAY',
+    'KAFKA_GROUP_ID',
+    'DATABASE_READ_URL',
+  ],
+  ...['KAFKA_SSL', 'KAFKA_SSL_CERT', 'KAFKA_SSL_KEY', 'NODE_EXTRA_CA_CERTS'],
+  ...['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'],
+];
+
+test('the compose file passes on every setting but those that it decides itself, with the default of the program', () => {
+  const { environment } = compose.services.app;
+  const passed = Object.entries(environment).filter(([name, value]) => `${value}`.includes(`{${name}:-`));
+  const all = Object.values(settings).map(({ variable }) => variable);
+  expect([...Object.keys(environment), ...fixedByCompose].sort()).toEqual(all.sort());
+  const withOwnDefault = ['LIVE_FEED', 'TRUSTED_PROXIES'];
+  const composed = readConfig(withDefaults(Object.fromEntries(passed)));
+  const plain = readConfig({ LIVE_FEED: 'false', TRUSTED_PROXIES: '1' });
+  expect(passed.map(([name]) => name)).toEqual(expect.arrayContaining([...withOwnDefault, 'CACHE_LIMIT']));
+  expect(composed).toEqual(plain);
 });

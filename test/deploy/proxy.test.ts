@@ -1,5 +1,6 @@
 /** The proxy's configuration, in front of replicas that fail on purpose. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
+import { isSecure } from '../../src/http/forwarded.ts';
 import { connect } from '../support/raw-http.ts';
 import { freePort, startReverseProxy } from '../support/reverse-proxy.ts';
 import { until } from '../support/until.ts';
@@ -154,6 +155,17 @@ test('the address of the client is appended to the X-Forwarded-For that it sent;
     step.resolve();
   }
   expect(seen).toEqual(['data: 1\n\n', 'data: 2\n\n']);
+});
+
+test('the protocol is appended to that of a proxy in front, which counts only if two proxies are trusted', async () => {
+  await using world = await openWorld();
+  for (const replica of world.replicas)
+    replica.answer = (request) =>
+      Response.json([1, 2].map((trustedProxies) => isSecure(request, trustedProxies)));
+  const seen = async (headers: Record<string, string>) => (await world.ask('/', { headers })).json();
+  expect(await seen({})).toEqual([false, false]);
+  expect(await seen({ 'x-forwarded-proto': 'https' })).toEqual([false, true]);
+  expect(await seen({ 'x-forwarded-proto': 'http' })).toEqual([false, false]);
 });
 
 /** The path is sent unchanged: an HTTP client would normalize it. */
