@@ -31,11 +31,11 @@ const environmentOf = async (databaseUrl: string) => {
 test('the rights that SECURITY.md grants are enough to run, and no table can be made or order deleted with them', async () => {
   await using database = await testDatabase();
   const { sql } = database;
-  const role = uniqueName('lookup');
+  const role = uniqueName('orders');
   await sql.unsafe(`create role ${role} login password 'pa55'`);
   try {
     await sql.unsafe('revoke create on schema public from public');
-    await sql.unsafe(grants.replaceAll('to lookup', `to ${role}`));
+    await sql.unsafe(grants.replaceAll('to orders', `to ${role}`));
     const url = Object.assign(new URL(database.url), { username: role, password: 'pa55' }).href;
     const environment = await environmentOf(url);
     await using program = startProgram(environment);
@@ -81,11 +81,11 @@ test('the rights that SECURITY.md grants for the retention are enough, with the 
   const { sql } = database;
   const [old, fresh] = Array.from({ length: 2 }, createOrderMaker({ seed: 6 })) as [Order, Order];
   await createStore(sql).save([{ ...old, date_created: '2020-01-01T00:00:00Z' }, fresh]);
-  const role = uniqueName('lookup');
+  const role = uniqueName('orders');
   await sql.unsafe(`create role ${role} login password 'pa55'`);
   try {
-    await sql.unsafe(grants.replaceAll('to lookup', `to ${role}`));
-    await sql.unsafe(retentionGrants.replaceAll('to lookup', `to ${role}`));
+    await sql.unsafe(grants.replaceAll('to orders', `to ${role}`));
+    await sql.unsafe(retentionGrants.replaceAll('to orders', `to ${role}`));
     const url = Object.assign(new URL(database.url), { username: role, password: 'pa55' }).href;
     const environment = { ...(await environmentOf(url)), SERVE: 'http', ORDER_RETENTION_DAYS: '30' };
     await using first = startProgram(environment);
