@@ -103,8 +103,9 @@ export const createPositions = ({
         await sleep(slowMs, answered);
         if (answered.aborted) return;
         postgres.markDown(new Error(`no answer within ${slowMs} ms`));
-        await retry(readKafka, { signal: answered, failed: kafkaState.markDown });
-        if (!answered.aborted) kafkaState.markUp();
+        // Also after PostgreSQL has answered: fetches report only once for each join that Kafka is available.
+        await retry(readKafka, { signal, failed: kafkaState.markDown });
+        if (!signal.aborted) kafkaState.markUp();
       };
       const query = async <T>(run: () => Promise<T>) => {
         const ended = new AbortController();

@@ -6,6 +6,8 @@ import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 
 /** Positions in one partition with ten messages; the query that begins it fails as often as `failures` says. */
 const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
+  let readable = isReadable;
+  let beginning = async () => {};
   const database = await testDatabase();
   const offsets = createOffsets(database.sql);
   const postgres = createServiceState('PostgreSQL', silent);
@@ -16,7 +18,7 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
       topicId: async () => undefined,
       epochEnds: async () => new Map(),
       async leaders() {
-        if (!isReadable) throw Object.assign(new Error(), { type: 'TOPIC_AUTHORIZATION_FAILED' });
+        if (!readable) throw Object.assign(new Error(), { type: 'TOPIC_AUTHORIZATION_FAILED' });
         return { groups: [[0]], leaderless: [] };
       },
       committed: async () => new Map(),
@@ -27,6 +29,7 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
       claim: offsets.claim,
       async begin(...call) {
         if (left-- > 0) throw new Error('connection closed');
+        await beginning();
         return offsets.begin(...call);
       },
     },
@@ -40,6 +43,13 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
   return {
     postgres,
     kafka,
+    setReadable(to: boolean) {
+      readable = to;
+    },
+    /** Called before the query that begins a partition. */
+    onBeginning(wait: () => Promise<void>) {
+      beginning = wait;
+    },
     /** No query on stored offsets is answered until the function that this returns is called. */
     async lockOffsets() {
       const connection = await database.sql.reserve();
@@ -88,3 +98,15 @@ test('while PostgreSQL does not answer, a Kafka that refuses the topic is report
   await unlock();
   expect(await begun).toBeInstanceOf(Error);
 }, 20_000);
+
+test('a Kafka that failed only while PostgreSQL did not answer counts as available again', async () => {
+  await using world = await openPositions();
+  world.onBeginning(async () => {
+    world.setReadable(false);
+    await until(() => world.kafka.reason()?.startsWith('permission denied'), 5_000);
+  });
+  await world.begin([0]);
+  expect(world.kafka.reason()).toBeString();
+  world.setReadable(true);
+  await until(() => world.kafka.reason() === undefined, 10_000);
+});
