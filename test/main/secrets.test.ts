@@ -42,6 +42,9 @@ const everythingOf = async (environment: Record<string, string>, services: strin
   ])
     await ask(path);
   const { output, errors } = await program.stop('SIGTERM');
+  const answered = program.lines().filter(({ msg }) => msg === 'answered');
+  expect(answered.length).toBeGreaterThan(0);
+  for (const line of answered) expect(line).toMatchObject({ durationMs: expect.any(Number) });
   return [...answers, output, errors].join('\n');
 };
 
