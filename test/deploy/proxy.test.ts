@@ -217,11 +217,3 @@ test('metrics are not reachable through the proxy, in no spelling of their path;
   ])
     expect([target, await statusOf(world.url, target)]).toEqual([target, 200]);
 });
-
-test('the proxy sets X-Forwarded-Proto to http, whatever the client sent', async () => {
-  await using world = await openWorld();
-  for (const replica of world.replicas)
-    replica.answer = ({ headers }) => new Response(headers.get('x-forwarded-proto'));
-  const response = await world.ask('/', { headers: { 'x-forwarded-proto': 'https' } });
-  expect(await response.text()).toBe('http');
-});
