@@ -138,7 +138,7 @@ export const createPipeline = ({
         tombstones,
         parser: createOrderParser(settings.rules),
         store: traced(traceStore, store),
-        saveBatch: traced(traceSaves, combineSaves(store)),
+        saveBatch: traced(traceSaves, combineSaves(store, { log })),
         offsets,
         deadLetters: traced(traceDeadLetters(deadLetterTopic), deadLetters),
         postgres,

@@ -1,3 +1,4 @@
+import type { Log } from '../observability/log.ts';
 import type { OrderUid } from '../order/order.ts';
 import type { OrderBatch, Saved, Store } from './store.ts';
 
@@ -9,6 +10,12 @@ const maxRowsOfStatement = 2_500;
 /** Saves a batch as `Store.saveBatches` does, perhaps together with others. */
 export type SaveBatch = (batch: OrderBatch) => Promise<Saved | undefined>;
 
+type Options = {
+  log: Log;
+  /** A statement that takes longer is slow. */
+  slowMs?: number;
+};
+
 type Save = {
   batch: OrderBatch;
   resolve: (saved: Saved | undefined) => void;
@@ -17,25 +24,37 @@ type Save = {
 
 /**
  * Saves batches of different partitions in one statement if they arrive at the same time: while orders come in slowly a fetch brings a
- * few of each partition, and a statement of its own for each would cost many times as much. A batch whose statement has failed is
- * saved alone, until that succeeds: neither an order that PostgreSQL refuses nor a lock delays other partitions for long.
+ * few of each partition, and a statement of its own for each would cost many times as much. After a statement that failed, or was slow,
+ * each of its partitions is saved alone until that succeeds at once: neither an order that PostgreSQL refuses, nor a slow trigger, nor a
+ * lock delays other partitions for long. A statement of several batches waits for a lock as long as `saveBatches` allows.
  */
-export const combineSaves = ({ saveBatches }: Pick<Store, 'saveBatches'>): SaveBatch => {
+export const combineSaves = (
+  { saveBatches }: Pick<Store, 'saveBatches'>,
+  { log, slowMs = 100 }: Options,
+): SaveBatch => {
   let waiting: Save[] = [];
-  /** The partitions whose last statement has failed. */
-  const failed = new Set<number>();
+  /** The partitions that are saved alone. */
+  const alone = new Set<number>();
 
   const save = async (saves: readonly Save[]): Promise<void> => {
+    const begunAt = performance.now();
+    const setAlone = (isAlone: boolean) => {
+      for (const { batch } of saves)
+        if (isAlone) alone.add(batch.range.partition);
+        else alone.delete(batch.range.partition);
+    };
     try {
       const results = await saveBatches(saves.map(({ batch }) => batch));
-      for (const [index, { batch, resolve }] of saves.entries()) {
-        failed.delete(batch.range.partition);
-        resolve(results[index]);
-      }
+      setAlone(performance.now() - begunAt > slowMs);
+      for (const [index, { resolve }] of saves.entries()) resolve(results[index]);
     } catch (error) {
-      for (const { batch } of saves) failed.add(batch.range.partition);
-      if (saves.length === 1) saves[0]?.reject(error);
-      else for (const one of saves) void save([one]);
+      setAlone(true);
+      if (saves.length === 1) return saves[0]?.reject(error);
+      log.debug(
+        { batches: saves.length, error },
+        'batches not stored by one statement; each is stored alone',
+      );
+      for (const one of saves) void save([one]);
     }
   };
 
@@ -49,7 +68,7 @@ export const combineSaves = ({ saveBatches }: Pick<Store, 'saveBatches'>): SaveB
     new Promise((resolve, reject) => {
       const one = { batch, resolve, reject };
       const isCombinable =
-        batch.isWhole && !failed.has(batch.range.partition) && rowsOf(batch) <= maxRowsOfBatch;
+        batch.isWhole && !alone.has(batch.range.partition) && rowsOf(batch) <= maxRowsOfBatch;
       if (!isCombinable) return void save([one]);
       if (waiting.length === 0) setImmediate(saveWaiting);
       waiting.push(one);

@@ -85,9 +85,24 @@ const orderParameters = itemsAfter + 1 + itemNames.length;
 const orderUids = '(select $1::text[])';
 const itemOrderUids = `(select $${itemsAfter + 1}::text[])`;
 
-/** The parameters of fenced ranges, which follow the orders: the group, an array for each column of the ranges, whether they are whole. */
-const [groupId, topic, partitions, froms, tos, claims, nextClaims, leaderEpochs, places, sizes, areWhole] =
-  Array.from({ length: 11 }, (_, index) => `$${orderParameters + index + 1}`);
+/**
+ * The parameters of fenced ranges, which follow the orders: the group, an array for each column of the ranges, whether they are whole, and
+ * how long to wait for a lock.
+ */
+const [
+  groupId,
+  topic,
+  partitions,
+  froms,
+  tos,
+  claims,
+  nextClaims,
+  leaderEpochs,
+  places,
+  sizes,
+  areWhole,
+  lockTimeout,
+] = Array.from({ length: 12 }, (_, index) => `$${orderParameters + index + 1}`);
 
 /** Whether the order of a row was inserted. All of them are, as a rule: then no row is looked up. */
 const isInserted = `((select count(*) = cardinality($1::text[]) from inserted)
@@ -97,11 +112,14 @@ const isInserted = `((select count(*) = cardinality($1::text[]) from inserted)
  * Locks the rows of the ranges' partitions, always in the same order, as far as each range begins at its stored offset and has its
  * claim. `place` is that of the order before the range's first, `size` how many orders the range has.
  */
-const fence = `fence as materialized (
+const fence = `patience as materialized (
+    select set_config('lock_timeout', coalesce(${lockTimeout}, current_setting('lock_timeout')), true)
+  ), fence as materialized (
     select number, upto, next_claim::uuid, nullif(epoch, ${noEpoch}) as epoch, place, size
     from unnest((select ${partitions}::bigint[]), ${froms}::bigint[], ${tos}::bigint[], ${claims}::text[],
       ${nextClaims}::text[], ${leaderEpochs}::bigint[], ${places}::bigint[], ${sizes}::bigint[])
       as ranges (number, start, upto, claim, next_claim, epoch, place, size)
+    cross join patience
     join consumed_offsets c on group_id = ${groupId} and topic = ${topic} and partition = number
       and next_offset = start and c.claim in (ranges.claim::uuid, next_claim::uuid)
     order by number

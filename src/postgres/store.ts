@@ -38,7 +38,8 @@ export const createStore = (sql: Sql) => ({
 
   /**
    * As `save`, for orders from offset ranges, which are of one group and of different partitions. Undefined for a range that does not
-   * begin at the stored offset or has lost its claim: none of its orders is inserted. Either all stored offsets move or none.
+   * begin at the stored offset or has lost its claim: none of its orders is inserted. Either all stored offsets move or none. Several
+   * batches wait for a lock for 200 ms at most.
    */
   async saveBatches(batches: readonly OrderBatch[]): Promise<(Saved | undefined)[]> {
     const rows = await insert(
@@ -164,6 +165,9 @@ const insert = (sql: Sql, orders: readonly Order[], batches: readonly OrderBatch
     prepare: true,
   });
 
+/** A lock that one of several batches waits for must not delay the others. PostgreSQL's `lock_timeout`. */
+const combinedLockTimeout = '200ms';
+
 const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
   const ranges = batches.map(({ range }) => range);
   let place = 0;
@@ -184,5 +188,6 @@ const rangeParameters = (batches: readonly OrderBatch[]): unknown[] => {
     places,
     batches.map(({ orders }) => orders.length),
     batches.length > 0 && batches.every(({ isWhole }) => isWhole),
+    batches.length > 1 ? combinedLockTimeout : null,
   ];
 };

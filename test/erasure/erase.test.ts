@@ -126,7 +126,7 @@ test.each(isolations)('an order that is being stored when it is erased is erased
   // The batch has its snapshot, and waits for the row of its partition.
   const release = await hold(sql, 'select from consumed_offsets for update');
   const saved = save(orders);
-  await until(() => isWaiting(sql, 'with fence'));
+  await until(() => isWaiting(sql, 'fence as'));
   const erased = createErasures(sql).erase(uidsOf(orders));
   await Promise.race([erased, until(() => isWaiting(sql, 'lock table'))]);
   await release();
@@ -148,7 +148,7 @@ test.each(isolations)(
     const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
     await until(() => isWaiting(sql, 'with marked'));
     const saved = serialized(() => save([late]));
-    await Promise.race([saved, until(() => isWaiting(sql, 'with fence'))]);
+    await Promise.race([saved, until(() => isWaiting(sql, 'fence as'))]);
     await release();
     expect(await erased).toBe(1);
     expect((await saved)?.inserted.size).toBe(0);
@@ -167,7 +167,7 @@ test('a message that arrives while its order is being erased counts as erased, a
   const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
   await until(() => isWaiting(sql, 'with marked'));
   await pipeline.send([late, next].map((order) => ({ key: 'key', value: JSON.stringify(order) })));
-  await until(() => isWaiting(sql, 'with fence'), 60_000);
+  await until(() => isWaiting(sql, 'fence as'), 60_000);
   await release();
   expect(await erased).toBe(1);
   await pipeline.drained();

@@ -6,7 +6,7 @@ import { combineSaves } from '../../src/postgres/combined-saves.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore, type OrderBatch, type Store } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { testDatabase } from '../support/kafka-and-postgres.ts';
+import { silent, testDatabase } from '../support/kafka-and-postgres.ts';
 import { until } from '../support/until.ts';
 
 setDefaultTimeout(120_000);
@@ -36,14 +36,17 @@ const batchOf = (partition: number, claim: string, orders: Order[], isWhole = tr
 });
 
 /** Saves together, and counts the statements by the partitions of their batches. */
-const saveOn = (store: Pick<Store, 'saveBatches'>) => {
+const saveOn = (store: Pick<Store, 'saveBatches'>, slowMs = Number.POSITIVE_INFINITY) => {
   const statements: number[][] = [];
-  const saveBatch = combineSaves({
-    saveBatches(batches) {
-      statements.push(batches.map(({ range }) => range.partition));
-      return store.saveBatches(batches);
+  const saveBatch = combineSaves(
+    {
+      saveBatches(batches) {
+        statements.push(batches.map(({ range }) => range.partition));
+        return store.saveBatches(batches);
+      },
     },
-  });
+    { log: silent, slowMs },
+  );
   return { statements, saveBatch, saveAll: (batches: OrderBatch[]) => Promise.all(batches.map(saveBatch)) };
 };
 
@@ -178,14 +181,61 @@ test('neither a partition nor an order_uid comes twice in a statement, and a bat
   expect(ofA).toHaveLength(1);
 });
 
-test('only batches of at most 500 rows of orders and items are combined, to statements of at most 2,500', async () => {
-  const statements: number[][] = [];
-  const saveBatch = combineSaves({
-    async saveBatches(batches) {
-      statements.push(batches.map(({ range }) => range.partition));
-      return batches.map((batch) => ({ inserted: new Set(uidsOf(batch)), isMoved: true }));
+const savedAtOnce: Store['saveBatches'] = async (batches) =>
+  batches.map((batch) => ({ inserted: new Set(uidsOf(batch)), isMoved: true }));
+
+test('after a statement that was slow each of its partitions is saved alone until one of its own is quick', async () => {
+  const slowMs = 500;
+  let isSlow = true;
+  const { saveAll, statements } = saveOn(
+    {
+      async saveBatches(batches) {
+        // The trigger of one partition's orders, say.
+        if (isSlow && batches.some(({ range }) => range.partition === 0)) await Bun.sleep(slowMs + 50);
+        return savedAtOnce(batches);
+      },
     },
+    slowMs,
+  );
+  const save = async () => {
+    statements.length = 0;
+    await saveAll([0, 1, 2].map((partition) => batchOf(partition, 'claim', [orderOf(`${partition}`)])));
+    return statements.map((one) => one.join());
+  };
+  expect(await save()).toEqual(['0,1,2']);
+  expect(await save()).toEqual(['0', '1', '2']);
+  expect(await save()).toEqual(['0', '1,2']);
+  isSlow = false;
+  expect(await save()).toEqual(['0', '1,2']);
+  expect(await save()).toEqual(['0,1,2']);
+});
+
+test('a lock that one batch waits for does not keep those waiting that arrived with it', async () => {
+  await using database = await testDatabase({ connections: 6 });
+  const { sql } = database;
+  const claim = await claimPartitions(sql, 3);
+  const { saveBatch, statements } = saveOn(createStore(sql));
+  const [held, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const holding = sql.begin(async (transaction) => {
+    await createStore(transaction as unknown as Sql).save([orderOf('a')]);
+    held.resolve();
+    await release.promise;
   });
+  await held.promise;
+  const [locked, one, other] = [0, 1, 2].map((partition) =>
+    saveBatch(batchOf(partition, claim, [orderOf(['a', 'b', 'c'][partition] as string)])),
+  );
+  expect([(await one)?.isMoved, (await other)?.isMoved]).toEqual([true, true]);
+  expect(statements).toEqual([[0, 1, 2], [0], [1], [2]]);
+  // Alone it waits as long as need be.
+  await until(() => isWaiting(sql, 'fence as'));
+  release.resolve();
+  await holding;
+  expect(await locked).toEqual({ inserted: new Set(), isMoved: false });
+});
+
+test('only batches of at most 500 rows of orders and items are combined, to statements of at most 2,500', async () => {
+  const { saveBatch, statements } = saveOn({ saveBatches: savedAtOnce });
   const ordersOf = (name: string, count: number, items: number) =>
     Array.from({ length: count }, (_, index) => {
       const order = orderOf(`${name}${index}`);
@@ -216,7 +266,7 @@ test('batches that arrive while one waits for a lock are saved', async () => {
   });
   await held.promise;
   const waiting = saveBatch(batchOf(0, claim, [orderOf('a')]));
-  await until(() => isWaiting(sql, 'with fence'));
+  await until(() => isWaiting(sql, 'fence as'));
   expect((await saveBatch(batchOf(1, claim, [orderOf('b')])))?.isMoved).toBe(true);
   release.resolve();
   await holding;

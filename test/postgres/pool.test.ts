@@ -170,6 +170,20 @@ test('a connection that has become read-only is closed, in a transaction too', a
   await sql.begin((tx) => tx`delete from orders`);
 });
 
+test('after an error that follows some rows the next query on the connection has all its rows and no others', async () => {
+  await using database = await testDatabase({ connections: 1 });
+  const { sql } = database;
+  const store = createStore(sql);
+  const order = buildOrder();
+  await store.save([order]);
+  for (let failed = 0; failed < 3; failed++) {
+    const error = await failureOf(sql`select 1 / (3 - n) as row from generate_series(1, 9) as n`);
+    expect(error).toMatchObject({ code: '22012' });
+    expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
+    expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }]);
+  }
+});
+
 test('of several servers the next one is tried after a failure, and the one that answers is remembered', async () => {
   await using database = await testDatabase();
   const { hostname, port, pathname, username, password } = new URL(database.url);

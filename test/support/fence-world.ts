@@ -148,7 +148,7 @@ export const createFenceWorld = async ({ sql }: Database, partitions: number) =>
     const process = createIngest({
       group,
       parser,
-      saveBatch: combineSaves({ saveBatches: held(store.saveBatches) }),
+      saveBatch: combineSaves({ saveBatches: held(store.saveBatches) }, { log: silent }),
       store: {
         findAll: held(store.findAll),
         findErased: held(store.findErased),

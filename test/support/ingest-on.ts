@@ -42,7 +42,7 @@ export const ingestOn = (sql: Sql, around: (store: Store) => Partial<Store> = ()
     group,
     parser,
     store,
-    saveBatch: combineSaves(store),
+    saveBatch: combineSaves(store, { log: silent }),
     offsets,
     postgres,
     kafka,
