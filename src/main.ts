@@ -43,7 +43,8 @@ const start = async (context: Context) => {
   services.ended.then((error) => error && shutdown.fail(error));
   shutdown.signal.throwIfAborted();
   // Fake orders in a database of the operator would be there for good.
-  if (config.brokers === null && config.databaseUrl !== null)
+  const hasFakeOrders = config.brokers === null && config.databaseUrl === null;
+  if (config.brokers === null && !hasFakeOrders)
     log.warn(
       'KAFKA_BROKERS is not set, but DATABASE_URL is: orders are read from the embedded Kafka broker, and no fake ones are sent (`bun run producer` sends some)',
     );
@@ -63,15 +64,6 @@ const start = async (context: Context) => {
     operators,
     consumers,
   });
-  if (hasHttp && services.embedded.length > 0)
-    void welcome({
-      url: url + config.basePath,
-      services,
-      store: postgres.store,
-      stopping: shutdown.signal,
-      consoleToken: operators.find(({ isLocal }) => isLocal)?.token,
-    });
-
   const untilStopped = { signal: shutdown.signal, failed: postgres.state.markDown };
   const migrate = () => migrateDatabase(services.databaseUrl, log);
   await raceAbort(shutdown.signal, retry(migrate, { ...untilStopped, isFinal: isFinalMigrationError }));
@@ -79,6 +71,15 @@ const start = async (context: Context) => {
   void makeIndexes?.();
   retention.start();
   if (hasHttp) log.info({ page: config.publicUrl ?? `${url}${config.basePath}/` }, 'ready');
+  if (hasHttp && services.embedded.length > 0)
+    void welcome({
+      url: url + config.basePath,
+      services,
+      store: postgres.store,
+      hasFakeOrders,
+      stopping: shutdown.signal,
+      consoleToken: operators.find(({ isLocal }) => isLocal)?.token,
+    });
 
   const { lookup, memory, redis, warmUp } = opened;
   if (config.serve.has('consumer')) {
@@ -94,8 +95,7 @@ const start = async (context: Context) => {
       await Promise.all(consumers.map((consumer) => consumer.stop()));
     });
   }
-  if (config.brokers === null && config.databaseUrl === null)
-    open.defer(startProducer(services.brokers).stop);
+  if (hasFakeOrders) open.defer(startProducer(services.brokers).stop);
 
   if (hasHttp) {
     opened.forget();

@@ -261,6 +261,8 @@ if (isFree(9092))
     try {
       await using program = startProgram({ DATA_DIR: dataDir, DATABASE_URL: database.url });
       await program.said('joined the group', 60_000);
+      await until(() => /the page\s+\S+/.test(program.output()));
+      expect(program.output()).not.toContain('as JSON');
       // Longer than fake orders take to arrive.
       const sent = await startProgram({}, ['producer.ts', '--count', '4', '--rate', '1']).ended();
       expect(sent.status).toBe(0);
