@@ -20,7 +20,13 @@ export const createEmbeddedServices = () => {
   return {
     /** host:port */
     brokers: once(async () => {
-      const broker = await startBroker({ dataDir: join(await dataDir(), 'kafka'), port: 0 });
+      // Many tests send messages of years ago: a check would delete those that were not read yet.
+      const retentionCheckMs = 24 * 3_600_000;
+      const broker = await startBroker({
+        dataDir: join(await dataDir(), 'kafka'),
+        port: 0,
+        retentionCheckMs,
+      });
       stops.push(broker.stop);
       return broker.brokers;
     }),

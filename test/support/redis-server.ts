@@ -18,15 +18,27 @@ const freePort = () => {
   return listener.port;
 };
 
-/** `settings`: of redis.conf. A node of a cluster needs a second port, 10,000 above. */
+/** With room for a second port, 10,000 above. */
+const freeRedisPort = (): number => {
+  const port = freePort();
+  return port > 55_000 ? freeRedisPort() : port;
+};
+
+/**
+ * `settings`: of redis.conf; with those of TLS it listens on `tlsPort` too. A node of a cluster needs a further port, 10,000 above that on
+ * which it speaks with the others.
+ */
 export const startRedisServer = async (settings: Record<string, string> = {}) => {
   const dir = await mkdtemp(join(tmpdir(), 'redis-'));
   const all = { bind: '127.0.0.1', dir, save: '', appendonly: 'no', ...settings };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
+  const hasTls = 'tls-cert-file' in settings;
   let port = 0;
+  let tlsPort = 0;
 
   const launch = async () => {
-    const child = Bun.spawn([...withParent, program, '--port', String(port), ...args], {
+    const ports = ['--port', String(port), ...(hasTls ? ['--tls-port', String(tlsPort)] : [])];
+    const child = Bun.spawn([...withParent, program, ...ports, ...args], {
       stdout: 'pipe',
       stderr: 'ignore',
     });
@@ -40,11 +52,11 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
     return undefined;
   };
   let child: Awaited<ReturnType<typeof launch>>;
-  // Another process may take the port before the server binds it.
+  // Another process may take a port before the server binds it.
   for (let attempt = 0; !child; attempt++) {
     if (attempt === 10) throw new Error('redis-server does not start');
-    do port = freePort();
-    while (settings['cluster-enabled'] && port > 55_000);
+    port = freeRedisPort();
+    tlsPort = freeRedisPort();
     child = await launch();
   }
   const admin = new Redis(port, '127.0.0.1', {
@@ -60,6 +72,8 @@ export const startRedisServer = async (settings: Record<string, string> = {}) =>
   };
   return {
     port,
+    /** 0 without TLS. */
+    tlsPort: hasTls ? tlsPort : 0,
     url: `redis://127.0.0.1:${port}`,
     /** A client without timeouts. */
     admin,

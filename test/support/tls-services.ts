@@ -49,7 +49,6 @@ export const startSecureServices = async () => {
   const client = await signed(trusted, 'client', 'DNS:client');
   await mkdir(join(dir, 'kafka'));
   const redisTls = {
-    'tls-port': String(keepPort(dir, 'redis-port')),
     'tls-cert-file': server.cert,
     'tls-key-file': server.key,
     'tls-ca-cert-file': trusted.cert,
@@ -57,7 +56,6 @@ export const startSecureServices = async () => {
   };
   const clusterTls = {
     ...redisTls,
-    'tls-port': String(keepPort(dir, 'cluster-port')),
     'tls-cluster': 'yes',
     'cluster-enabled': 'yes',
     'cluster-announce-hostname': 'localhost',
@@ -83,8 +81,8 @@ export const startSecureServices = async () => {
     kafka,
     /** Their hosts are 127.0.0.1, for which the certificate is not. */
     databaseUrl: postgres.url,
-    redis: { port: redisTls['tls-port'], plain: redis.port, password: 'r3dis-pa55' },
-    cluster: { port: clusterTls['tls-port'] },
+    redis: { port: redis.tlsPort, plain: redis.port, password: 'r3dis-pa55' },
+    cluster: { port: cluster.tlsPort },
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 };
