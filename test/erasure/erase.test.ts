@@ -6,6 +6,7 @@ import { createErasures } from '../../src/postgres/erasures.ts';
 import { createOffsets, type FencedRange } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { isWaiting } from '../support/is-waiting.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { runScript } from '../support/run-script.ts';
@@ -49,14 +50,6 @@ const openRange = async (sql: Sql) => {
     const [saved] = await createStore(sql).saveBatches([{ orders, range, isWhole: true }]);
     return saved;
   };
-};
-
-/** Whether a query of this database waits for a lock. */
-const isWaiting = async (sql: Sql, text: string) => {
-  const [row] = await sql`
-    select from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock' and query like ${`%${text}%`} and pid <> pg_backend_pid()`;
-  return row !== undefined;
 };
 
 /** Runs `statement` in a transaction that stays open until the function that this returns is called. */

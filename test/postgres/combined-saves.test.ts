@@ -6,6 +6,7 @@ import { combineSaves } from '../../src/postgres/combined-saves.ts';
 import { createOffsets } from '../../src/postgres/offsets.ts';
 import { createStore, type OrderBatch, type Store } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { isWaiting } from '../support/is-waiting.ts';
 import { silent, testDatabase } from '../support/kafka-and-postgres.ts';
 import { until } from '../support/until.ts';
 
@@ -54,14 +55,6 @@ const storedOffsets = async (sql: Sql) =>
   (await sql`select next_offset::int, leader_epoch from consumed_offsets order by partition`).map(
     ({ next_offset, leader_epoch }) => [next_offset, leader_epoch],
   );
-
-/** Whether a query of this database waits for a lock. */
-const isWaiting = async (sql: Sql, text: string) => {
-  const [row] = await sql`
-    select from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock' and query like ${`%${text}%`} and pid <> pg_backend_pid()`;
-  return row !== undefined;
-};
 
 test('batches that arrive together are one statement, and all their stored offsets move', async () => {
   await using database = await testDatabase();

@@ -14,6 +14,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { openRetention } from '../../src/retention/open.ts';
 import { createRetention } from '../../src/retention/retention.ts';
 import { buildOrder } from '../support/build-order.ts';
+import { isWaiting } from '../support/is-waiting.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { recordingLog } from '../support/recording-log.ts';
 
@@ -291,12 +292,7 @@ test('orders are stored and looked up while a batch waits', async () => {
   });
   await locked.promise;
   const running = world.retention(30).run(never);
-  await until(async () => {
-    const [row] = await sql`
-      select from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock' and query like '%order_retention%'`;
-    return row !== undefined;
-  });
+  await until(() => isWaiting(sql, 'order_retention'));
   expect(await world.store.find(world.orders[0]?.order_uid as string)).toBeDefined();
   const fresh = ordersOf([0, 0, 0]).slice(2);
   expect((await world.store.save(fresh)).size).toBe(1);
