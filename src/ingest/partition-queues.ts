@@ -116,17 +116,17 @@ export const createPartitionQueues = ({
     return fill(moving, maxInFlight) || fill([...inFlight], maxInFlightWithStuck);
   };
 
-  const setPaused = (partition: number, isPaused: boolean) => {
-    if (isPaused) paused.add(partition);
-    else if (!paused.delete(partition)) return;
-    fetchOnly([...queues.keys()].filter((one) => !paused.has(one)));
-    log.info(
-      { topic, partition },
-      isPaused
-        ? 'the partition waits until its batch is stored; others are read'
-        : 'the partition is read again',
-    );
+  const pause = (partition: number) => {
+    paused.add(partition);
+    fetchOthers();
+    log.info({ topic, partition }, 'the partition waits until its batch is stored; others are read');
   };
+  const resume = (partition: number) => {
+    if (!paused.delete(partition)) return;
+    fetchOthers();
+    log.info({ topic, partition }, 'the partition is read again');
+  };
+  const fetchOthers = () => fetchOnly([...queues.keys()].filter((partition) => !paused.has(partition)));
 
   /** Fails, and returns false, if the range does not begin where the last one ended. */
   const isNext = (queue: PartitionQueue, partition: number, from: bigint, to: bigint): boolean => {
@@ -176,7 +176,7 @@ export const createPartitionQueues = ({
       queue.begunAt = undefined;
       queue.inFlight--;
       inFlight.delete(batch);
-      if (!isClosed && !ending.signal.aborted) setPaused(batch.partition, false);
+      if (!isClosed && !ending.signal.aborted) resume(batch.partition);
       batchDone.resolve();
       batchDone = Promise.withResolvers();
     });
@@ -237,8 +237,7 @@ export const createPartitionQueues = ({
           const hasRoom = () => !isFull(queue) || (queue.waiting && isAppendable(queue.waiting, next));
           while (!isClosed && !ending.signal.aborted && !hasRoom()) {
             // What is not queued is fetched again.
-            if (queue.inFlight >= maxInFlightPerPartition && isStuck(queue))
-              return setPaused(partition, true);
+            if (queue.inFlight >= maxInFlightPerPartition && isStuck(queue)) return pause(partition);
             await waitAtMost(heartbeatIntervalMs, batchDone.promise);
             await heartbeat();
             if (!isRunning()) return;
