@@ -154,7 +154,7 @@ export const defineEngineTests = <Opened extends Engine>(
       await eventually(() => tab.evaluate(`${button}.dataset.outcome`), 'Copied');
     }));
 
-  test('Back leads to the very row where the reader was on a long order, with the focus on the order', () =>
+  test('Back leads to the very row where the reader was on a long order, with the focus on the order, though the response is slow', () =>
     inTab(async (tab, site) => {
       for (const width of [1024, 360]) {
         await tab.resize(width);
@@ -165,7 +165,15 @@ export const defineEngineTests = <Opened extends Engine>(
         await tab.evaluate(`document.querySelector('#uid').focus({ preventScroll: true })`);
         await tab.evaluate(lookUp(plain.order_uid));
         await isShown(tab, plain.order_uid);
+        const response = Promise.withResolvers<void>();
+        site.before = response.promise;
         await tab.back();
+        await eventually(() => tab.evaluate('location.search'), `?uid=${long.order_uid}`);
+        // The page that is still shown scrolls; this timer ends after the one at whose end a place is kept.
+        await tab.evaluate(
+          `new Promise((resolve) => { dispatchEvent(new Event('scroll')); setTimeout(resolve, 400); })`,
+        );
+        response.resolve();
         await isShown(tab, long.order_uid);
         await eventually(() => tab.evaluate(rowAtTop), place);
         expect(await tab.evaluate<string>('document.activeElement.id')).toBe('order');

@@ -100,6 +100,8 @@ recent.querySelector('button').addEventListener('click', () => {
 const shown = () => result.querySelector('[data-state]')?.dataset ?? {};
 /** What was looked up last, as the field had it. */
 let lookedUp = field.defaultValue;
+/** Of the address of what is shown: after Back the window has another one until the response is there. */
+let shownAt = location.search;
 
 const settle = ({ moveFocus }) => {
   const { state, uid, say = '' } = shown();
@@ -140,6 +142,7 @@ const explain = (name, { n, given = lookedUp } = {}) => {
   if (retry) retry.href = linkTo(lookedUp);
   document.title = `${result.querySelector('h2').textContent.replace(/\.$/, '')} · ${words.title}`;
   if (uidsOf(location) !== given) history.pushState({ htmx: true }, '', given ? linkTo(given) : './');
+  shownAt = location.search;
   settle({ moveFocus: true });
 };
 const fail = () => explain(navigator.onLine ? 'failed' : 'offline');
@@ -171,6 +174,7 @@ document.addEventListener(
       event.stopPropagation();
       if (event.target === form) {
         keepPlace();
+        latest = undefined;
         lookedUp = uid.value;
         explain('tooMany', { n: count, given: '' });
       } else {
@@ -198,6 +202,8 @@ document.addEventListener('htmx:config:request', ({ detail }) => {
   request.body.set('uid', lookedUp);
 });
 
+/** The context of the last request: the response of another one comes too late. */
+let latest;
 let loading;
 const onLookup = (name, act) =>
   document.addEventListener(name, (event) => {
@@ -209,6 +215,7 @@ const isRestoring = ({ ctx }) => 'HX-History-Restore-Request' in ctx.request.hea
 
 onLookup('htmx:before:request', ({ detail }) => {
   if (!isRestoring(detail)) keepPlace();
+  latest = detail.ctx;
   lookedUp = uidsOf(new URL(detail.ctx.request.action, location));
   clearTimeout(loading);
   status.textContent = '';
@@ -218,12 +225,14 @@ onLookup('htmx:before:request', ({ detail }) => {
     status.textContent = words.looking;
   }, 150);
 });
-onLookup('htmx:finally:request', () => {
+onLookup('htmx:finally:request', ({ detail }) => {
+  if (latest && latest !== detail.ctx) return;
   clearTimeout(loading);
   form.classList.remove('busy');
   result.ariaBusy = null;
 });
 onLookup('htmx:before:swap', (event) => {
+  if (latest !== event.detail.ctx) return event.preventDefault();
   // A proxy's error page and a problem in JSON are not shown.
   const { text, response } = event.detail.ctx;
   if (text.includes('data-state=')) return;
@@ -235,13 +244,18 @@ onLookup('htmx:before:swap', (event) => {
 });
 onLookup('htmx:after:swap', ({ detail }) => {
   const isRestored = isRestoring(detail);
+  const { headers } = detail.ctx.response;
+  const address = headers.get('hx-push-url') ?? headers.get('hx-replace-url') ?? detail.ctx.request.action;
+  shownAt = new URL(address, location).search;
   settle({ moveFocus: !isRestored });
   if (!isRestored) return;
   // What had the focus is gone with the order before.
   if (document.activeElement === document.body) (byId('order') ?? field).focus({ preventScroll: true });
   returnTo(history.state ?? {});
 });
-onLookup('htmx:error', () => fail());
+onLookup('htmx:error', ({ detail }) => {
+  if (latest === detail.ctx) fail();
+});
 
 // Where the reader was, as an order that Back leads to arrives later than the browser scrolls: the part of it at the top of the window.
 // Distances from the top of the page change, with the bars above and the rows whose height is only estimated.
@@ -267,6 +281,7 @@ const returnTo = ({ scroll = 0, part, top }) => {
 let scrolled;
 const keepPlace = () => {
   clearTimeout(scrolled);
+  if (location.search !== shownAt) return;
   history.replaceState({ ...history.state, htmx: true, ...readPlace() }, '');
 };
 addEventListener(
