@@ -8,7 +8,7 @@ export type Letter = {
   offset: string;
   /** When the original message was sent, in ms since 1970; -1 if it has no timestamp. */
   time: number;
-  /** The timestamp as Kafka returned it, which may not be a valid time. */
+  /** The timestamp of the original message, as Kafka returned it, which may not be a valid time. */
   timestamp: string;
   key: Buffer | null;
   value: Buffer | null;
@@ -32,7 +32,7 @@ export type UnmarkedLetter = Omit<Letter, 'isRedriven' | 'isDiscarded'>;
 export const toLetter = (partition: number, message: StoredMessage): UnmarkedLetter => {
   const { offset, headers, unreadable } = message;
   const text = (name: string) => textOf(headers, name);
-  const timestamp = text(header.originalTimestamp) ?? message.timestamp;
+  const timestamp = firstTimestampOf(headers) ?? text(header.originalTimestamp) ?? message.timestamp;
   const topic = text(header.topic);
   return {
     partition,
@@ -59,6 +59,12 @@ const originalOf = (headers: IHeaders, name: string, own: Buffer | null): Buffer
   const values = headers[name];
   const value = Array.isArray(values) ? values.at(-1) : values;
   return value === null || value === undefined ? null : Buffer.from(value);
+};
+
+/** That of a message before it was redriven; undefined if it was not, or the header is no timestamp, as any producer can set it. */
+const firstTimestampOf = (headers: IHeaders) => {
+  const timestamp = textOf(headers, header.firstTimestamp) ?? '';
+  return /^-?\d{1,19}$/.test(timestamp) ? timestamp : undefined;
 };
 
 /** 0 if the header is missing or is not a count, as any producer can set it. */

@@ -36,8 +36,8 @@ type Options = {
 };
 
 /**
- * Sends the messages of letters again, with their original key, value, headers and timestamp, but without the headers of the dead
- * letter. Each batch is sent, marked and reported before the next is read; `marks.ts` explains what an interruption does.
+ * Sends the messages of letters again, with their original key, value and headers, but without the headers of the dead letter. Each
+ * batch is sent, marked and reported before the next is read; `marks.ts` explains what an interruption does.
  * Letters with a mark, as sent again or as discarded, are ignored.
  */
 export const redrive = async (
@@ -158,12 +158,13 @@ const toMessage = ({ letter, key, value }: Ready): Message => {
     ...Object.fromEntries(original),
     [header.redrives]: String(letter.redrives + 1),
     [header.letter]: letterAddress(letter),
+    [header.firstTimestamp]: letter.timestamp,
   };
   return {
     key,
     value,
     headers: headers as IHeaders,
-    timestamp: letter.timestamp,
+    // No timestamp, so that it is the time of sending: Kafka deletes a message that is older than its topic's retention, read or not.
     // The original partition, so that messages of a key stay together whatever partitioner their producer uses.
     ...(letter.from &&
       /^\d{1,9}$/.test(letter.from.partition) && { partition: Number(letter.from.partition) }),

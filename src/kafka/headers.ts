@@ -9,9 +9,13 @@ export const header = {
   stage: `${reasonPrefix}stage`,
   error: `${reasonPrefix}exception.class.name`,
   reason: `${reasonPrefix}exception.message`,
-  /** On a dead letter that was sent to its topic again: how many times so far, and its last place as a dead letter. */
+  /**
+   * On a dead letter that was sent to its topic again: how many times so far, its last place as a dead letter, and the timestamp that
+   * its message had at first.
+   */
   redrives: '__redrive.count',
   letter: '__redrive.letter',
+  firstTimestamp: '__redrive.timestamp',
   /**
    * On a message in the dead-letter topic that is no letter, but marks letters as sent again, as discarded, or as no longer
    * discarded (`marks.ts`).

@@ -1,11 +1,16 @@
 /** The command on Kafka: reading, redriving, and interruptions. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import { testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory, testBroker } from '../../packages/kafka-broker/test/support/broker.ts';
+import { startKafka } from '../../scripts/services/kafka.ts';
 import { openLetters } from '../../src/dead-letters/letters.ts';
+import { createLetterOperations } from '../../src/dead-letters/operations.ts';
 import { createReader } from '../../src/dead-letters/reader.ts';
 import { createDeadLetters, type DeadLetter } from '../../src/ingest/dead-letter.ts';
 import { retryKafkaFor } from '../../src/kafka/retry.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
+import { defaultRules } from '../../src/order/rules.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
 import { kafkaClient, openPipeline, readTopic } from '../support/pipeline.ts';
@@ -100,7 +105,7 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
   await using pipeline = await openPipeline();
   const order = buildOrder({ order_uid: 'a-letter-uid' });
   const bad = { ...order, locale: 'de' };
-  const headers = { trace: 'abc', '__redrive.count': 'x' };
+  const headers = { trace: 'abc', '__redrive.count': 'x', '__redrive.timestamp': 'x' };
   await pipeline.send([{ ...messageOf(bad), headers, timestamp: '1700000000123' }]);
   pipeline.join();
   await pipeline.drained();
@@ -122,10 +127,12 @@ test('a bad message becomes a letter, is listed, fixed, sent again, and stored',
   expect(JSON.parse(stored)).toMatchObject({ customer_id: order.customer_id, locale: 'en' });
 
   const [, message] = await readTopic(pipeline.topic);
-  expect(message).toMatchObject({ timestamp: '1700000000123', key: Buffer.from('a-letter-uid') });
+  expect(message?.key).toEqual(Buffer.from('a-letter-uid'));
+  expect(Math.abs(Date.now() - Number(message?.timestamp))).toBeLessThan(60_000);
   expect(Object.entries(message?.headers ?? {}).map(([name, value]) => [name, String(value)])).toEqual([
     ['trace', 'abc'],
     ['__redrive.count', '1'],
+    ['__redrive.timestamp', '1700000000123'],
     ['__redrive.letter', '0/0'],
   ]);
   const again = await run(pipeline, 'redrive', '--fix', patch);
@@ -243,6 +250,71 @@ test('a letter whose redrive was killed between message and mark is sent a secon
   }
   expect(await topics.sent()).toBe(2);
 });
+
+/** A topic with a retention of an hour on a broker that applies it several times a second, and no consumer. */
+const keepsOldLetters = async (address: string) => {
+  await using topics = await openTopics(2, [address]);
+  const { topic, deadLetterTopic, admin } = topics;
+  const configEntries = [{ name: 'retention.ms', value: '3600000' }];
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
+  const [first, second] = [
+    buildOrder({ order_uid: 'old-letter-1' }),
+    buildOrder({ order_uid: 'old-letter-2' }),
+  ];
+  await topics.bury([JSON.stringify(first), JSON.stringify(second)], { partition: 0 });
+
+  const command = await start(topics, ['redrive', '--uid', first.order_uid], [address]);
+  expect(await command.ended()).toMatchObject({ status: 0, errors: `1 sent to ${topic}, 0 skipped\n` });
+  const console = createLetterOperations({
+    kafka: { brokers: [address], ssl: false, sasl: undefined },
+    topic,
+    deadLetterTopic,
+    rules: defaultRules,
+    maxBatchBytes: null,
+  });
+  const run = { signal: AbortSignal.timeout(20_000) };
+  expect(await console.redrive({ filter: {}, isDry: false }, run)).toMatchObject({ done: 1, skipped: 0 });
+
+  // Twice: the broker may have looked at the first partition before the redrive.
+  const old = topics.kafka.producer();
+  await old.connect();
+  for (let deleted = 1; deleted <= 2; deleted++) {
+    await old.send({ topic, messages: [{ value: 'old', partition: 1, timestamp: '1700000000000' }] });
+    await until(async () => {
+      const offsets = await admin.fetchTopicOffsets(topic);
+      return offsets.find(({ partition }) => partition === 1)?.low === String(deleted);
+    });
+  }
+  await old.disconnect();
+  const kept = await readTopic(topic, [address]);
+  expect(kept.map(({ value }) => JSON.parse(String(value)).order_uid)).toEqual([
+    first.order_uid,
+    second.order_uid,
+  ]);
+};
+
+test('a redriven message outlasts the retention of its topic, however old its letter is', async () => {
+  await using broker = await testBroker({ retentionCheckMs: 100 });
+  await keepsOldLetters(broker.brokers);
+});
+
+onRealKafka(
+  'Apache Kafka does not delete a redriven message for the age of its letter',
+  async () => {
+    await using folder = await temporaryDirectory();
+    const dir = join(folder.path, 'kafka');
+    mkdirSync(dir);
+    const often = { 'log.retention.check.interval.ms': '200', 'log.initial.task.delay.ms': '200' };
+    const java = ['-Xms128m', '-Xmx320m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+    const kafka = await startKafka({ dir, more: often, java });
+    try {
+      await keepsOldLetters(kafka.brokers);
+    } finally {
+      await kafka.stop();
+    }
+  },
+  240_000,
+);
 
 test('a missing topic and an empty topic have no letters', async () => {
   expect(await readLetters(topicName())).toMatchObject({ exists: false, letters: [] });
