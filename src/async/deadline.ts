@@ -1,3 +1,5 @@
+import { timeoutError } from './timeouts.ts';
+
 type Wait = { until: number; onTimeout: (error: Error) => void };
 
 /**
@@ -18,7 +20,7 @@ export const createDeadline = (ms: number) => {
     for (const wait of waits) {
       if (wait.until > now) return schedule(Math.ceil(wait.until - now));
       waits.delete(wait);
-      wait.onTimeout(new Error(`no answer within ${ms} ms`));
+      wait.onTimeout(timeoutError(ms));
     }
   };
 

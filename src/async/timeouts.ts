@@ -1,5 +1,9 @@
 import { sleep } from './retry.ts';
 
+/** The error of an operation that did not answer within `ms`, named as that of `AbortSignal.timeout`. */
+export const timeoutError = (ms: number): Error =>
+  Object.assign(new Error(`no answer within ${ms} ms`), { name: 'TimeoutError' });
+
 /** Waits for `promise`, for at most `ms`. Rejects if it rejects within that time. */
 export const waitAtMost = async (ms: number, promise: Promise<unknown>): Promise<void> => {
   const settled = new AbortController();
@@ -9,7 +13,7 @@ export const waitAtMost = async (ms: number, promise: Promise<unknown>): Promise
 /** As `answer`, but rejects if it does not settle within `ms`. A later result is ignored. */
 export const withTimeout = <T>(ms: number, answer: Promise<T>): Promise<T> => {
   const timeout = Promise.withResolvers<never>();
-  const timer = setTimeout(() => timeout.reject(new Error(`no answer within ${ms} ms`)), ms);
+  const timer = setTimeout(() => timeout.reject(timeoutError(ms)), ms);
   return Promise.race([answer, timeout.promise]).finally(() => clearTimeout(timer));
 };
 

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { withTimeout } from '../async/timeouts.ts';
 import type { ConsumerState } from '../ingest/thread.ts';
-import { readOnly, reasonOf } from '../observability/error-reason.ts';
+import { reasonOf } from '../observability/error-reason.ts';
 import type { Store } from '../postgres/store.ts';
 
 const oneOf = <const Values extends readonly string[]>(...values: Values) =>
@@ -72,7 +72,7 @@ export const createHealth = ({ store, standby, redis, consumers, isWarm, stoppin
     };
     const lookupsNeed = standbyPart && !isAway(standbyPart) ? [] : [postgres];
     const needed = isWarm ? lookupsNeed : [postgres, parts.kafka, parts.consumers];
-    const isReadOnly = states?.some(({ postgres }) => postgres?.startsWith(readOnly)) ?? false;
+    const isReadOnly = states?.some((consumer) => consumer.isReadOnly) ?? false;
     const isDegraded = Object.values(parts).some((part) => isAway(part) || part.state === 'degraded');
     const status = needed.some(isAway) || isReadOnly ? 'unready' : isDegraded ? 'degraded' : 'ready';
     const cache = { state: isWarm ? (isWarm() ? 'works' : 'warming') : 'off' } as const;

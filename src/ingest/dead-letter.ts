@@ -1,5 +1,5 @@
 import type { IHeaders, Kafka } from 'kafkajs';
-import { errorTypeOf } from '../kafka/error-type.ts';
+import { isCausedBy } from '../kafka/error-type.ts';
 import { header, type LetterStage } from '../kafka/headers.ts';
 import type { LetterTopic } from '../kafka/letter-topic.ts';
 import { digestOf, type Message } from '../kafka/message.ts';
@@ -23,14 +23,17 @@ type Options = {
   checkTopic: (bytes: number) => Promise<unknown>;
 };
 
-/** Kafka's error for a record that its topic cannot keep, such as one without a key in a compacted topic. */
-const refusedRecord = 'INVALID_RECORD';
-/** The topic was deleted. */
-const missingTopic = 'UNKNOWN_TOPIC_OR_PARTITION';
-
-/** Also of the error after which kafkajs gave up. */
-const finalTypeOf = (error: unknown): unknown =>
-  errorTypeOf(error) ?? (error instanceof Error && error.cause ? finalTypeOf(error.cause) : undefined);
+/** The topic was deleted, or cannot keep such a record, as a compacted one cannot keep one without a key. */
+const topicChanged = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_RECORD'];
+/** Errors of one topic, and not of Kafka. */
+const topicErrors = [
+  'TOPIC_AUTHORIZATION_FAILED',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_ENOUGH_REPLICAS',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'KafkaJSMetadataNotLoaded',
+  'KafkaJSTopicMetadataNotLoaded',
+];
 
 /**
  * Sends messages to the dead-letter topic: key, value, headers and timestamp unchanged, and Kafka Connect's headers for the
@@ -65,8 +68,7 @@ export const createDeadLetters = ({
         await sender.send(letters);
       } catch (error) {
         if (isTooLarge(error)) throw explainTooLarge(error as Error, topic, refusedBytes);
-        const type = finalTypeOf(error);
-        if (type !== refusedRecord && type !== missingTopic) throw explainRefused(error as Error, topic);
+        if (!isCausedBy(error, topicChanged)) throw explainRefused(error as Error, topic);
         // The topic may have become a compacted one, or must be created again.
         await checkTopic(0);
         await sender.send(letters);
@@ -81,17 +83,13 @@ const explainTooLarge = (error: Error, topic: string, bytes: number) =>
     publicReason: `a dead letter of ${bytes} bytes is larger than max.message.bytes of the topic ${topic}, which may not be raised: run kafka-configs.sh --bootstrap-server BROKERS --alter --entity-type topics --entity-name ${topic} --add-config max.message.bytes=${bytes}`,
   });
 
-/** Reasons that are those of one topic, and not of Kafka. */
-const reasonsOfTopic = /^permission denied|^no leader|^the leaders /;
-
 /** The client's error, with the topic in its reason if it is the topic's. */
-const explainRefused = (error: Error, topic: string) => {
-  const reason = reasonOf(error);
-  if (!reasonsOfTopic.test(reason)) return error;
-  return Object.assign(error, {
-    publicReason: `letters cannot be written to the dead-letter topic ${topic}: ${reason}`,
-  });
-};
+const explainRefused = (error: Error, topic: string) =>
+  isCausedBy(error, topicErrors)
+    ? Object.assign(error, {
+        publicReason: `letters cannot be written to the dead-letter topic ${topic}: ${reasonOf(error)}`,
+      })
+    : error;
 
 const toRecord = ({ message, ...why }: DeadLetter, { keepsTimestamps, isCompacted }: LetterTopic) => {
   const { key, value, timestamp } = message;

@@ -19,7 +19,8 @@ export const noLeader = Object.assign(new Error('the partition has no leader'), 
 });
 
 /** Kafka answers so if the size of a batch is damaged on its disk. */
-const noMessages = new Error('Kafka returns no messages, though there are more');
+const publicReason = 'Kafka returns no messages, though there are more';
+const noMessages = Object.assign(new Error(publicReason), { publicReason });
 
 /** Follows which partitions of this member cannot be read, and why. The others are read meanwhile. */
 export const createPartitionHealth = (topic: string, log: Log, changed: () => void) => {

@@ -11,6 +11,7 @@ import { type Tracing, tracedBy } from '../observability/tracing/tracing.ts';
 import { createOrderParser } from '../order/parser.ts';
 import type { OrderRules } from '../order/rules.ts';
 import { combineSaves } from '../postgres/combined-saves.ts';
+import { isReadOnly } from '../postgres/errors.ts';
 import { createOffsets } from '../postgres/offsets.ts';
 import { createStore } from '../postgres/store.ts';
 import { traceSaves, traceStore } from '../postgres/traced-store.ts';
@@ -54,6 +55,8 @@ export type PipelineState = {
   /** Orders are read and stored all the same. */
   kafkaDegraded: string | undefined;
   postgres: string | undefined;
+  /** Whether PostgreSQL is away as it is read-only: another process may still be able to store orders. */
+  isReadOnly: boolean;
   /** Records were deleted unread. */
   offsets: string | undefined;
 };
@@ -205,6 +208,7 @@ export const createPipeline = ({
       kafka: kafkaState.reason(),
       kafkaDegraded: health.reason() ?? commits.reason(),
       postgres: postgres.reason(),
+      isReadOnly: isReadOnly(postgres.error()),
       offsets: deleted.text(),
     }),
     /** How many partitions have a batch that waits for PostgreSQL. */

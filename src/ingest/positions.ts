@@ -1,4 +1,5 @@
 import { retry, sleep } from '../async/retry.ts';
+import { timeoutError } from '../async/timeouts.ts';
 import type { Log } from '../observability/log.ts';
 import type { ServiceState } from '../observability/service-state.ts';
 import type { Group, Offsets } from '../postgres/offsets.ts';
@@ -102,7 +103,7 @@ export const createPositions = ({
       const reportSlowQuery = async (answered: AbortSignal) => {
         await sleep(slowMs, answered);
         if (answered.aborted) return;
-        postgres.markDown(new Error(`no answer within ${slowMs} ms`));
+        postgres.markDown(timeoutError(slowMs));
         // Also after PostgreSQL has answered: fetches report only once for each join that Kafka is available.
         await retry(readKafka, { signal, failed: kafkaState.markDown });
         if (!signal.aborted) kafkaState.markUp();

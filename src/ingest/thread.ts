@@ -39,6 +39,7 @@ export const startConsumerThread = ({
     kafka: 'not reached yet',
     kafkaDegraded: undefined,
     postgres: undefined,
+    isReadOnly: false,
     offsets: undefined,
     thread: undefined,
   };

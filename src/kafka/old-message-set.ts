@@ -1,3 +1,4 @@
+import { KafkaJSError } from 'kafkajs';
 import Decoder from 'kafkajs/src/protocol/decoder.js';
 import decodeMessageSet from 'kafkajs/src/protocol/messageSet/decoder.js';
 import { isFaultOfInput, isTooLarge } from './decompress.ts';
@@ -30,4 +31,4 @@ export const decodeOldSet = async (bytes: Buffer): Promise<Decoded> => {
 
 /** kafkajs reads past the end of a damaged message, or throws an error of its own. */
 const isFaultOfDecoding = (error: unknown) =>
-  error instanceof RangeError || error instanceof TypeError || /^KafkaJS/.test((error as Error).name);
+  error instanceof RangeError || error instanceof TypeError || error instanceof KafkaJSError;

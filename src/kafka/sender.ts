@@ -23,7 +23,7 @@ const limitRetries = 6;
 const limitTimeoutMs = 60_000;
 
 /** Kafka's errors about the messages themselves, which it would refuse again. */
-const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
+export const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
 const badTimestamp = 'INVALID_TIMESTAMP';
 
 /** Whether Kafka refuses a message, or a batch, as too large for its topic. */

@@ -1,34 +1,34 @@
-/** PostgreSQL or Redis became a standby or replica, or PostgreSQL is set to read-only. */
-export const readOnly = 'it is read-only';
+import { readOnly, sqlStateReason } from './sqlstate-reason.ts';
 
-/** Reasons by the codes and names of errors; the first match wins. */
+/** Reasons by the codes and names of errors but those of PostgreSQL; the first match wins. */
 const byCode: [RegExp, string][] = [
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'its certificate is for another host name'],
   [/^CERT_HAS_EXPIRED$|^CERT_NOT_YET_VALID$/, 'its certificate has expired or is not valid yet'],
   [/^UNABLE_TO_|^SELF_SIGNED_|^DEPTH_ZERO_|^CERT_/, 'its certificate is not from a trusted authority'],
   [/^ERR_SSL_/, 'TLS handshake failed'],
-  [/^28(000|P01)$|^WRONGPASS$|^NOAUTH$|SASL/, 'authentication failed'],
-  [/^42501$|AUTHORIZATION_FAILED$|^NOPERM$/, 'permission denied'],
-  [/^3D000$/, 'database does not exist'],
-  [/^42P01$/, 'tables do not exist'],
-  [/^53100$/, 'disk full'],
-  [/^53300$/, 'too many connections'],
-  [/^25006$|^READONLY$/, readOnly],
+  [/^WRONGPASS$|^NOAUTH$|SASL/, 'authentication failed'],
+  [/AUTHORIZATION_FAILED$|^NOPERM$/, 'permission denied'],
+  [/^READONLY$/, readOnly],
+  [/^OOM$/, 'out of memory'],
+  [/^MISCONF$/, 'its disk cannot be written'],
+  [/^MASTERDOWN$/, 'no connection to its primary'],
+  [/^CLUSTERDOWN$/, 'the cluster does not serve all keys'],
+  [/^NOREPLICAS$/, 'too few replicas'],
   [/^TARGET_SESSION_ATTRS$/, 'no server matches target_session_attrs'],
   [/^DENIED$/, 'its protected mode refuses connections from other hosts'],
-  [/^57P0[123]$|^LOADING$/, 'starting up or shutting down'],
+  [/^LOADING$/, 'starting up or shutting down'],
   [/^ECONNREFUSED$/, 'connection refused'],
   [/^ENOTFOUND$|^EAI_/, 'host name not found'],
   [/^EHOSTUNREACH$|^ENETUNREACH$/, 'host unreachable'],
   [/^LEADER_NOT_AVAILABLE$/, 'no leader'],
   [/^NOT_LEADER_|_LEADER_EPOCH$/, 'its leader has moved'],
+  [/^NOT_ENOUGH_REPLICAS/, 'too few in-sync replicas'],
   [/^CORRUPT_MESSAGE$/, "damaged on the broker's disk"],
   [/^KAFKA_STORAGE_ERROR$/, "the broker's disk has failed"],
   [/^UNKNOWN_TOPIC_OR_PARTITION$/, 'topic does not exist'],
   [/MetadataNotLoaded$/, 'the leaders of its partitions are not known'],
   [/COORDINATOR|GroupCoordinatorNotFound$|^GROUP_LOAD_IN_PROGRESS$/, 'group coordinator not available'],
-  [/^57014$/, 'PostgreSQL cancelled the query, as after its statement_timeout'],
-  [/^55P03$/, 'PostgreSQL cancelled the query, as after its lock_timeout'],
+  [/BrokerNotFound$/, 'no broker answers'],
   [/TIMED?_?OUT|Timeout/, 'no answer in time'],
   [/^ECONNRESET$|^EPIPE$|^CONNECTION_|^ERR_STREAM_WRITE_AFTER_END$/, 'connection closed'],
 ];
@@ -37,10 +37,8 @@ const byCode: [RegExp, string][] = [
 const byMessage: [RegExp, string][] = [
   [/before secure TLS/, 'TLS handshake failed'],
   [/sentinels are unreachable/, 'no Sentinel knows its primary'],
-  [/^Kafka returns no messages/, 'Kafka returns no messages, though there are more'],
-  [/^Broker -1 not found/, 'no leader'],
-  [/^No broker available|^No brokers in|^Broker \d+ not found/, 'no broker answers'],
-  [/timeout|timed out|no answer within/i, 'no answer in time'],
+  [/^No broker available/, 'no broker answers'],
+  [/timeout|timed out/i, 'no answer in time'],
   [/closed/i, 'connection closed'],
 ];
 
@@ -75,6 +73,8 @@ const isCode = (sign: string) => /^[A-Z][A-Z0-9_]{2,50}$|^[0-9A-Z]{5}$/.test(sig
 const wordsFor = (reasons: typeof byCode, signs: string[]) =>
   reasons.find(([pattern]) => signs.some((sign) => pattern.test(sign)))?.[1];
 
+const ofPostgres = (codes: string[]) => codes.map(sqlStateReason).find((reason) => reason !== undefined);
+
 /**
  * Why a service is unavailable, without hosts, users or databases, since `/readyz` shows it to every client. The driver's own message
  * belongs in the log only. An error may have a `publicReason` of its own.
@@ -83,7 +83,8 @@ export const reasonOf = (error: unknown): string => {
   const { publicReason } = (error ?? {}) as { publicReason?: unknown };
   if (typeof publicReason === 'string') return publicReason;
   const { codes, messages } = signsOf(error);
-  const words = wordsFor(byCode, codes) ?? wordsFor(byMessage, messages) ?? 'unexpected error';
+  const words =
+    ofPostgres(codes) ?? wordsFor(byCode, codes) ?? wordsFor(byMessage, messages) ?? 'unexpected error';
   const code = codes.find(isCode);
   return words + (code ? ` (${code})` : '');
 };

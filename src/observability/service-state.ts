@@ -30,6 +30,7 @@ export const createServiceState = (
 ) => {
   let isUp: boolean | undefined;
   let reason: string | undefined = initialReason;
+  let lastError: unknown;
   let downSince = Date.now();
   /** Reasons already logged in this outage. */
   const loggedReasons = new Set<string>();
@@ -50,12 +51,14 @@ export const createServiceState = (
       if (isUp === false) log.info({ service: name, unavailableSeconds }, `${name} is available again`);
       isUp = true;
       reason = undefined;
+      lastError = undefined;
       loggedReasons.clear();
       changed();
     },
     markDown(error: unknown) {
       const previousReason = reason;
       reason = reasonOf(error);
+      lastError = error;
       const details = { service: name, reason, error: errorText(error) };
       if (isUp !== false) log.warn(details, `${name} is unavailable; retrying`);
       else if (!loggedReasons.has(reason)) log.info(details, `${name} is still unavailable`);
@@ -67,6 +70,8 @@ export const createServiceState = (
     },
     /** Why the service is unavailable, without hosts or users; undefined while it is available. */
     reason: () => reason,
+    /** The last error; undefined while the service is available. */
+    error: () => lastError,
     /** Stops probing. */
     close() {
       isClosed = true;

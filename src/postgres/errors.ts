@@ -8,6 +8,9 @@ export const isCancelled = (error: unknown): boolean => stateOf(error) === '5701
 /** Whether the query has waited too long for a lock, and changed nothing. */
 export const isLockTimeout = (error: unknown): boolean => stateOf(error) === '55P03';
 
+/** Whether the server is a standby, or is set to read-only. */
+export const isReadOnly = (error: unknown): boolean => stateOf(error) === '25006';
+
 /** Whether the role may not do this. */
 export const isPermissionDenied = (error: unknown): boolean => stateOf(error) === '42501';
 

@@ -8,8 +8,9 @@ import { orderRules } from '../config/order-rules.ts';
 import { tracingSettings } from '../config/tracing-settings.ts';
 import { acknowledgedBefore } from '../kafka/acknowledged.ts';
 import { createKafka } from '../kafka/client.ts';
+import { isCausedBy } from '../kafka/error-type.ts';
 import { isFinal } from '../kafka/retry.ts';
-import { isTooLarge } from '../kafka/sender.ts';
+import { tooLarge } from '../kafka/sender.ts';
 import { createTopics } from '../kafka/topics.ts';
 import { traceSend } from '../kafka/traced-send.ts';
 import { createLog } from '../observability/log.ts';
@@ -21,9 +22,6 @@ import { sendPaced } from './pace.ts';
 import { createPartitioner } from './partitioner.ts';
 import { createProgress } from './progress.ts';
 
-/** Whether the message is too large for its topic; kafkajs may wrap that error in others. */
-const isCausedBySize = (error: unknown): boolean =>
-  error instanceof Error && (isTooLarge(error) || isCausedBySize(error.cause));
 /** What a batch takes besides its messages, and tracing adds to a message, at most. */
 const batchFrameBytes = 1_024;
 
@@ -88,7 +86,7 @@ export const execute = async (options: Options, config: ConfigOf<typeof reads.pr
       await progress.track(batch, deliverTraced(batch));
     } catch (error) {
       const [message, ...others] = batch;
-      if (!file || !message || others.length > 0 || !isCausedBySize(error)) throw error;
+      if (!file || !message || others.length > 0 || !isCausedBy(error, tooLarge)) throw error;
       leftOut += 1;
       progress.report(
         `${fileName}, line ${message.line}: the message of ${message.value?.length} bytes${message.key === null ? '' : ` with the key ${JSON.stringify(message.key)}`} is left out: it is too large for the topic ${config.topic} (max.message.bytes ${topicBytes})`,

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { createHealth } from '../../src/http/health.ts';
 import type { ConsumerState } from '../../src/ingest/thread.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
+import { isReadOnly } from '../../src/postgres/errors.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -15,6 +16,7 @@ const fine: ConsumerState = {
   name: 'consumer-1',
   kafka: undefined,
   postgres: undefined,
+  isReadOnly: false,
   kafkaDegraded: undefined,
   offsets: undefined,
   thread: undefined,
@@ -119,8 +121,9 @@ test('a process that stores orders is unready while PostgreSQL is read-only; one
   await using database = await testDatabase({ connections: 1 });
   await database.sql`set default_transaction_read_only = on`;
   const store = createStore(database.sql);
-  const readOnly = await store.save([buildOrder()]).then(() => undefined, reasonOf);
-  const consumers = () => [fine, { ...fine, name: 'consumer-2', postgres: readOnly }];
+  const error = await store.save([buildOrder()]).catch((error: unknown) => error);
+  const waiting = { postgres: reasonOf(error), isReadOnly: isReadOnly(error) };
+  const consumers = () => [fine, { ...fine, name: 'consumer-2', ...waiting }];
   const health = createHealth({ store, redis: undefined, consumers, isWarm });
   expect(await health()).toMatchObject({
     status: 'unready',

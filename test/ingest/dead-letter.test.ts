@@ -221,8 +221,15 @@ test('a topic to which letters may not be written, or without a leader, is an er
   broker.faults.error('Produce', 'TOPIC_AUTHORIZATION_FAILED', { topic: letters.topic, times: 50 });
   expect(await reasonOfSending()).toBe(`${prefix}: permission denied (TOPIC_AUTHORIZATION_FAILED)`);
   broker.faults.clear();
+  broker.faults.error('Produce', 'NOT_ENOUGH_REPLICAS', { topic: letters.topic, times: 50 });
+  expect(await reasonOfSending()).toBe(`${prefix}: too few in-sync replicas (NOT_ENOUGH_REPLICAS)`);
+  broker.faults.clear();
+  // By its type: the text of another error may begin with the same words.
+  broker.faults.error('Produce', 'CLUSTER_AUTHORIZATION_FAILED', { topic: letters.topic, times: 50 });
+  expect(await reasonOfSending()).toBe('permission denied (CLUSTER_AUTHORIZATION_FAILED)');
+  broker.faults.clear();
   broker.faults.loseLeader(letters.topic, 0);
-  expect(await reasonOfSending()).toStartWith(`${prefix}: `);
+  expect(await reasonOfSending()).toBe(`${prefix}: no leader (LEADER_NOT_AVAILABLE)`);
 });
 
 test('letters too large for one batch are sent alone, and one too large for the topic raises its limit', async () => {

@@ -17,6 +17,9 @@ const filter: (fetched: {
   'kafkajs/src/consumer/filterAbortedMessages',
 );
 
+type Cluster = ReturnType<typeof clusterOf>;
+type Build = (destination?: { host?: string; port?: number }) => Promise<object>;
+
 /** The key of an abort marker. */
 const marker = Buffer.from([0, 0, 0, 0]);
 const messageAt = (
@@ -96,4 +99,46 @@ test('requests that fail together with their connection add no listeners to its 
   expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']));
   await cluster.disconnect();
   for (const socket of sockets) expect(socket.listenerCount('connect')).toBeLessThan(3);
+});
+
+test('a client that disconnects while it reads metadata ends without an error, and can connect again', async () => {
+  await using broker = await testBroker();
+  const { port } = broker;
+  // Not the host that the broker names: so its metadata has a broker that is not known yet.
+  const seed = [`localhost:${port}`];
+  const cluster = clusterOf(
+    createKafka({ brokers: seed, ssl: false, sasl: undefined }, 'test', silent),
+  ) as unknown as Cluster & { brokerPool: { connectionPoolBuilder: { build: Build } } };
+  await cluster.connect();
+  const builder = cluster.brokerPool.connectionPoolBuilder;
+  const { build } = builder;
+  let disconnects = 0;
+  builder.build = async (destination) => {
+    disconnects++;
+    await cluster.disconnect();
+    return build(destination);
+  };
+  await cluster.refreshMetadata();
+  expect(disconnects).toBe(1);
+  builder.build = build;
+  await cluster.connect();
+  await cluster.refreshMetadata();
+  await cluster.findBroker({ nodeId: '1' });
+  await cluster.disconnect();
+});
+
+test('a partition without a leader is an error with the code of Kafka', async () => {
+  await using broker = await testBroker();
+  const cluster = clusterOf(
+    createKafka({ brokers: [broker.brokers], ssl: false, sasl: undefined }, 'test', silent),
+  );
+  await cluster.connect();
+  const codeFor = (nodeId: string) =>
+    cluster.findBroker({ nodeId }).then(
+      () => 'found',
+      ({ name, code }: Error & { code?: string }) => [name, code],
+    );
+  expect(await codeFor('-1')).toEqual(['KafkaJSBrokerNotFound', 'LEADER_NOT_AVAILABLE']);
+  expect(await codeFor('7')).toEqual(['KafkaJSBrokerNotFound', undefined]);
+  await cluster.disconnect();
 });

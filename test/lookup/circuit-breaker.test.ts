@@ -101,7 +101,7 @@ test('a call that times out is a failure, and its late answer is ignored', async
   expect(await Promise.all(answers.map((answer) => breaker.call(() => answer)))).toEqual(
     Array(3).fill(undefined),
   );
-  expect(opened).toEqual(['Error: no answer within 20 ms']);
+  expect(opened).toEqual(['TimeoutError: no answer within 20 ms']);
   late.resolve('late');
   await late.promise;
   expect([breaker.isOpen(), breaker.isClosed(), breaker.failures()]).toEqual([true, false, 3]);

@@ -1,6 +1,8 @@
 import { expect, test } from 'bun:test';
+import { timeoutError } from '../../src/async/timeouts.ts';
 import { reasonOf } from '../../src/observability/error-reason.ts';
 import { createServiceState } from '../../src/observability/service-state.ts';
+import { testDatabase } from '../support/kafka-and-postgres.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
 
@@ -45,12 +47,55 @@ test.each([
   [{ type: 'UNKNOWN_TOPIC_OR_PARTITION' }, 'topic does not exist (UNKNOWN_TOPIC_OR_PARTITION)'],
   [{ name: 'KafkaJSGroupCoordinatorNotFound' }, 'group coordinator not available'],
   [{ name: 'KafkaJSMetadataNotLoaded' }, 'the leaders of its partitions are not known'],
+  [{ name: 'KafkaJSBrokerNotFound' }, 'no broker answers'],
+  [{ name: 'KafkaJSBrokerNotFound', code: 'LEADER_NOT_AVAILABLE' }, 'no leader (LEADER_NOT_AVAILABLE)'],
+  [{ type: 'NOT_ENOUGH_REPLICAS' }, 'too few in-sync replicas (NOT_ENOUGH_REPLICAS)'],
 ])('the reason of %j quotes nothing of the error', (fields, reason) => {
   expect(reasonOf(failure(fields))).toBe(reason);
 });
 
 test.each([
+  ['08006', 'connection closed'],
+  ['08001', 'connection refused'],
+  ['25006', 'it is read-only'],
+  ['28000', 'authentication failed'],
+  ['3D000', 'database does not exist'],
+  ['40001', 'serialization failure'],
+  ['40P01', 'deadlock'],
+  ['40003', 'transaction rolled back'],
+  ['42501', 'permission denied'],
+  ['53000', 'insufficient resources'],
+  ['53100', 'disk full'],
+  ['53200', 'out of memory'],
+  ['53300', 'too many connections'],
+  ['54000', 'a limit of PostgreSQL is exceeded'],
+  ['55000', 'object not in the required state'],
+  ['55006', 'object in use'],
+  ['57P02', 'starting up or shutting down'],
+  ['57P04', 'database was dropped'],
+  ['58030', 'disk error'],
+  ['58000', 'system error'],
+  ['XX000', 'internal error of PostgreSQL'],
+  ['XX001', 'data corrupted'],
+])('the SQLSTATE %s has a reason: %s', (code, reason) => {
+  expect(reasonOf(failure({ name: 'PostgresError', code }))).toBe(`${reason} (${code})`);
+});
+
+test('a SQLSTATE that PostgreSQL itself raises has its reason', async () => {
+  await using database = await testDatabase({ connections: 2 });
+  const { sql } = database;
+  await sql`create table counters (id int primary key, n int); insert into counters values (1, 0)`.simple();
+  const conflict = sql.begin('isolation level repeatable read', async (transaction) => {
+    await transaction`select from counters`;
+    await sql`update counters set n = n + 1`;
+    await transaction`update counters set n = n + 1`;
+  });
+  expect(reasonOf(await conflict.catch((error: unknown) => error))).toBe('serialization failure (40001)');
+});
+
+test.each([
   ['WRONGPASS invalid username-password pair', 'authentication failed (WRONGPASS)'],
+  ["OOM command not allowed when used memory > 'maxmemory'.", 'out of memory (OOM)'],
   ['MOVED 5798 10.0.0.7:6379', 'unexpected error (MOVED)'],
 ])('the reason has only the code of a Redis reply: %s', (message, reason) => {
   expect(reasonOf(failure({ name: 'ReplyError', command: { args: ['pa55'] } }, message))).toBe(reason);
@@ -64,14 +109,16 @@ test.each([
   ],
   [{ name: 'PostgresError', code: '23514' }, 'the city "Timed Out" is refused', 'unexpected error (23514)'],
   [{ name: 'ReplyError' }, 'ERR the key "timeout" is closed', 'unexpected error (ERR)'],
-  [{}, 'no answer within 1500 ms', 'no answer in time'],
   [{}, 'Command timed out', 'no answer in time'],
   [{}, 'Connection is closed.', 'connection closed'],
   [{}, 'No broker available', 'no broker answers'],
-  [{}, 'Broker 3 not found in the cached metadata', 'no broker answers'],
-  [{}, 'Broker -1 not found in the cached metadata', 'no leader'],
 ])('the message decides only for an error without a code: %j %s', (fields, message, reason) => {
   expect(reasonOf(failure(fields, message))).toBe(reason);
+});
+
+test('a timeout of our own has a reason by its name', () => {
+  const error = timeoutError(1_500);
+  expect([error.message, reasonOf(error)]).toEqual(['no answer within 1500 ms', 'no answer in time']);
 });
 
 test('an unavailable service is probed every second, and is available as soon as a probe succeeds', async () => {
@@ -111,10 +158,12 @@ test("changes of state and new reasons are logged once, and only the log has the
   const login = failure({ name: 'KafkaJSSASLAuthenticationError' }, 'no such user');
   for (const error of [refused, refused, login, refused, login]) state.markDown(error);
   expect(state.reason()).toBe('authentication failed');
+  expect(state.error()).toBe(login);
   expect(changes).toBe(5);
   state.markUp();
   state.markUp();
   expect(state.reason()).toBeUndefined();
+  expect(state.error()).toBeUndefined();
   const reason = 'connection refused (ECONNREFUSED)';
   const service = 'Kafka';
   expect(lines.map(({ level, text, fields }) => [level, text, fields])).toEqual([
