@@ -10,8 +10,13 @@ export type Assets = { style: string; script: string; icon: string };
 /** `address`: of the page, without preferences. */
 type LayoutProps = PropsWithChildren<{ view: View; assets: Assets; title: string; address: string }>;
 
-/** No styles of htmx's own, and no extensions. */
-const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, extensions: '', defaultTimeout: 15_000 });
+/** No styles of htmx's own, and no extensions. Without a delay, nothing happens between the halves of a swap. */
+const htmxConfig = JSON.stringify({
+  includeIndicatorCSS: false,
+  extensions: '',
+  defaultTimeout: 15_000,
+  defaultSettleDelay: 0,
+});
 
 /** The strings of the page's script, which has none itself. */
 const scriptWords = ({ text, language }: View) => ({

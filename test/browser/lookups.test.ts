@@ -1,14 +1,7 @@
 import { expect } from 'bun:test';
-import type { Page, Route } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { buildOrder } from '../support/build-order.ts';
-import {
-  atEveryWidth,
-  linkTo,
-  openChromium,
-  requestEnd,
-  test,
-  withAndWithoutScript,
-} from '../support/chromium.ts';
+import { atEveryWidth, linkTo, openChromium, test, withAndWithoutScript } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
 
 const visit = openChromium();
@@ -201,37 +194,6 @@ test('a lookup that is overtaken by another is not shown', () =>
     expect(await shownUid(page)).toBe(second.order_uid);
     expect(new URL(page.url()).searchParams.get('uid')).toBe(second.order_uid);
   }));
-
-/** What Back leads to, held until another number is looked up. */
-const late = {
-  'an order': (route: Route) => route.continue(),
-  'a failure of a proxy': (route: Route) => route.fulfill({ status: 502, body: 'Bad gateway' }),
-  'a network error': (route: Route) => route.abort(),
-};
-
-for (const [what, finish] of Object.entries(late)) {
-  test(`${what} that Back led to is not shown after another lookup`, () =>
-    visit({ orders, expected: /status of 502|ERR_FAILED|htmx:/ }, async ({ page }) => {
-      await page.goto(linkTo(first.order_uid));
-      await page.fill('#uid', second.order_uid);
-      await page.keyboard.press('Enter');
-      await page.waitForURL(linkTo(second.order_uid));
-      const held = Promise.withResolvers<Route>();
-      await page.route('**/*', (route) =>
-        'hx-history-restore-request' in route.request().headers() ? held.resolve(route) : route.continue(),
-      );
-      await page.evaluate('history.back()');
-      const route = await held.promise;
-      await page.fill('#uid', odd.order_uid);
-      await page.keyboard.press('Enter');
-      await page.waitForURL((url) => url.searchParams.get('uid') === odd.order_uid);
-      const ended = await requestEnd(page, first.order_uid);
-      await finish(route);
-      await ended();
-      expect(await shownUid(page)).toBe(odd.order_uid);
-      expect(new URL(page.url()).searchParams.get('uid')).toBe(odd.order_uid);
-    }));
-}
 
 test('each recent order that has the focus can be seen, also on a phone', () =>
   visit({ orders: recentOrders, width: 375 }, async ({ page }) => {

@@ -1,7 +1,7 @@
 import { expect } from 'bun:test';
 import { violations } from '../support/axe.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { atEveryWidth, linkTo, openChromium, requestEnd, test } from '../support/chromium.ts';
+import { atEveryWidth, linkTo, openChromium, test } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
 
 const visit = openChromium();
@@ -115,25 +115,6 @@ test('more than a hundred numbers are not sent, and stay where they were typed',
     await page.fill('#uid', tooMany.slice(1).join(' '));
     await page.press('#uid', 'Enter');
     await eventually(() => page.locator('.rows li').count(), 100);
-  }));
-
-test('an order that was looked up before too many numbers does not replace their message', () =>
-  visit({ orders }, async ({ page, site }) => {
-    await page.goto('/');
-    const slow = Promise.withResolvers<void>();
-    site.before = slow.promise;
-    await page.fill('#uid', first);
-    await page.press('#uid', 'Enter');
-    await eventually(async () => site.lookups, 1);
-    await page.fill('#uid', tooMany.join(' '));
-    await page.press('#uid', 'Enter');
-    await page.locator('[data-state=tooMany]').waitFor();
-    const ended = await requestEnd(page, first);
-    slow.resolve();
-    await ended();
-    expect(await page.locator('[data-state=tooMany]').count()).toBe(1);
-    expect(await page.inputValue('#uid')).toBe(tooMany.join(' '));
-    expect(await page.getAttribute('#result', 'aria-busy')).toBeNull();
   }));
 
 test('numbers that are too long together for a server can be looked up in smaller groups, with or without the form', () =>

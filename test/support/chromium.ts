@@ -109,17 +109,6 @@ export const openChromium = () => {
   };
 };
 
-/** Listens for the end of the next request of htmx for an order; what it returns waits for that. */
-export const requestEnd = async (page: Page, uid: string) => {
-  await page.evaluate(`window.requestEnd = new Promise((resolve) => {
-    document.addEventListener('htmx:finally:request', ({ detail }) => {
-      if (detail.ctx.request.action.endsWith('?uid=${encodeURIComponent(uid)}')) resolve();
-    });
-  });
-  undefined`);
-  return () => page.evaluate('requestEnd');
-};
-
 export const widths = [360, 768, 1440];
 
 /** Checks the page at every width. */

@@ -181,6 +181,61 @@ export const defineEngineTests = <Opened extends Engine>(
       await tab.resize(1024);
     }));
 
+  /** Lookups wait until the function that this returns is called. */
+  const holdLookups = (site: Served) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    site.before = promise;
+    return resolve;
+  };
+  const addressOf = (tab: Tab) => tab.evaluate<string>('location.search');
+
+  test('Back and Forward, and another lookup after Back, end at one order and its address, though responses are slow', () =>
+    inTab(async (tab, site) => {
+      for (const { order_uid } of [wrong, plain]) {
+        await tab.evaluate(lookUp(order_uid));
+        await isShown(tab, order_uid);
+      }
+      const goBack = async () => {
+        const release = holdLookups(site);
+        const { lookups } = site;
+        await tab.back();
+        await eventually(async () => site.lookups, lookups + 1, 15_000);
+        return release;
+      };
+      const releaseBoth = await goBack();
+      await tab.evaluate('history.forward()');
+      await eventually(() => addressOf(tab), `?uid=${plain.order_uid}`, 15_000);
+      releaseBoth();
+      await eventually(() => text(tab, '#status'), `Order ${plain.order_uid} found.`, 15_000);
+      expect(await text(tab, '#order')).toBe(plain.order_uid);
+
+      const releaseBack = await goBack();
+      site.before = Promise.resolve();
+      await tab.evaluate(lookUp(long.order_uid));
+      await isShown(tab, long.order_uid);
+      releaseBack();
+      expect(await addressOf(tab)).toBe(`?uid=${long.order_uid}`);
+      await tab.back();
+      await isShown(tab, wrong.order_uid);
+      expect(await addressOf(tab)).toBe(`?uid=${wrong.order_uid}`);
+    }));
+
+  test('a page that is left during a lookup reports no failure, and Back leads to its order', () =>
+    inTab(async (tab, site) => {
+      await tab.evaluate(lookUp(wrong.order_uid));
+      await isShown(tab, wrong.order_uid);
+      const release = holdLookups(site);
+      const { lookups } = site;
+      await tab.evaluate(lookUp(plain.order_uid));
+      await eventually(async () => site.lookups, lookups + 1, 15_000);
+      await tab.evaluate(`void setTimeout(() => { location.href = './?uid=${long.order_uid}'; })`);
+      await eventually(async () => site.lookups, lookups + 2, 15_000);
+      release();
+      await eventually(() => text(tab, '#order').catch(() => null), long.order_uid, 15_000);
+      await tab.back();
+      await eventually(() => text(tab, '#order').catch(() => null), wrong.order_uid, 15_000);
+    }));
+
   test('a column that is pasted is a list of orders', () =>
     inTab(async (tab) => {
       const pasted = JSON.stringify(`${wrong.order_uid}\r\nno-such-order\r\n${plain.order_uid}\r\n`);

@@ -90,6 +90,8 @@ recent.addEventListener('focusin', ({ target }) =>
 );
 // Another window has looked an order up, or cleared them all.
 addEventListener('storage', () => showRecent(readRecent()));
+// Nothing is heard of other windows meanwhile.
+addEventListener('pageshow', ({ persisted }) => persisted && showRecent(readRecent()));
 recent.querySelector('button').addEventListener('click', () => {
   writeRecent([]);
   field.focus();
@@ -149,7 +151,7 @@ const fail = () => explain(navigator.onLine ? 'failed' : 'offline');
 
 let isRepeated = false;
 addEventListener('online', () => {
-  if (shown().state !== 'offline') return;
+  if (latest || shown().state !== 'offline') return;
   isRepeated = true;
   form.requestSubmit();
 });
@@ -174,7 +176,7 @@ document.addEventListener(
       event.stopPropagation();
       if (event.target === form) {
         keepPlace();
-        latest = undefined;
+        giveUp();
         lookedUp = uid.value;
         explain('tooMany', { n: count, given: '' });
       } else {
@@ -202,23 +204,43 @@ document.addEventListener('htmx:config:request', ({ detail }) => {
   request.body.set('uid', lookedUp);
 });
 
-/** The context of the last request: the response of another one comes too late. */
+/** The context of the request in flight: the response of another one comes too late. */
 let latest;
 let loading;
+const stopWaiting = () => {
+  latest = undefined;
+  clearTimeout(loading);
+  form.classList.remove('busy');
+  result.ariaBusy = null;
+};
+const giveUp = () => {
+  latest?.request.abort();
+  stopWaiting();
+  status.textContent = '';
+};
+
 const onLookup = (name, act) =>
   document.addEventListener(name, (event) => {
     if (event.detail.ctx?.target === result) act(event);
   });
 
 /** Whether htmx asks for a page that Back or Forward leads to: its place is in the history already. */
-const isRestoring = ({ ctx }) => 'HX-History-Restore-Request' in ctx.request.headers;
+const isRestoring = (ctx) => 'HX-History-Restore-Request' in ctx.request.headers;
 
-onLookup('htmx:before:request', ({ detail }) => {
-  if (!isRestoring(detail)) keepPlace();
-  latest = detail.ctx;
-  lookedUp = uidsOf(new URL(detail.ctx.request.action, location));
-  clearTimeout(loading);
-  status.textContent = '';
+/** Gives a request of a restored page what htmx gives all others: an abort, also for when it takes too long. */
+const makeAbortable = (request) => {
+  const controller = new AbortController();
+  request.signal = AbortSignal.any([request.signal, controller.signal]);
+  request.abort = (reason) => controller.abort(reason);
+};
+
+onLookup('htmx:before:request', ({ detail: { ctx } }) => {
+  giveUp();
+  if (isRestoring(ctx)) makeAbortable(ctx.request);
+  else keepPlace();
+  latest = ctx;
+  isLeaving = false;
+  lookedUp = uidsOf(new URL(ctx.request.action, location));
   loading = setTimeout(() => {
     form.classList.add('busy');
     result.ariaBusy = 'true';
@@ -226,16 +248,15 @@ onLookup('htmx:before:request', ({ detail }) => {
   }, 150);
 });
 onLookup('htmx:finally:request', ({ detail }) => {
-  if (latest && latest !== detail.ctx) return;
-  clearTimeout(loading);
-  form.classList.remove('busy');
-  result.ariaBusy = null;
+  if (latest === detail.ctx) stopWaiting();
 });
+/** A response that is cut off ends elsewhere. */
+const isWhole = (text) => text.includes('data-state=') && /<\/(?:article|div|html)>\s*$/.test(text);
 onLookup('htmx:before:swap', (event) => {
   if (latest !== event.detail.ctx) return event.preventDefault();
   // A proxy's error page and a problem in JSON are not shown.
   const { text, response } = event.detail.ctx;
-  if (text.includes('data-state=')) return;
+  if (isWhole(text)) return;
   event.preventDefault();
   const { status: code, headers } = response;
   if (code === 429) explain('tooOften', { n: Number.parseInt(headers.get('retry-after'), 10) || 60 });
@@ -243,7 +264,7 @@ onLookup('htmx:before:swap', (event) => {
   else fail();
 });
 onLookup('htmx:after:swap', ({ detail }) => {
-  const isRestored = isRestoring(detail);
+  const isRestored = isRestoring(detail.ctx);
   const { headers } = detail.ctx.response;
   const address = headers.get('hx-push-url') ?? headers.get('hx-replace-url') ?? detail.ctx.request.action;
   shownAt = new URL(address, location).search;
@@ -253,8 +274,19 @@ onLookup('htmx:after:swap', ({ detail }) => {
   if (document.activeElement === document.body) (byId('order') ?? field).focus({ preventScroll: true });
   returnTo(history.state ?? {});
 });
+/** Since the last request: Firefox ends it with an error then, long before the next page is there. */
+let isLeaving = false;
+addEventListener('beforeunload', () => {
+  isLeaving = true;
+});
 onLookup('htmx:error', ({ detail }) => {
-  if (latest === detail.ctx) fail();
+  if (latest !== detail.ctx) return;
+  if (isLeaving) giveUp();
+  else fail();
+});
+// What the address has already adds nothing to the history, as after a failure.
+document.addEventListener('htmx:before:history:update', ({ detail }) => {
+  if (lookedUp === uidsOf(location)) detail.history.type = 'replace';
 });
 
 // Where the reader was, as an order that Back leads to arrives later than the browser scrolls: the part of it at the top of the window.
@@ -281,7 +313,7 @@ const returnTo = ({ scroll = 0, part, top }) => {
 let scrolled;
 const keepPlace = () => {
   clearTimeout(scrolled);
-  if (location.search !== shownAt) return;
+  if (location.search !== shownAt || (latest && isRestoring(latest))) return;
   history.replaceState({ ...history.state, htmx: true, ...readPlace() }, '');
 };
 addEventListener(
@@ -295,8 +327,20 @@ addEventListener(
 
 document.addEventListener('htmx:before:history:restore', () => {
   clearTimeout(scrolled);
-  htmx.trigger(form, 'htmx:abort');
+  giveUp();
   field.value = uidsOf(location);
+});
+
+// htmx restores only entries of the history that it knows; the skip link makes one of its own.
+document.querySelector('.skip').addEventListener('click', keepPlace);
+addEventListener('hashchange', () => {
+  if (!history.state?.htmx) history.replaceState({ htmx: true }, '');
+});
+
+// The browser would take the focus away after Back.
+globalThis.navigation?.addEventListener('navigate', (event) => {
+  if (event.navigationType === 'traverse' && event.canIntercept && !event.hashChange)
+    event.intercept({ focusReset: 'manual' });
 });
 
 // The field
@@ -357,17 +401,19 @@ const copyText = async (text) => {
   }
   // Without TLS there is no clipboard API.
   const area = Object.assign(document.createElement('textarea'), { value: await text });
+  const { activeElement } = document;
   // In view, so that the browser does not scroll to it.
   area.style.cssText = 'position: fixed; top: 0';
   document.body.append(area);
   area.select();
   const copied = document.execCommand('copy');
   area.remove();
+  activeElement.focus({ preventScroll: true });
   if (!copied) throw new Error('not copied');
 };
 
 const fetchPretty = async (url) => {
-  const response = await fetch(url);
+  const response = await fetch(url, { signal: AbortSignal.timeout(15_000) });
   if (!response.ok) throw new Error(`status ${response.status}`);
   return JSON.stringify(await response.json(), null, 2);
 };
@@ -391,15 +437,16 @@ const copy = async (button) => {
     () => words.copied,
     () => words.copyFailed,
   );
-  button.focus({ preventScroll: true });
+  // Another order is shown, and announced.
+  if (!button.isConnected) return;
   button.dataset.outcome = outcome;
   status.textContent = outcome;
   setTimeout(() => delete button.dataset.outcome, 1500);
 };
 
-/** The link that changes a setting on the page as it is now. */
-const hrefOf = ({ dataset: { setting, to }, hreflang }) => {
-  const { searchParams } = new URL(location);
+/** The link that changes a setting on the page as it is now, or at another address. */
+const hrefOf = ({ dataset: { setting, to }, hreflang }, address = location) => {
+  const { searchParams } = new URL(address);
   searchParams.set(setting, to ?? hreflang);
   return `./?${searchParams}`;
 };
@@ -411,8 +458,12 @@ const changeSetting = (event, link) => {
     remember('theme', link.dataset.to);
     document.querySelector(`[data-setting="theme"]:not([data-to="${link.dataset.to}"])`).focus();
   } else {
-    // The page in another language is no other place: Back leads to the order before.
-    location.replace(hrefOf(link));
+    // With the order that is looked up just now. The page in another language is no other place: Back leads to the order before.
+    const address = new URL(latest?.request.action ?? '', location);
+    const isElsewhere = uidsOf(address) !== uidsOf(location);
+    // Chromium does not ask for an address while its cache waits for a response from there.
+    giveUp();
+    location[isElsewhere ? 'assign' : 'replace'](hrefOf(link, address));
   }
 };
 

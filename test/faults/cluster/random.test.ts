@@ -6,7 +6,7 @@ import { test } from 'bun:test';
 import { endBackends, openPair } from '../../support/cluster/pair.ts';
 import type { Scenario } from '../../support/cluster/scenario.ts';
 import { useCluster } from '../../support/cluster/use-cluster.ts';
-import { createRandom } from '../../support/faults/stream.ts';
+import { createRandom } from '../../support/random.ts';
 
 const rounds = Number(process.env.FAULTS_ROUNDS ?? 10);
 const perSecond = 300;

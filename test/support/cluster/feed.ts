@@ -1,8 +1,9 @@
 import type { Order } from '../../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../../src/producer/fake-order.ts';
-import { createRandom, type Sent } from '../faults/stream.ts';
+import type { Sent } from '../faults/stream.ts';
 import { orderSchema } from '../order-parser.ts';
+import { createRandom } from '../random.ts';
 import { kcat } from './kcat.ts';
 
 const patterns = 200;

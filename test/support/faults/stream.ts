@@ -4,6 +4,7 @@ import type { Order } from '../../../src/order/order.ts';
 import { type BadKind, badKinds } from '../../../src/producer/bad-message.ts';
 import { createOrderMaker } from '../../../src/producer/fake-order.ts';
 import { orderSchema } from '../order-parser.ts';
+import { createRandom } from '../random.ts';
 
 /** What was sent, by its expected result. */
 export type Sent = {
@@ -78,16 +79,5 @@ export const startStream = async (kafka: Kafka, topic: string, seed: number, per
       await running;
       return sent;
     },
-  };
-};
-
-/** mulberry32: numbers in [0, 1) that a seed repeats. */
-export const createRandom = (seed: number) => {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 };

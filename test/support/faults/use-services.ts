@@ -1,8 +1,8 @@
 import { afterAll, beforeAll } from 'bun:test';
 import { join } from 'node:path';
+import { createRandom } from '../random.ts';
 import { until } from '../until.ts';
 import { openScenario, type Scenario, servicesIn } from './scenario.ts';
-import { createRandom } from './stream.ts';
 
 const limitMs = 120_000;
 
