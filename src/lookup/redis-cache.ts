@@ -33,12 +33,12 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
 export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTimeoutMs = 900 }: Options) => {
   const redis = openRedis(url);
   const state = createServiceState('Redis', log, { probe: () => cache.size() });
-  /** From the first write that was refused as read-only, until connected to a primary. */
-  let isReplica = false;
+  /** The error of a write that was refused as read-only, until connected to a primary. */
+  let readOnly: unknown;
   let reconnectedAt = Number.NEGATIVE_INFINITY;
   let reconnectTimer: Timer | undefined;
   const onSuccess = () => {
-    if (reads.isClosed() && inserts.isClosed() && !isReplica) state.markUp();
+    if (reads.isClosed() && inserts.isClosed() && !readOnly) state.markUp();
   };
   const breakerOptions = { onOpen: state.markDown, onSuccess };
   const reads = createCircuitBreaker({ timeoutMs: readTimeoutMs, ...breakerOptions });
@@ -57,11 +57,15 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
   });
   redis.on('ready', async () => {
     reads.close();
-    if (isReplica) {
+    if (readOnly) {
       const replication = await redis.info('replication').catch(() => 'unknown');
-      if (/role:slave|unknown/.test(replication)) return findPrimary();
+      if (/role:slave|unknown/.test(replication)) {
+        // Not what reads failed with while it reconnected.
+        state.markDown(readOnly);
+        return findPrimary();
+      }
     }
-    isReplica = false;
+    readOnly = undefined;
     inserts.close();
     state.markUp();
     onConnected();
@@ -69,7 +73,6 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
 
   /** Reconnects, as the server's name may lead to the new primary by now. Until it does, reads go on, but for short gaps. */
   const findPrimary = () => {
-    isReplica = true;
     if (reconnectTimer) return;
     const waitMs = Math.max(0, reconnectedAt + reconnectIntervalMs - performance.now());
     reconnectTimer = setTimeout(() => {
@@ -86,6 +89,7 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
       return await redis.insertOrder(documentsKey, queueKey, uid, document, limit);
     } catch (error) {
       if (isReadOnly(error)) {
+        readOnly = error;
         state.markDown(error);
         findPrimary();
       }
@@ -109,7 +113,7 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
       );
     },
     async put(uid: OrderUid, { body }: EncodedOrder) {
-      if (!isConnected() || isReplica) return;
+      if (!isConnected() || readOnly) return;
       const document = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
       await inserts.call(() => insert(uid, document));
     },

@@ -6,13 +6,16 @@ import { createRedisCache, type RedisCache } from '../../src/lookup/redis-cache.
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
 import { jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
 import { recordingLog } from '../support/recording-log.ts';
-import { openCache, putOrders, startCacheServer } from '../support/redis-cache.ts';
+import { openCache, putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { until } from '../support/until.ts';
 
+/** Longer than those of the program, as on a busy machine an answer takes 50 ms now and then. */
+const timeouts = { readTimeoutMs: 300, insertTimeoutMs: 9_000 };
+
 if (hasRedisServer)
   describe('the Redis tier, when Redis fails', async () => {
-    const server = await startCacheServer();
+    const server = await startCacheServer(timeouts);
     const { admin } = server;
     afterAll(() => server[Symbol.asyncDispose]());
     beforeEach(server.reset);
@@ -34,14 +37,14 @@ if (hasRedisServer)
     ) => {
       let count = 0;
       let slow = 0;
-      for (const deadline = Date.now() + 20_000; ; ) {
+      for (const deadline = Date.now() + 60_000; ; ) {
         const begun = performance.now();
         const uid = uidFor();
         const { document, steps } = await lookup.find(uid);
         expect(Buffer.from(document?.body ?? []).toString()).toBe(jsonOf(uid));
         count++;
         // On a busy machine a timer is late now and then.
-        if (performance.now() - begun > 100) slow++;
+        if (performance.now() - begun > 1_000) slow++;
         expect(slow).toBeLessThanOrEqual(1 + count / 50);
         const step = steps.find(({ tier }) => tier === 'redis');
         if (isDone(step?.bypassed === true, step?.hit === true)) return;
@@ -58,14 +61,14 @@ if (hasRedisServer)
     const faults: Record<string, Fault> = {
       killed: { begin: server.kill, end: server.start, reason: /ECONNREFUSED|failed to connect/i },
       frozen: { begin: server.freeze, end: server.thaw, reason: /no answer|timed? ?out|timeout|Stream/i },
-      'slow, by 500 ms (CLIENT PAUSE)': {
-        begin: () => admin.client('PAUSE', 500, 'ALL'),
+      'slow, by 1.5 s (CLIENT PAUSE)': {
+        begin: () => admin.client('PAUSE', 1_500, 'ALL'),
         end: () => {},
         reason: /no answer/,
       },
-      'slow, by 500 ms (DEBUG SLEEP)': {
+      'slow, by 1.5 s (DEBUG SLEEP)': {
         begin: () => {
-          admin.call('DEBUG', 'SLEEP', '0.5').catch(() => {});
+          admin.call('DEBUG', 'SLEEP', '1.5').catch(() => {});
         },
         end: () => {},
         reason: /no answer/,
@@ -98,12 +101,12 @@ if (hasRedisServer)
         expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
         await until(() => cache.reason() === undefined);
         expect(lines.length).toBeLessThanOrEqual(2);
-      }, 30_000);
+      }, 120_000);
 
     test('down at the start: lookups go on, and use Redis once it is up', async () => {
       const { log, levels } = recordingLog();
       await server.kill();
-      const cache = createRedisCache({ url: server.url, limit: 1000, log });
+      const cache = createRedisCache({ url: server.url, limit: 1000, log, ...timeouts });
       const lookup = openLookup(cache);
       await lookUp(lookup, (isBypassed) => isBypassed && /ECONNREFUSED/.test(cache.reason() ?? ''));
       await server.start();
@@ -111,7 +114,7 @@ if (hasRedisServer)
       expect(cache.reason()).toBeUndefined();
       expect(levels()).toEqual(['warn', 'info']);
       cache.close();
-    }, 30_000);
+    }, 120_000);
 
     test('frozen for long: the client reconnects, and lookups do not wait meanwhile', async () => {
       const { log, lines } = recordingLog();
@@ -129,22 +132,24 @@ if (hasRedisServer)
       });
       // Three failures, and few trials in five seconds.
       expect(reads).toBeLessThan(10);
-      expect(all).toBeGreaterThan(500);
+      expect(all).toBeGreaterThan(100);
       server.thaw();
       await lookUp(lookup, hit, alternating);
       // No answer; connect timeout; up again.
       expect(lines.length).toBeLessThanOrEqual(3);
-    }, 30_000);
+    }, 120_000);
 
     test('concurrent lookups that fail open the circuit once: for half a second, not ten', async () => {
       using cache = await server.open(1000);
-      await admin.client('PAUSE', 300, 'ALL');
+      await admin.client('PAUSE', 4_000, 'ALL');
       const begun = performance.now();
       await Promise.all(Array.from({ length: 256 }, (_, number) => cache.get(uidOf(number))));
-      expect(performance.now() - begun).toBeLessThan(150);
+      // 300 ms, and what a busy machine may add; not until Redis answers.
+      expect(performance.now() - begun).toBeLessThan(3_000);
       expect(cache.isBypassed()).toBe(true);
       await until(() => !cache.isBypassed());
-      expect(performance.now() - begun).toBeLessThan(1_500);
+      expect(performance.now() - begun).toBeLessThan(6_000);
+      await admin.ping();
     });
 
     test('while half-open one lookup reads Redis, and the others do not wait for it', async () => {
@@ -154,10 +159,13 @@ if (hasRedisServer)
       await until(() => !cache.isBypassed());
       const trial = cache.get(uidOf(4));
       expect(cache.isBypassed()).toBe(true);
-      const begun = performance.now();
+      let isOver = false;
+      const settled = Promise.resolve(trial).then(() => {
+        isOver = true;
+      });
       await Promise.all(Array.from({ length: 100 }, () => cache.get(uidOf(5))));
-      expect(performance.now() - begun).toBeLessThan(20);
-      await trial;
+      expect(isOver).toBe(false);
+      await settled;
       server.thaw();
     });
 
@@ -186,7 +194,8 @@ if (hasRedisServer)
     for (const [name, { begin, end, reason, reconnects = false }] of Object.entries(refusals))
       test(`${name}: reads go on, orders that it refuses are found in PostgreSQL, and the reason is logged once`, async () => {
         const { log, levels } = recordingLog();
-        using cache = await server.open(1000, log);
+        // A refusal comes at once; a late answer would be another reason.
+        using cache = await openCache(server.url, 1000, log, unhurried);
         const lookup = openLookup(cache);
         await lookUp(lookup, hit, alternating);
         const [one, two] = [alternating(), alternating()];
@@ -225,7 +234,7 @@ if (hasRedisServer)
           return cache.reason() === undefined;
         });
         expect(levels()).toEqual(['warn', 'info']);
-      }, 30_000);
+      }, 120_000);
 
     test('full during an eviction: the hash and the queue keep the same length', async () => {
       using cache = await server.open(3);

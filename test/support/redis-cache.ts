@@ -34,8 +34,9 @@ export const startCacheServer = async (timeouts = {}) => {
       const [uids, fields] = [await queue(), await admin.hkeys(documentsKey)];
       expect(uids.toSorted()).toEqual(fields.toSorted());
     },
-    /** Empty, and without a limit of memory. */
+    /** Empty, without a limit of memory, and a primary. */
     async reset() {
+      await admin.replicaof('NO', 'ONE');
       await admin.config('SET', 'maxmemory', '0');
       await admin.flushall();
     },
