@@ -66,8 +66,8 @@ test('one command brings up the page with orders arriving; a second one reports 
     expect((await fetch(order as string)).status).toBe(200);
 
     process.kill(-child.pid, 'SIGINT');
-    await until(() => child.exitCode !== null || child.signalCode !== null, 10_000);
-    await until(async () => (await processesOf(dataDir)).length === 0, 5_000);
+    await until(() => child.exitCode !== null || child.signalCode !== null, 30_000);
+    await until(async () => (await processesOf(dataDir)).length === 0, 20_000);
   } catch (error) {
     console.error(output);
     process.kill(-child.pid, 'SIGKILL');

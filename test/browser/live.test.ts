@@ -370,7 +370,7 @@ test('a thousand orders a second, unsampled, leave the page smooth: a lookup wor
     });
     await page.goto('/');
     const newest = async () => Number((await listed(page))[0]?.split('-').at(-1) ?? 0);
-    await eventually(async () => (await newest()) > 3000, true, 15_000);
+    await eventually(async () => (await newest()) > 3000, true, 30_000);
     expect((await listed(page)).length).toBe(8);
     const seen = await page.evaluate(
       () => (window as unknown as { seen: { long: number; shift: number } }).seen,

@@ -12,7 +12,7 @@ const odd = buildOrder({ order_uid: `"a/b?c#d&e=%20+;ё\\'<i>&lt;` });
 const quoted = buildOrder({ order_uid: `"${first.order_uid}"` });
 const orders = [first, second, odd];
 
-const shownUid = (page: Page) => page.locator('#order').textContent({ timeout: 5_000 });
+const shownUid = (page: Page) => page.locator('#order').textContent();
 
 for (const { javaScriptEnabled, how } of withAndWithoutScript) {
   test(`a number shows its order and its address, spaces and quotes around it or not, ${how}`, () =>

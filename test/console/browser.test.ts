@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { anna } from '../support/open-console.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const hostile = `<img src=x onerror=alert(1)>"'&lt;\u202eabc\u2066${'W'.repeat(150)}`;
 const order = buildOrder({ order_uid: 'a-letter-uid' });
@@ -36,7 +36,7 @@ const visit = async (options: BrowserContextOptions, act: (page: Page) => Promis
     baseURL: site.origin,
     ...options,
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const said: string[] = [];
   page.on('console', (message) => {

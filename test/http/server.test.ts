@@ -4,7 +4,7 @@ import { connect } from '../support/raw-http.ts';
 import { until } from '../support/until.ts';
 
 // Bun's timeout for the head of a request is 10 s, and its timers have a resolution of 4 s.
-setDefaultTimeout(40_000);
+setDefaultTimeout(60_000);
 
 const host = '127.0.0.1';
 const head = (method: string, path: string, ...headers: string[]) =>

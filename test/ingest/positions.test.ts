@@ -60,7 +60,7 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
         connection.release();
       };
     },
-    begin: (partitions: number[]) => positions.begin(partitions, AbortSignal.timeout(10_000), () => {}),
+    begin: (partitions: number[]) => positions.begin(partitions, AbortSignal.timeout(60_000), () => {}),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 };
@@ -83,7 +83,7 @@ test('while PostgreSQL does not answer, that is reported, and Kafka counts as av
   await using world = await openPositions();
   const unlock = await world.lockOffsets();
   const begun = world.begin([0]);
-  await until(() => world.postgres.reason() !== undefined && world.kafka.reason() === undefined, 5_000);
+  await until(() => world.postgres.reason() !== undefined && world.kafka.reason() === undefined, 20_000);
   expect(world.postgres.reason()).toBe('no answer in time');
   await unlock();
   await begun;
@@ -94,16 +94,16 @@ test('while PostgreSQL does not answer, a Kafka that refuses the topic is report
   await using world = await openPositions({ isReadable: false });
   const unlock = await world.lockOffsets();
   const begun = world.begin([0]).catch((error: unknown) => error);
-  await until(() => world.kafka.reason()?.startsWith('permission denied'), 5_000);
+  await until(() => world.kafka.reason()?.startsWith('permission denied'), 20_000);
   await unlock();
   expect(await begun).toBeInstanceOf(Error);
-}, 20_000);
+}, 60_000);
 
 test('a Kafka that failed only while PostgreSQL did not answer counts as available again', async () => {
   await using world = await openPositions();
   world.onBeginning(async () => {
     world.setReadable(false);
-    await until(() => world.kafka.reason()?.startsWith('permission denied'), 5_000);
+    await until(() => world.kafka.reason()?.startsWith('permission denied'), 20_000);
   });
   await world.begin([0]);
   expect(world.kafka.reason()).toBeString();

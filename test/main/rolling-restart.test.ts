@@ -7,7 +7,7 @@ import { type Connection, connect } from '../support/raw-http.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
 // Six processes start.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const hostname = '127.0.0.1';
 type Address = { hostname: string; port: number };

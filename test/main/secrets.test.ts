@@ -4,7 +4,7 @@ import { startProgram } from '../support/program.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { testWith } from '../support/test-with.ts';
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(240_000);
 
 const mark = 'm4rk3d';
 const secretsOf = (kafka: string, database: URL, redis: string) => ({

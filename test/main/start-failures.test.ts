@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { openWorld } from '../support/isolated-services.ts';
 import { startProgram } from '../support/program.ts';
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(240_000);
 
 describe('a start that cannot succeed ends with one line that says why', () => {
   test.each([

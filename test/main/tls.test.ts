@@ -8,7 +8,7 @@ import { testWith } from '../support/test-with.ts';
 import { login, startSecureServices } from '../support/tls-services.ts';
 import { until } from '../support/until.ts';
 
-setDefaultTimeout(90_000);
+setDefaultTimeout(240_000);
 
 // Once is enough: where the real services are meant. They are started again, as the others speak no TLS.
 const isReal = process.env.KAFKA_BROKERS !== undefined && process.env.DATABASE_URL !== undefined;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { newTopic, root, useProducer } from '../support/producer.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 const { start, run, read, brokers, folder } = useProducer();
 

@@ -114,7 +114,7 @@ test('Ctrl-C while Kafka accepts connections but does not answer ends the produc
   const at = performance.now();
   producer.child.kill('SIGINT');
   const { code, output } = await producer.end();
-  expect(performance.now() - at).toBeLessThan(2000);
+  expect(performance.now() - at).toBeLessThan(8_000);
   expect(code).toBe(0);
   expect(output).toEndWith('Still trying.\nsent 0 orders in 0.0 s, 0.0/s\n');
 });

@@ -56,7 +56,7 @@ const unsuccessful = /^Failed to load resource: the server responded with a stat
  */
 export const openChromium = () => {
   let browser: Browser;
-  setDefaultTimeout(60_000);
+  setDefaultTimeout(180_000);
   if (executablePath) {
     beforeAll(async () => {
       browser = await launch();
@@ -83,7 +83,7 @@ export const openChromium = () => {
       baseURL: site.origin,
       ...rest,
     });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(60_000);
     const page = await context.newPage();
     const said: string[] = [];
     const requests: Request[] = [];

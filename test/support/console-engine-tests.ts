@@ -34,7 +34,7 @@ const enter = async (tab: Tab, selector: string) => {
 
 /** Waits until an expression has this value. While one page replaces another, nothing can be evaluated. */
 const becomes = (tab: Tab, expression: string, value: unknown) =>
-  eventually(() => tab.evaluate<unknown>(expression).catch(() => undefined), value, 15_000);
+  eventually(() => tab.evaluate<unknown>(expression).catch(() => undefined), value, 30_000);
 
 /** Waits for a page that has this. */
 const isThere = (tab: Tab, selector: string) =>
@@ -69,7 +69,7 @@ export const defineConsoleTests = (
   open: () => Promise<Engine>,
   { withoutScripts, axe }: Share,
 ) => {
-  setDefaultTimeout(90_000);
+  setDefaultTimeout(240_000);
   let engine: Engine;
   let site: ConsoleSite;
   if (hasEngine) {
@@ -109,7 +109,7 @@ export const defineConsoleTests = (
   test('a wrong token is refused in words, the right one leads to the plots, and a logout ends it', () =>
     inTab('', async (tab) => {
       await becomes(tab, `document.querySelectorAll('.plots[data-state=drawn] canvas').length`, 6);
-      await eventually(async () => site.listeners.size > 0, true, 15_000);
+      await eventually(async () => site.listeners.size > 0, true, 30_000);
       await enter(tab, '.plots summary');
       await contains(tab, '.plots details[open] table', 'PostgreSQL, p99');
       // Firefox leaves the page at its end: so from the beginning of one.

@@ -45,9 +45,9 @@ const orders = [plain, long, wrong];
 
 export const text = (tab: Tab, selector: string) =>
   tab.evaluate<string | null>(`document.querySelector(${JSON.stringify(selector)})?.textContent ?? null`);
-export const isShown = (tab: Tab, uid: string) => eventually(() => text(tab, '#order'), uid, 15_000);
+export const isShown = (tab: Tab, uid: string) => eventually(() => text(tab, '#order'), uid, 30_000);
 export const connected = (tab: Tab) =>
-  eventually(() => tab.evaluate(`document.querySelector('#live').dataset.state`), 'on', 15_000);
+  eventually(() => tab.evaluate(`document.querySelector('#live').dataset.state`), 'on', 30_000);
 
 const lookUp = (uid: string) =>
   `(() => { const field = document.querySelector('#uid'); field.value = '${uid}'; field.form.requestSubmit(); })()`;
@@ -64,7 +64,7 @@ export const defineEngineTests = <Opened extends Engine>(
   isThere: boolean,
   open: () => Promise<Opened>,
 ) => {
-  setDefaultTimeout(60_000);
+  setDefaultTimeout(240_000);
   const world = {} as { engine: Opened; site: Served };
   if (isThere) {
     beforeAll(async () => {
@@ -160,7 +160,7 @@ export const defineEngineTests = <Opened extends Engine>(
         await tab.resize(width);
         await tab.goto(`${site.origin}/?uid=${long.order_uid}`);
         await tab.evaluate('scrollTo(0, 4000)');
-        await eventually(async () => (await tab.evaluate(rowAtTop)) !== null, true, 15_000);
+        await eventually(async () => (await tab.evaluate(rowAtTop)) !== null, true, 30_000);
         const place = await tab.evaluate(rowAtTop);
         await tab.evaluate(`document.querySelector('#uid').focus({ preventScroll: true })`);
         await tab.evaluate(lookUp(plain.order_uid));
@@ -249,7 +249,7 @@ export const defineEngineTests = <Opened extends Engine>(
       await tab.type('\n');
       const numbers = () =>
         tab.evaluate(`[...document.querySelectorAll('.rows bdi')].map((number) => number.textContent)`);
-      await eventually(numbers, [wrong.order_uid, 'no-such-order', plain.order_uid], 15_000);
+      await eventually(numbers, [wrong.order_uid, 'no-such-order', plain.order_uid], 30_000);
     }));
 
   test('a part of the page is in the page’s own language, whatever another tab has chosen', () =>
@@ -280,7 +280,7 @@ export const defineEngineTests = <Opened extends Engine>(
       await eventually(
         () => last.evaluate(`document.querySelector('#live a').title`),
         wrong.order_uid,
-        15_000,
+        30_000,
       );
     } finally {
       for (const tab of tabs) await tab.close();

@@ -1,7 +1,7 @@
 import { expect } from 'bun:test';
 
 /** Waits until `found` returns what is expected, and otherwise fails with the difference. */
-export const eventually = async <Value>(found: () => Promise<Value>, expected: Value, within = 5_000) => {
+export const eventually = async <Value>(found: () => Promise<Value>, expected: Value, within = 20_000) => {
   const deadline = Date.now() + within;
   let value = await found();
   while (!Bun.deepEquals(value, expected) && Date.now() < deadline) {

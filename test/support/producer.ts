@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Broker, startBroker } from 'kafka-broker';
 import { createKafka } from '../../src/kafka/client.ts';
 import { createLog } from '../../src/observability/log.ts';
+import { until } from './until.ts';
 
 export const root = join(import.meta.dir, '../..');
 
@@ -125,10 +126,10 @@ export const useProducer = () => {
     }
   };
 
-  /** Resolves when there is something in the topic. Each round asks Kafka, so this does not spin. */
+  /** Resolves when there is something in the topic. */
   const someSent = async (topic: string, at = brokers) => {
     const sent = async () => (await offsets(topic, at).catch(() => [])).some(({ high }) => Number(high) > 0);
-    while (!(await sent()));
+    await until(sent, 60_000);
   };
 
   return { start, run, read, someSent, embedded, opened, folder, brokers: () => brokers };

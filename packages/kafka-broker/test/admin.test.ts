@@ -4,7 +4,7 @@ import { startBroker } from '../src/broker.ts';
 import { errorCode, readList, readName, readText, type Writer, writeList, writeText } from '../src/wire.ts';
 import { batchOf, clientsOf, rawClient, temporaryDirectory, testBroker } from './support/broker.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 type Client = Awaited<ReturnType<typeof rawClient>>;
 

@@ -5,7 +5,7 @@ import { CompressionTypes, ConfigResourceTypes } from 'kafkajs';
 import { ownProcess, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const send = { timeout: 5000 };
 

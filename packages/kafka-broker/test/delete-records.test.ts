@@ -3,7 +3,7 @@ import { startBroker } from '../src/broker.ts';
 import { clientsOf, temporaryDirectory, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const start = Date.now();
 const values = ['0', '1', '2', '3', '4'].map((value, i) => ({ value, timestamp: String(start + i) }));

@@ -6,7 +6,7 @@ import { errorCode, readList, readName, writeText } from '../src/wire.ts';
 import { batchOf, clientsOf, rawClient, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const withTopics = async () => {
   const broker = await testBroker();

@@ -4,7 +4,7 @@ import type { Joined, JoinRequest } from '../src/group-member.ts';
 import { createGroups } from '../src/groups.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(10_000);
+setDefaultTimeout(60_000);
 
 const dynamic = (id: string) => ({ id, instance: null });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { batchOf, rawClient, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const withTopic = async (config: Record<string, string>, options = {}) => {
   const broker = await testBroker(options);

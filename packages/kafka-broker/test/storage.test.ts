@@ -16,7 +16,7 @@ import {
 } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 /** The next `Worker` that is made. */
 const nextWorker = () => {

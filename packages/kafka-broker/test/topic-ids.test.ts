@@ -6,7 +6,7 @@ import { Connection, metadataV9, metadataV10, offsetForLeaderEpochV3 } from '@pl
 import { startBroker } from '../src/broker.ts';
 import { clientsOf, rawClient, temporaryDirectory, testBroker } from './support/broker.ts';
 
-setDefaultTimeout(20_000);
+setDefaultTimeout(60_000);
 
 const connect = async (port: number) => {
   const connection = new Connection('test');
