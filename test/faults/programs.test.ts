@@ -7,7 +7,7 @@ import { progress, useServices } from '../support/faults/use-services.ts';
 import { until } from '../support/until.ts';
 
 const { seed, random, openScenario } = useServices('faults-programs');
-const limit = 240_000;
+const limit = 400_000;
 
 // Neither harms a service, and both mostly wait for a session of the group to end: so they run at once.
 test.concurrent(

@@ -6,7 +6,7 @@ import type { Scenario } from '../support/faults/scenario.ts';
 import { progress, useServices } from '../support/faults/use-services.ts';
 
 const { seed, random, openScenario } = useServices('faults-services');
-const limit = 240_000;
+const limit = 400_000;
 
 for (const name of ['kafka', 'postgres', 'redis'] as const) {
   test(

@@ -12,7 +12,7 @@ export const test = testWith(
   'Java and the Nu HTML checker (VNU_JAR: the vnu.jar of the npm package vnu-jar)',
 );
 
-/** It ends before it would gain from the optimizing compiler, which takes half of its time. Without that its regular expressions need more stack. */
+/** It ends before it would gain from the optimizing compiler, which takes half of its time. Without it, the checker needs more stack. */
 const shortLived = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xss4m'];
 
 /** htmx's attributes, and the slash that the renderer writes at the end of elements without an end tag. */
