@@ -1,6 +1,6 @@
 /** The console in a browser: each flow with and without JavaScript, hostile letters, accessibility, and what a first visit weighs. */
 import { afterAll, beforeAll, expect, setDefaultTimeout } from 'bun:test';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page, Route } from 'playwright-core';
 import { colourRules, violations } from '../support/axe.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { atEveryWidth, launch, test, withAndWithoutScript } from '../support/chromium.ts';
@@ -40,7 +40,8 @@ const visit = async (options: BrowserContextOptions, act: (page: Page) => Promis
   const page = await context.newPage();
   const said: string[] = [];
   page.on('console', (message) => {
-    if (!/status of 40[01]/.test(message.text())) said.push(message.text());
+    if (!/status of 40[01]|ERR_FAILED|htmx:error: Failed to fetch/.test(message.text()))
+      said.push(message.text());
   });
   page.on('pageerror', (error) => said.push(`${error}`));
   page.on('dialog', (dialog) => dialog.accept());
@@ -130,6 +131,63 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
       expect(await page.locator('tbody tr').count()).toBe(0);
     }));
 }
+
+/** Opens the letter of a wrong order. */
+const openLetter = async (page: Page, uid: string) => {
+  await site.send({ key: uid, value: JSON.stringify({ ...wrong, order_uid: uid }) });
+  await logIn(page, `/console/dead-letters?uid=${uid}`);
+  await page.click('tbody th a');
+  return page.inputValue('[name=value]');
+};
+const checked = (page: Page) => page.locator('#check').textContent();
+
+test('what is no check is not shown as one, and no check is of a value before', () =>
+  visit({}, async (page) => {
+    const value = await openLetter(page, 'checked-slowly');
+    const right = value.replace('"de"', '"en"');
+    const failures: ((route: Route) => Promise<void>)[] = [
+      (route) => route.fulfill({ status: 401, contentType: 'text/html', body: '<form>Token</form>' }),
+      (route) => route.fulfill({ status: 200, body: '<p class="valid">This is' }),
+      (route) => route.abort(),
+    ];
+    for (const fail of failures) {
+      await page.route('**/console/check', fail, { times: 1 });
+      await page.fill('[name=value]', `${right}\n`);
+      await eventually(async () => (await checked(page))?.includes('could not be checked'), true);
+      expect(await page.locator('#check form').count()).toBe(0);
+      await page.fill('[name=value]', right);
+      await eventually(async () => (await checked(page))?.trim(), 'This is a valid order.');
+    }
+    expect(await page.getAttribute('#check', 'aria-busy')).toBeNull();
+
+    const held = Promise.withResolvers<Route>();
+    await page.route('**/console/check', (route) => held.resolve(route), { times: 1 });
+    await page.fill('[name=value]', `${right} `);
+    await held.promise;
+    const aborted = page.waitForEvent('requestfailed');
+    await page.fill('[name=value]', value);
+    await aborted;
+    expect(await page.getAttribute('#check', 'aria-busy')).toBe('true');
+    await eventually(async () => (await checked(page))?.includes('not a valid order yet'), true);
+    expect(await page.getAttribute('#check', 'aria-busy')).toBeNull();
+  }));
+
+test('a button that is clicked twice sends the form once', () =>
+  visit({}, async (page) => {
+    const value = await openLetter(page, 'clicked-twice');
+    await page.fill('[name=value]', value.replace('"de"', '"en"'));
+    const isPrevented = await page.evaluate<boolean[]>(`(() => {
+      const isPrevented = [];
+      addEventListener('submit', (event) => isPrevented.push(event.defaultPrevented));
+      const button = document.querySelector('[value=edited]');
+      button.click();
+      button.click();
+      return isPrevented;
+    })()`);
+    expect(isPrevented).toEqual([false, true]);
+    await page.locator('.outcome').waitFor();
+    expect(await page.textContent('.outcome')).toContain('1 sent again, 0 skipped');
+  }));
 
 for (const { javaScriptEnabled, how } of withAndWithoutScript)
   test(`an order is found by a phone number, and exported, ${how}`, () =>

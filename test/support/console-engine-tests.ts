@@ -182,6 +182,29 @@ export const defineConsoleTests = (
       }),
   );
 
+  test('what is edited and checked stays when Back leads over the skip link', () =>
+    inTab('', async (tab) => {
+      const uid = 'edited-and-back';
+      await sendLetters(uid);
+      await tab.goto(`${site.origin}/console/dead-letters?uid=${uid}`);
+      await enter(tab, 'tbody th a');
+      await isThere(tab, '[name=value][data-htmx-powered]');
+      await tab.evaluate(`(() => {
+        const value = document.querySelector('[name=value]');
+        value.value = value.value.replace('"de"', '"en"');
+        value.dispatchEvent(new Event('input', { bubbles: true }));
+      })()`);
+      await contains(tab, '#check', 'This is a valid order.');
+      await tab.evaluate(`document.querySelector('.skip').click()`);
+      await becomes(tab, 'location.hash', '#content');
+      await tab.back();
+      await becomes(tab, 'location.hash', '');
+      // As long as a page that is loaded anew takes.
+      await tab.evaluate(`fetch(location, { cache: 'no-store' }).then((response) => response.text())`);
+      await contains(tab, '#check', 'This is a valid order.');
+      expect(await tab.evaluate<string>(`document.querySelector('[name=value]').value`)).toContain('"en"');
+    }));
+
   testBoth('selection', 'a selected letter is tried, discarded and taken back', (hasScripts) =>
     inTab('', async (tab) => {
       site.hasScripts = hasScripts;

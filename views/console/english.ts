@@ -209,6 +209,8 @@ export const en = {
   check: 'Check',
   checkValid: 'This is a valid order.',
   checkInvalid: 'This is not a valid order yet:',
+  checkFailed:
+    'The value could not be checked. “Check” tries again, and asks for the token if the session has ended.',
   edit: 'Edit and send',
   editHint: 'The check runs as you type. The letter’s own value stays in the topic.',
   notEditable:

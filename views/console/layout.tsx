@@ -15,7 +15,8 @@ const pages = { '': 'overview', orders: 'orders', 'dead-letters': 'letters' } as
 /** Pages that belong to one in the menu. */
 const sections: Record<string, string> = { letter: 'dead-letters', erase: 'orders' };
 
-const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, defaultTimeout: 30_000 });
+/** Each page is a document of its own, whose history the browser keeps: htmx would load it anew, without what is edited. */
+const htmxConfig = JSON.stringify({ includeIndicatorCSS: false, defaultTimeout: 30_000, history: false });
 
 /** A page of the console. */
 export const ConsoleLayout = ({ view, assets, title, children }: LayoutProps) => {

@@ -167,7 +167,7 @@ const Actions = ({ view, letter, edited }: ActionsProps) => {
             aria-label={words.valueNow}
             aria-describedby="edit-hint check"
             hx-post="./check"
-            hx-trigger="input changed delay:300ms"
+            hx-trigger="input delay:300ms"
             hx-target="#check"
             hx-encoding="multipart/form-data"
             hx-sync="this:replace"
@@ -178,6 +178,11 @@ const Actions = ({ view, letter, edited }: ActionsProps) => {
           <div id="check" role="status">
             <CheckResult view={view} check={edited?.check ?? letter.check} />
           </div>
+          <template id="check-failed">
+            <p class="invalid" safe>
+              {words.checkFailed}
+            </p>
+          </template>
         </>
       )}
       <div class="buttons">

@@ -139,6 +139,7 @@ const add = (sample) => {
 };
 
 const retryMs = 5_000;
+const timeoutMs = 15_000;
 let running = new AbortController();
 let events;
 let retry;
@@ -158,7 +159,10 @@ const start = async () => {
   running = new AbortController();
   const { signal } = running;
   try {
-    const response = await fetch(`./api/overview?window=${shown}`, { cache: 'no-store', signal });
+    const response = await fetch(`./api/overview?window=${shown}`, {
+      cache: 'no-store',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    });
     // The session has ended. The page is the login then, and comes back after it.
     if (response.status === 401) return location.reload();
     if (!response.ok) throw new Error(`status ${response.status}`);
