@@ -31,7 +31,7 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
   /** When the orders left the history that a page may still list, as it may be paused; at most as many as a stream has events. */
   const leftAt = new Map<string, number>();
   let pending: Summary | undefined;
-  let sentAt = 0;
+  let sentAt = Number.NEGATIVE_INFINITY;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
 
@@ -57,16 +57,16 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
     controller.close();
   };
   const leave = (uid: string) => {
-    leftAt.set(uid, Date.now());
+    leftAt.set(uid, performance.now());
     for (const [old, at] of leftAt) {
-      if (at > Date.now() - streamMs - closingMs) break;
+      if (at > performance.now() - streamMs - closingMs) break;
       leftAt.delete(old);
     }
   };
   const flush = () => {
     timer = undefined;
     if (!pending) return;
-    sentAt = Date.now();
+    sentAt = performance.now();
     for (const { uid } of history.splice(0, history.length - historyLength + 1)) leave(uid);
     leftAt.delete(pending.uid);
     history.push(pending);
@@ -81,7 +81,7 @@ export const createFeed = ({ streamMs = maxStreamMs } = {}) => {
     publish(summaries: readonly Summary[]) {
       if (isClosed) return;
       pending = summaries.at(-1) ?? pending;
-      timer ??= setTimeout(flush, Math.max(0, sentAt + eventIntervalMs - Date.now()));
+      timer ??= setTimeout(flush, Math.max(0, sentAt + eventIntervalMs - performance.now()));
     },
     /** Whether the client is below its limit of subscribers. */
     hasRoomFor,

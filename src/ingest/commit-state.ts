@@ -20,7 +20,7 @@ export const createCommitState = (log: Log, changed: () => void) => {
     reason = undefined;
     changed();
   };
-  const failingSeconds = () => (failingSince === undefined ? 0 : (Date.now() - failingSince) / 1000);
+  const failingSeconds = () => (failingSince === undefined ? 0 : (performance.now() - failingSince) / 1000);
 
   return {
     succeeded() {
@@ -29,10 +29,10 @@ export const createCommitState = (log: Log, changed: () => void) => {
       reset();
     },
     failed(error: unknown) {
-      failingSince ??= Date.now();
+      failingSince ??= performance.now();
       clearTimeout(attemptTimer);
       attemptTimer = setTimeout(reset, attemptTimeoutMs);
-      if (reason !== undefined || Date.now() - failingSince < reportAfterMs) return;
+      if (reason !== undefined || performance.now() - failingSince < reportAfterMs) return;
       reason = `offsets cannot be committed: ${reasonOf(error)}`;
       log.warn(
         { failingForSeconds: Math.round(failingSeconds()), error: errorText(error) },

@@ -37,7 +37,7 @@ export const createConsumer = ({ prepare, ...options }: Options) => {
 
   const run = async () => {
     for (let attempt = 0; !stopping.signal.aborted; attempt++) {
-      const startedAt = Date.now();
+      const startedAt = performance.now();
       try {
         await prepare();
         if (!stopping.signal.aborted) await runMember(options, stopping.signal);
@@ -45,7 +45,7 @@ export const createConsumer = ({ prepare, ...options }: Options) => {
         const fence = fenceOf(error);
         if (fence) reportFence(fence);
         else kafkaState.markDown(error);
-        if (Date.now() - startedAt > stallTimeoutMs) attempt = 0;
+        if (performance.now() - startedAt > stallTimeoutMs) attempt = 0;
         await sleep(backoff(attempt), stopping.signal);
       }
     }

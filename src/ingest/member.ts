@@ -125,12 +125,12 @@ export const runMember = async (options: MemberOptions, stopping: AbortSignal): 
   };
   let queues: PartitionQueues = createQueues();
 
-  let activeAt = Date.now();
+  let activeAt = performance.now();
   const markActive = () => {
-    activeAt = Date.now();
+    activeAt = performance.now();
   };
   const stallTimer = setInterval(() => {
-    if (Date.now() - activeAt > stallTimeoutMs) ended.reject(new Error('the consumer has stalled'));
+    if (performance.now() - activeAt > stallTimeoutMs) ended.reject(new Error('the consumer has stalled'));
   }, 1_000);
   const verifyTimer = setInterval(() => {
     queues.verify(readOffsets).catch((error) => log.debug({ error }, 'stored offsets not verified'));

@@ -29,7 +29,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
   /** The times of the first and the last of several fetches in a row that brought nothing though there was something. */
   const emptyFetches = new Map<number, { since: number; last: number }>();
 
-  const secondsOf = ({ since }: Failure) => (Date.now() - since) / 1000;
+  const secondsOf = ({ since }: Failure) => (performance.now() - since) / 1000;
 
   const end = (partition: number, failure: Failure) => {
     failures.delete(partition);
@@ -44,7 +44,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
     if (!own.has(partition)) return;
     const reason = reasonOf(error);
     const known = failures.get(partition);
-    const failure = known ?? { step, reason, since: Date.now(), logged: new Set<string>() };
+    const failure = known ?? { step, reason, since: performance.now(), logged: new Set<string>() };
     const isNew = known?.reason !== reason;
     Object.assign(failure, { step, reason });
     failures.set(partition, failure);
@@ -84,7 +84,7 @@ export const createPartitionHealth = (topic: string, log: Log, changed: () => vo
         markUp('fetch', partition);
         return;
       }
-      const now = Date.now();
+      const now = performance.now();
       const known = emptyFetches.get(partition);
       // Fetching may have waited for PostgreSQL meanwhile.
       const since = known && now - known.last < toleranceMs ? known.since : now;

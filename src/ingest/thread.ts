@@ -53,7 +53,7 @@ export const startConsumerThread = ({
   const stopped = Promise.withResolvers<void>();
 
   const start = (): Worker => {
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const thread = new Worker(script);
     let silentChecks = 0;
     const checks = setInterval(() => {
@@ -72,7 +72,7 @@ export const startConsumerThread = ({
     thread.addEventListener('close', () => {
       clearInterval(checks);
       if (isStopping) return stopped.resolve();
-      if (Date.now() - startedAt > steadyMs) attempt = 0;
+      if (performance.now() - startedAt > steadyMs) attempt = 0;
       const delayMs = backoff(attempt++);
       restarts++;
       state = { ...initialState, thread: 'it has ended and is started again' };

@@ -149,7 +149,7 @@ export const createForgetting = ({
         sweepingShared = undefined;
       });
     await (sharedWaitMs === undefined ? sweepingShared : waitAtMost(sharedWaitMs, sweepingShared));
-    if (!states.some((state) => state.isFailing)) polledAt = Date.now();
+    if (!states.some((state) => state.isFailing)) polledAt = performance.now();
   };
 
   return {
@@ -167,7 +167,7 @@ export const createForgetting = ({
     /** Orders removed since the start, by place. */
     removed: () => states.map(({ place, removed }) => [place.name, removed] as const),
     /** How long ago a round last reached every place that is up, in s; 0 before the first. */
-    behindSeconds: () => (polledAt === undefined ? 0 : (Date.now() - polledAt) / 1000),
+    behindSeconds: () => (polledAt === undefined ? 0 : (performance.now() - polledAt) / 1000),
   };
 };
 

@@ -31,7 +31,7 @@ export const createServiceState = (
   let isUp: boolean | undefined;
   let reason: string | undefined = initialReason;
   let lastError: unknown;
-  let downSince = Date.now();
+  let downSince = performance.now();
   /** Reasons already logged in this outage. */
   const loggedReasons = new Set<string>();
   let probeTimer: Timer | undefined;
@@ -47,7 +47,7 @@ export const createServiceState = (
   return {
     markUp() {
       if (isUp) return;
-      const unavailableSeconds = Math.round((Date.now() - downSince) / 100) / 10;
+      const unavailableSeconds = Math.round((performance.now() - downSince) / 100) / 10;
       if (isUp === false) log.info({ service: name, unavailableSeconds }, `${name} is available again`);
       isUp = true;
       reason = undefined;
@@ -62,7 +62,7 @@ export const createServiceState = (
       const details = { service: name, reason, error: errorText(error) };
       if (isUp !== false) log.warn(details, `${name} is unavailable; retrying`);
       else if (!loggedReasons.has(reason)) log.info(details, `${name} is still unavailable`);
-      if (isUp !== false) downSince = Date.now();
+      if (isUp !== false) downSince = performance.now();
       isUp = false;
       scheduleProbe();
       loggedReasons.add(reason);

@@ -86,10 +86,10 @@ test('the orders of a list that is paused are known for as long as its stream ma
   const feed = createFeed({ streamMs: 60_000 });
   feeds.push(feed);
   const { state, uids } = read(feed.open());
-  const now = Date.now;
+  const now = performance.now.bind(performance);
   let passedMs = 0;
-  // The clock is moved on, instead of waiting.
-  Date.now = () => now() + passedMs;
+  // The time is moved on, instead of waiting.
+  performance.now = () => now() + passedMs;
   const publish = async (number: number) => {
     passedMs += 1_000;
     feed.publish([summaryOf(number)]);
@@ -105,6 +105,21 @@ test('the orders of a list that is paused are known for as long as its stream ma
     passedMs += 90_000;
     await publish(21);
     expect(feed.uids()).toEqual(Array.from({ length: 11 }, (_, index) => `order-${index + 11}`));
+  } finally {
+    performance.now = now;
+  }
+});
+
+test('orders are sent also after the clock was set back by an hour', async () => {
+  const feed = open();
+  const { uids } = read(feed.open());
+  feed.publish([summaryOf(1)]);
+  await until(() => uids().includes('order-1'));
+  const now = Date.now;
+  Date.now = () => now() - 3_600_000;
+  try {
+    feed.publish([summaryOf(2)]);
+    await until(() => uids().includes('order-2'));
   } finally {
     Date.now = now;
   }
@@ -179,7 +194,7 @@ test('a subscriber that falls behind is dropped, and the others are not', async 
       await until(() => uids().length === number + 1);
     }
   } finally {
-    Date.now = now;
+    performance.now = now;
   }
   expect(feed.subscribers()).toBe(1);
 });

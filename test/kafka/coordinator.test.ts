@@ -28,6 +28,7 @@ const open = async () => {
   let sent = 0;
   return {
     faults: broker.faults,
+    addPartition: () => admin.createPartitions({ topicPartitions: [{ topic: 'orders', count: 3 }] }),
     async send(count: number) {
       const messages = Array.from({ length: count }, () => ({ value: `${sent++}` }));
       await producer.send({ topic: 'orders', messages });
@@ -41,11 +42,13 @@ const open = async () => {
         groupId: 'group',
         sessionTimeout: 10_000,
         heartbeatInterval: 200,
+        metadataMaxAge: 1_000,
         maxWaitTimeInMs: 100,
       });
       const seen = {
         joins: 0,
         crashes: 0,
+        heartbeats: 0,
         assigned: [] as number[],
         messages: [] as string[],
         stop: () => consumer.disconnect(),
@@ -55,6 +58,7 @@ const open = async () => {
         seen.assigned = payload.memberAssignment.orders ?? [];
       });
       consumer.on('consumer.crash', () => void seen.crashes++);
+      consumer.on('consumer.heartbeat', () => void seen.heartbeats++);
       await consumer.connect();
       await consumer.subscribe({ topic: 'orders', fromBeginning: true });
       await consumer.run({
@@ -118,6 +122,22 @@ test('a slow coordinator can still rebalance the group', async () => {
   cluster.faults.delay('Heartbeat', 600, Number.POSITIVE_INFINITY);
   const other = await cluster.member();
   await until(() => one.assigned.length === 1 && other.assigned.length === 1, 20_000);
+});
+
+test('after the clock was set back by an hour, heartbeats go on and a new partition is read', async () => {
+  await using cluster = await open();
+  const member = await cluster.member();
+  const now = Date.now;
+  Date.now = () => now() - 3_600_000;
+  try {
+    const { heartbeats } = member;
+    await until(() => member.heartbeats > heartbeats + 1);
+    await cluster.addPartition();
+    await until(() => member.assigned.length === 3);
+    expect(member.crashes).toBe(0);
+  } finally {
+    Date.now = now;
+  }
 });
 
 test('joining is retried while the coordinator loads the group', async () => {

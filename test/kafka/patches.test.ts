@@ -70,7 +70,7 @@ test('a connection that is neither throttled nor has requests pending runs no ti
   const queue = new RequestQueue({ maxInFlightRequests: 1 });
   queue.scheduleCheckPendingRequests();
   expect(queue.throttleCheckTimeoutId).toBeNull();
-  for (const busy of [{ pending: [{}] }, { throttledUntil: Date.now() + 60_000 }]) {
+  for (const busy of [{ pending: [{}] }, { throttledUntil: performance.now() + 60_000 }]) {
     const waiting = Object.assign(new RequestQueue({ maxInFlightRequests: 1 }), busy);
     waiting.scheduleCheckPendingRequests();
     expect(waiting.throttleCheckTimeoutId).not.toBeNull();
