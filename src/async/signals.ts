@@ -2,28 +2,28 @@
 export const signalStatus = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /**
- * A second signal within this time is the same Ctrl-C: the terminal sends it to all processes in the foreground, and npm passes it on
- * to the program once more.
+ * The same signal again within this time is no second one: a terminal sends SIGINT, and systemd SIGTERM, to all processes of the program,
+ * and `bun run` or npm, which is one of them, passes it on to the program once more.
  */
-const samePressMs = 500;
+const sameSignalMs = 500;
 
-/** Calls `onFirst` for the first of these signals, and `onSecond` for the next one that is not the same press of Ctrl-C. */
+/** Calls `onFirst` for the first of these signals, and `onSecond` for the next one that is not the first again. */
 export const onStopSignals = (
   onFirst: (signal: keyof typeof signalStatus) => void,
   onSecond: (signal: keyof typeof signalStatus) => void,
 ) => {
-  let firstAt: number | undefined;
+  let first: { signal: keyof typeof signalStatus; at: number } | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      if (firstAt === undefined) {
-        firstAt = performance.now();
+      if (first === undefined) {
+        first = { signal, at: performance.now() };
         onFirst(signal);
-      } else if (performance.now() - firstAt > samePressMs) onSecond(signal);
+      } else if (signal !== first.signal || performance.now() - first.at > sameSignalMs) onSecond(signal);
     });
 };
 
 /**
- * Aborted by the first Ctrl-C or SIGTERM, which also calls `onStop`; its reason has the exit `status` for that signal. The second one
+ * Aborted by the first Ctrl-C or SIGTERM, which also calls `onStop`; its reason has the exit `status` for that signal. A second one
  * ends the process at once.
  */
 export const stopOnSignals = (onStop: () => void): AbortSignal => {

@@ -22,6 +22,36 @@ const conditions = {
 /** How long an erasure waits for batches that are being stored, and for long vacuums; new batches wait as long. */
 const lockTimeout = '10s';
 
+/** The order_uids as SQL. In hexadecimal digits, so that none can be read as SQL, whatever the server's rules for quotes are. */
+const toLiterals = (uids: readonly OrderUid[]) =>
+  uids.map((uid) => `convert_from(decode('${Buffer.from(uid).toString('hex')}', 'hex'), 'UTF8')`);
+
+/**
+ * The statements that erase orders. Without `begin` and `commit`, as they are sent in one message, which PostgreSQL runs as one
+ * transaction: a process that is frozen, or cut off, between two messages would hold the locks for as long, and nothing could be stored.
+ */
+const eraseStatements = (uids: readonly OrderUid[]) =>
+  [
+    `set transaction ${readCommitted}`,
+    `set local lock_timeout = '${lockTimeout}'`,
+    // A batch updates this table. So all that began before are visible from here on, and the next ones see the marks: without the
+    // lock, one that began before the marks are committed would store an order again. It also puts the numbers in order.
+    'lock table consumed_offsets in share row exclusive mode',
+    // Where the database's default is `repeatable read`, a batch that waits for the lock has chosen what it sees before, without the
+    // marks. As its row has changed since, PostgreSQL refuses it (`40001`), and it is tried again.
+    'update consumed_offsets set claim = claim',
+    `with sent as materialized (
+      select distinct unnest(array[${toLiterals(uids)}]::text[]) as order_uid
+    ), marked as (
+      insert into erased_orders (digest)
+      select ${digestOf('order_uid')} from sent
+      on conflict (digest) do update set number = default
+    ), deleted as (
+      delete from orders where order_uid = any(array(select order_uid from sent)) returning order_uid
+    )
+    select count(*)::int as count from deleted`,
+  ].join(';\n');
+
 /** Every query that erases orders. All functions reject with the driver's error. */
 export const createErasures = (sql: Sql) => ({
   /** The order_uids of the stored orders with this trait, the oldest first; all of them without a limit. Scans the table. */
@@ -45,28 +75,10 @@ export const createErasures = (sql: Sql) => ({
    * Deletes the orders and marks their order_uids, in one transaction; those that are not stored are marked, too. Returns how many
    * were stored.
    */
-  erase: (uids: readonly OrderUid[]): Promise<number> =>
-    sql.begin(readCommitted, async (tx) => {
-      await tx.unsafe(`set local lock_timeout = '${lockTimeout}'`);
-      // A batch updates this table. So all that began before are visible from here on, and the next ones see the marks: without the
-      // lock, one that began before the marks are committed would store an order again. It also puts the numbers in order.
-      await tx`lock table consumed_offsets in share row exclusive mode`;
-      // Where the database's default is `repeatable read`, a batch that waits for the lock has chosen what it sees before, without the
-      // marks. As its row has changed since, PostgreSQL refuses it (`40001`), and it is tried again.
-      await tx`update consumed_offsets set claim = claim`;
-      const [row] = await tx.unsafe<{ count: number }[]>(
-        `with marked as (
-          insert into erased_orders (digest)
-          select ${digestOf('order_uid')} from (select distinct unnest($1::text[]) as order_uid) sent
-          on conflict (digest) do update set number = default
-        ), deleted as (
-          delete from orders where order_uid = any($1::text[]) returning order_uid
-        )
-        select count(*)::int as count from deleted`,
-        [uids as never],
-      );
-      return row?.count ?? 0;
-    }) as Promise<number>,
+  async erase(uids: readonly OrderUid[]): Promise<number> {
+    const results = await sql.unsafe<{ count: number }[][]>(eraseStatements(uids));
+    return results.at(-1)?.[0]?.count ?? 0;
+  },
 });
 
 export type Erasures = ReturnType<typeof createErasures>;

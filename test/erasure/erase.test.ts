@@ -1,6 +1,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { createHmac } from 'node:crypto';
 import type { Sql } from 'postgres';
+import { withTimeout } from '../../src/async/timeouts.ts';
 import type { Order } from '../../src/order/order.ts';
 import { createErasures } from '../../src/postgres/erasures.ts';
 import { createOffsets, type FencedRange } from '../../src/postgres/offsets.ts';
@@ -139,7 +140,7 @@ test.each(isolations)(
     // The erasure waits for a row.
     const release = await hold(sql, 'select from orders for key share');
     const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
-    await until(() => isWaiting(sql, 'with marked'));
+    await until(() => isWaiting(sql, 'marked as'));
     const saved = serialized(() => save([late]));
     await Promise.race([saved, until(() => isWaiting(sql, 'fence as'))]);
     await release();
@@ -158,7 +159,7 @@ test('a message that arrives while its order is being erased counts as erased, a
   await until(() => member.starts.length > 0, 60_000);
   const release = await hold(sql, 'select from orders for key share');
   const erased = createErasures(sql).erase(uidsOf([late, ...stored]));
-  await until(() => isWaiting(sql, 'with marked'));
+  await until(() => isWaiting(sql, 'marked as'));
   await pipeline.send([late, next].map((order) => ({ key: 'key', value: JSON.stringify(order) })));
   await until(() => isWaiting(sql, 'fence as'), 60_000);
   await release();
@@ -177,7 +178,7 @@ test('lookups are answered while orders are erased', async () => {
   await store.save(orders);
   const release = await hold(sql, 'select from orders for key share');
   const erased = createErasures(sql).erase(uidsOf(orders));
-  await until(() => isWaiting(sql, 'with marked'));
+  await until(() => isWaiting(sql, 'marked as'));
   expect((await store.findAll(uidsOf(orders))).size).toBe(2);
   await release();
   expect(await erased).toBe(2);
@@ -277,6 +278,76 @@ test.each([
   expect({ code, output }).toEqual({ code: 2, output: '' });
   expect(errors.trimEnd()).toMatch(message);
   expect(errors.trimEnd().split('\n')).toHaveLength(1);
+});
+
+test('while a process that erases orders is frozen, orders are stored', async () => {
+  await using database = await testDatabase({ connections: 6 });
+  const { sql, url } = database;
+  const save = await openRange(sql);
+  const [late, ...stored] = ordersOf(2) as [Order, Order];
+  await createStore(sql).save(stored);
+  // The erasure has locked what a batch needs, and waits for the table of its marks.
+  const release = await hold(sql, 'lock table erased_orders in access exclusive mode');
+  const child = Bun.spawn([process.execPath, 'scripts/orders.ts', 'erase', '--yes', ...uidsOf(stored)], {
+    env: { PATH: process.env.PATH ?? '', DATABASE_URL: url },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  try {
+    await until(() => isWaiting(sql, 'insert into erased_orders'));
+    child.kill('SIGSTOP');
+    await release();
+    expect((await withTimeout(15_000, save([late])))?.inserted.size).toBe(1);
+    child.kill('SIGCONT');
+    expect(await new Response(child.stdout).text()).toContain('1 order erased.');
+    expect(await new Response(child.stderr).text()).toBe('');
+  } finally {
+    child.kill('SIGKILL');
+  }
+  expect(await createStore(sql).newest(9)).toEqual(uidsOf([late]));
+});
+
+test('an erasure is never idle in its transaction, and one that fails leaves none open', async () => {
+  await using database = await testDatabase({ connections: 1 });
+  const { sql, url } = database;
+  const [first] = ordersOf(1) as [Order];
+  await createStore(sql).save([first]);
+  await sql`alter table erased_orders rename to away`;
+  await expect(createErasures(sql).erase(uidsOf([first]))).rejects.toMatchObject({ code: '42P01' });
+  expect(await sql`show transaction_isolation`).toMatchObject([{ transaction_isolation: 'read committed' }]);
+  expect(await createStore(sql).newest(9)).toEqual(uidsOf([first]));
+  await sql`alter table away rename to erased_orders`;
+  await sql.unsafe(
+    `alter database ${new URL(url).pathname.slice(1)} set idle_in_transaction_session_timeout = '1ms'`,
+  );
+  expect(await command(url, first.order_uid, '--yes')).toMatchObject({ code: 0, errors: '' });
+});
+
+test('an order_uid with quotes, backslashes or letters beyond ASCII is erased, whatever the rules for quotes are', async () => {
+  await using database = await testDatabase({ connections: 1 });
+  const { sql } = database;
+  const uids = [
+    `'); drop table orders; --`,
+    `\\' or true or '`,
+    '$$ order $$ ?',
+    'Заказ № 42 😀',
+    '{"order", null}',
+  ];
+  const kept = ordersOf(1) as [Order];
+  const store = createStore(sql);
+  const erasures = createErasures(sql);
+  for (const setting of ['on', 'off']) {
+    await sql.unsafe(`set standard_conforming_strings = ${setting}`);
+    const orders = ordersOf(uids.length, 2).map((order, at) => ({
+      ...order,
+      order_uid: `${uids[at]} ${setting}` as Order['order_uid'],
+    }));
+    await store.save([...kept, ...orders]);
+    expect(await erasures.erase([...uidsOf(orders), ...uidsOf(orders)])).toBe(uids.length);
+    expect(await store.newest(9)).toEqual(uidsOf(kept));
+    expect(await store.findErased(uidsOf(orders))).toEqual(new Set(uidsOf(orders)));
+  }
+  expect(await erasures.erase([])).toBe(0);
 });
 
 test('a database without the tables is named, and so is one that does not answer', async () => {
