@@ -214,6 +214,9 @@ export const defineEngineTests = <Opened extends Engine>(
       await tab.evaluate(lookUp(long.order_uid));
       await isShown(tab, long.order_uid);
       releaseBack();
+      // As long as the late response would take.
+      await tab.evaluate(`fetch('./', { cache: 'no-store' }).then((response) => response.text())`);
+      expect(await text(tab, '#order')).toBe(long.order_uid);
       expect(await addressOf(tab)).toBe(`?uid=${long.order_uid}`);
       await tab.back();
       await isShown(tab, wrong.order_uid);

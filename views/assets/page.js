@@ -252,7 +252,8 @@ onLookup('htmx:finally:request', ({ detail }) => {
 });
 /** A response that is cut off ends elsewhere. */
 const isWhole = (text) => text.includes('data-state=') && /<\/(?:article|div|html)>\s*$/.test(text);
-onLookup('htmx:before:swap', (event) => {
+// Before htmx parses it.
+onLookup('htmx:after:request', (event) => {
   if (latest !== event.detail.ctx) return event.preventDefault();
   // A proxy's error page and a problem in JSON are not shown.
   const { text, response } = event.detail.ctx;
