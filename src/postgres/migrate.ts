@@ -45,6 +45,42 @@ export const migrationsAbove = async (sql: Sql, version: number): Promise<string
   return rows.map(({ name }) => name);
 };
 
+/** SQLSTATE: another process has migrated since the versions were read. */
+const overtaken = '40001';
+
+/** The versions that are applied; undefined without the table of them. */
+const readApplied = async (sql: Sql): Promise<number[] | undefined> => {
+  const [table] = await sql<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;
+  if (!table?.exists) return undefined;
+  const rows = await sql<{ version: number }[]>`select version from migrations order by version`;
+  return rows.map(({ version }) => version);
+};
+
+/**
+ * The statements that take a database with these versions through the steps. Without `begin` and `commit`, as they are sent in one
+ * message, which PostgreSQL runs as one transaction: a process that is frozen, or cut off, between two messages would hold the locks for
+ * as long. They fail with `overtaken` if the database has other versions by then.
+ */
+const migrationStatements = (applied: readonly number[] | undefined, steps: readonly string[]) =>
+  [
+    `set transaction ${readCommitted}`,
+    `select pg_advisory_xact_lock(${lockKey})`,
+    'set local client_min_messages = warning',
+    `do $$ begin
+      if ${applied ? `array(select version from migrations order by version) <> array[${applied}]::int[]` : "to_regclass('migrations') is not null"}
+      then raise exception 'another process has migrated meanwhile' using errcode = '${overtaken}'; end if;
+    end $$`,
+    // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
+    ...(applied
+      ? []
+      : [
+          `create table migrations (
+            version int primary key, name text not null, applied_at timestamptz not null default now()
+          )`,
+        ]),
+    ...steps,
+  ].join('\n;\n');
+
 /**
  * Migrates the database up or down to `target`, by default to the newest version, in one transaction: a failure changes nothing.
  * Of several processes that start at once the others wait for the first, and find nothing to do. Leaves a database that is
@@ -53,39 +89,36 @@ export const migrationsAbove = async (sql: Sql, version: number): Promise<string
  */
 export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFINITY): Promise<void> => {
   const migrations = await readMigrations();
-  await sql.begin(readCommitted, async (tx) => {
-    await tx`select pg_advisory_xact_lock(${lockKey})`;
-    await tx`set local client_min_messages = warning`;
-    const [table] = await tx<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;
-    // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
-    if (!table?.exists)
-      await tx`create table migrations (
-        version int primary key, name text not null, applied_at timestamptz not null default now()
-      )`;
-    const applied = new Set(
-      (await tx<{ version: number }[]>`select version from migrations`).map((row) => row.version),
-    );
-
-    const known = new Set(migrations.map(({ version }) => version));
-    const unknown = [...applied].filter((version) => !known.has(version) && version > target);
+  const known = new Set(migrations.map(({ version }) => version));
+  for (;;) {
+    const applied = await readApplied(sql);
+    const unknown = applied?.filter((version) => !known.has(version) && version > target) ?? [];
     if (unknown.length > 0)
       throw new Error(
         `the database is newer than this program, which cannot undo version ${Math.max(...unknown)}`,
       );
 
-    for (const { version, name, up } of migrations) {
-      if (applied.has(version) || version > target) continue;
-      await tx.unsafe(up);
-      await tx`insert into migrations ${tx({ version, name })}`;
-      log.info({ migration: name }, 'migrated up');
+    const isApplied = ({ version }: Migration) => applied?.includes(version) ?? false;
+    const ups = migrations.filter((one) => !isApplied(one) && one.version <= target);
+    const downs = migrations.filter((one) => isApplied(one) && one.version > target).reverse();
+    if (applied && ups.length + downs.length === 0) return;
+    const steps = [
+      ...ups.flatMap(({ version, name, up }) => [
+        up,
+        `insert into migrations (version, name) values (${version}, '${name}')`,
+      ]),
+      ...downs.flatMap(({ version, down }) => [down, `delete from migrations where version = ${version}`]),
+    ];
+    try {
+      await sql.unsafe(migrationStatements(applied, steps));
+    } catch (error) {
+      if ((error as { code?: unknown }).code === overtaken) continue;
+      throw error;
     }
-    for (const { version, name, down } of migrations.toReversed()) {
-      if (!applied.has(version) || version <= target) continue;
-      await tx.unsafe(down);
-      await tx`delete from migrations where version = ${version}`;
-      log.info({ migration: name }, 'migrated down');
-    }
-  });
+    for (const { name } of ups) log.info({ migration: name }, 'migrated up');
+    for (const { name } of downs) log.info({ migration: name }, 'migrated down');
+    return;
+  }
 };
 
 /** Migrates to the newest version on a connection that may be silent for long: for another process's lock, or for an index. */

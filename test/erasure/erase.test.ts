@@ -7,6 +7,7 @@ import { createErasures } from '../../src/postgres/erasures.ts';
 import { createOffsets, type FencedRange } from '../../src/postgres/offsets.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { createOrderMaker } from '../../src/producer/fake-order.ts';
+import { hold } from '../support/hold.ts';
 import { isWaiting } from '../support/is-waiting.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
@@ -50,22 +51,6 @@ const openRange = async (sql: Sql) => {
   return async (orders: readonly Order[]) => {
     const [saved] = await createStore(sql).saveBatches([{ orders, range, isWhole: true }]);
     return saved;
-  };
-};
-
-/** Runs `statement` in a transaction that stays open until the function that this returns is called. */
-const hold = async (sql: Sql, statement: string) => {
-  const begun = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  const ended = sql.begin(async (tx) => {
-    await tx.unsafe(statement);
-    begun.resolve();
-    await release.promise;
-  });
-  await begun.promise;
-  return async () => {
-    release.resolve();
-    await ended;
   };
 };
 

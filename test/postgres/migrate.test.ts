@@ -3,12 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Sql } from 'postgres';
+import { withTimeout } from '../../src/async/timeouts.ts';
 import { createErasures } from '../../src/postgres/erasures.ts';
 import { migrate, newestVersion } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
-import { silent, testDatabase } from '../support/kafka-and-postgres.ts';
+import { hold } from '../support/hold.ts';
+import { isWaiting } from '../support/is-waiting.ts';
+import { silent, testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { runScript } from '../support/run-script.ts';
 
 setDefaultTimeout(60_000);
@@ -98,6 +101,38 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
     expect(await tablesOf(database.sql)).toEqual(ours);
   },
 );
+
+test('a process that is frozen while it migrates keeps no other from it', async () => {
+  await using database = await testDatabase({ migrated: false, connections: 6 });
+  const { sql, url } = database;
+  await migrate(sql, silent, 6);
+  const release = await hold(sql, 'lock table dead_lettered_messages in access share mode');
+  const child = Bun.spawn([process.execPath, 'scripts/migrate.ts'], {
+    cwd: root,
+    env: { PATH: process.env.PATH ?? '', DATABASE_URL: url },
+    stdout: 'pipe',
+  });
+  try {
+    // It has the lock of migrations, and waits for the table.
+    await until(() => isWaiting(sql, ''));
+    child.kill('SIGSTOP');
+    await release();
+    await withTimeout(15_000, migrate(sql, silent));
+    expect(await tablesOf(sql)).toEqual(ours);
+    child.kill('SIGCONT');
+    expect(await new Response(child.stdout).text()).toContain('The database is at version');
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('a process that has nothing to migrate waits for no lock', async () => {
+  await using database = await testDatabase({ connections: 3 });
+  const { sql } = database;
+  const release = await hold(sql, 'select pg_advisory_xact_lock(7042026)');
+  await withTimeout(15_000, migrate(sql, silent));
+  await release();
+});
 
 test('two connections that migrate up and down at once never see half of a migration', async () => {
   await using database = await testDatabase({ connections: 6 });
