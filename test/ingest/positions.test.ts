@@ -13,6 +13,7 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
   const postgres = createServiceState('PostgreSQL', silent);
   const kafka = createServiceState('Kafka', silent, { initialReason: 'not reached yet' });
   let left = failures;
+  const ending = new AbortController();
   const positions = createPositions({
     kafkaOffsets: {
       topicId: async () => undefined,
@@ -60,8 +61,13 @@ const openPositions = async ({ failures = 0, isReadable = true } = {}) => {
         connection.release();
       };
     },
-    begin: (partitions: number[]) => positions.begin(partitions, AbortSignal.timeout(60_000), () => {}),
-    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+    begin: (partitions: number[]) => positions.begin(partitions, ending.signal, () => {}),
+    /** As a rebalance does. */
+    end: () => ending.abort(),
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await database[Symbol.asyncDispose]();
+    },
   };
 };
 
@@ -96,8 +102,9 @@ test('while PostgreSQL does not answer, a Kafka that refuses the topic is report
   const begun = world.begin([0]).catch((error: unknown) => error);
   await until(() => world.kafka.reason()?.startsWith('permission denied'), 20_000);
   await unlock();
+  world.end();
   expect(await begun).toBeInstanceOf(Error);
-}, 60_000);
+});
 
 test('a Kafka that failed only while PostgreSQL did not answer counts as available again', async () => {
   await using world = await openPositions();
