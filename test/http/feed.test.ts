@@ -82,32 +82,40 @@ test('a stream begins with the numbers of the history, by which a list forgets t
   await until(() => later.text.endsWith('event: history\ndata: ["order-2"]\n\n'));
 });
 
+/** Lets time pass at once, instead of waiting, until it is disposed of. */
+const movedTime = () => {
+  const { now } = performance;
+  let passedMs = 0;
+  performance.now = () => now.call(performance) + passedMs;
+  return {
+    pass(ms: number) {
+      passedMs += ms;
+    },
+    [Symbol.dispose]() {
+      performance.now = now;
+    },
+  };
+};
+
 test('the orders of a list that is paused are known for as long as its stream may last, beyond the last ten', async () => {
   const feed = createFeed({ streamMs: 60_000 });
   feeds.push(feed);
   const { state, uids } = read(feed.open());
-  const now = performance.now.bind(performance);
-  let passedMs = 0;
-  // The time is moved on, instead of waiting.
-  performance.now = () => now() + passedMs;
+  using time = movedTime();
   const publish = async (number: number) => {
-    passedMs += 1_000;
+    time.pass(1_000);
     feed.publish([summaryOf(number)]);
     await until(() => uids().includes(`order-${number}`));
   };
-  try {
-    for (let number = 1; number <= 20; number++) await publish(number);
-    expect(feed.uids()).toHaveLength(20);
-    feed.remove(['order-3']);
-    await until(() => state.text.includes('event: erased\ndata: ["order-3"]\n\n'));
-    expect(feed.uids()).toHaveLength(19);
-    // They left the history a minute ago, and the stream that had them is closed.
-    passedMs += 90_000;
-    await publish(21);
-    expect(feed.uids()).toEqual(Array.from({ length: 11 }, (_, index) => `order-${index + 11}`));
-  } finally {
-    performance.now = now;
-  }
+  for (let number = 1; number <= 20; number++) await publish(number);
+  expect(feed.uids()).toHaveLength(20);
+  feed.remove(['order-3']);
+  await until(() => state.text.includes('event: erased\ndata: ["order-3"]\n\n'));
+  expect(feed.uids()).toHaveLength(19);
+  // They left the history a minute ago, and the stream that had them is closed.
+  time.pass(90_000);
+  await publish(21);
+  expect(feed.uids()).toEqual(Array.from({ length: 11 }, (_, index) => `order-${index + 11}`));
 });
 
 test('orders are sent also after the clock was set back by an hour', async () => {
@@ -185,16 +193,11 @@ test('a subscriber that falls behind is dropped, and the others are not', async 
   const feed = open();
   feed.open();
   const { uids } = read(feed.open());
-  // The clock is moved on, instead of waiting 200 ms for each.
-  const now = Date.now;
-  try {
-    for (let number = 0; number < 110; number++) {
-      Date.now = () => now() + number * 1_000;
-      feed.publish([summaryOf(number)]);
-      await until(() => uids().length === number + 1);
-    }
-  } finally {
-    performance.now = now;
+  using time = movedTime();
+  for (let number = 0; number < 110; number++) {
+    time.pass(1_000);
+    feed.publish([summaryOf(number)]);
+    await until(() => uids().length === number + 1);
   }
   expect(feed.subscribers()).toBe(1);
 });
