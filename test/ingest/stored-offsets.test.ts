@@ -1,6 +1,7 @@
 /** The start of an assignment, in each case in which stored offsets, committed offsets and Kafka's log disagree. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { startBroker } from 'kafka-broker';
+import type { Message as Sent } from 'kafkajs';
 import { type PartitionOffsets, startOffset } from '../../src/ingest/start-offset.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Order } from '../../src/order/order.ts';
@@ -248,12 +249,24 @@ testOnKafka('a group that Kafka has deleted reads from the beginning, and change
   expect(await pipeline.letters()).toHaveLength(1);
 });
 
+/**
+ * Creates the topics of a pipeline, of which some were deleted, and sends messages. A broker that has not heard of it yet would accept
+ * them into the old log, and delete it with them.
+ */
+const remake = async ({ admin, topic, deadLetterTopic, kafka, send }: Pipeline, messages: Sent[]) => {
+  const isEmpty = async () => (await admin.fetchTopicOffsets(topic)).every(({ high }) => high === '0');
+  const topics = { topic, deadLetterTopic, partitions: 1 };
+  const make = () => ensureTopics(kafka, topics, silent).then(isEmpty);
+  await until(() => make().catch(() => false), 60_000);
+  await until(() => send(messages).catch(() => false), 60_000);
+};
+
 for (const isRunning of [false, true])
   testOnKafka(
     `a topic that is recreated ${isRunning ? 'under a running member' : 'while no member runs'} is read from its beginning`,
     async () => {
       await using pipeline = await openPipeline();
-      const { admin, topic, deadLetterTopic, kafka } = pipeline;
+      const { admin, topic, deadLetterTopic } = pipeline;
       const [good, later] = [ordersOf(20), ordersOf(8, 9)];
       // Sent again as it was, as a mirror does.
       const same = { ...bad, timestamp: '1700000000000' };
@@ -262,12 +275,7 @@ for (const isRunning of [false, true])
       await pipeline.drained();
       if (!isRunning) await member.stop();
       await admin.deleteTopics({ topics: [topic, deadLetterTopic] });
-      const remake = () => ensureTopics(kafka, { topic, deadLetterTopic, partitions: 1 }, silent);
-      await until(() =>
-        remake()
-          .then(() => pipeline.send([same, ...later.map(messageOf)]))
-          .catch(() => false),
-      );
+      await remake(pipeline, [same, ...later.map(messageOf)]);
       if (!isRunning) pipeline.join();
       await until(() => isStored(pipeline, later), 60_000);
       await until(async () => (await pipeline.letters()).length > 0, 60_000);
@@ -275,12 +283,10 @@ for (const isRunning of [false, true])
     },
   );
 
-/** Deletes the topic and creates it again, with these messages. */
-const recreate = async ({ admin, topic, deadLetterTopic, kafka, send }: Pipeline, orders: Order[]) => {
-  await admin.deleteTopics({ topics: [topic] });
-  const topics = { topic, deadLetterTopic, partitions: 1 };
-  const make = () => ensureTopics(kafka, topics, silent).then(() => send(orders.map(messageOf)));
-  await until(() => make().catch(() => false));
+/** Deletes the topic and creates it again, with these orders. */
+const recreate = async (pipeline: Pipeline, orders: Order[]) => {
+  await pipeline.admin.deleteTopics({ topics: [pipeline.topic] });
+  await remake(pipeline, orders.map(messageOf));
 };
 
 for (const isRunning of [false, true])
