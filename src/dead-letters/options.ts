@@ -156,7 +156,8 @@ ${environment}`,
   redrive: `Usage: bun run dead-letters redrive [options]
 
 Sends the messages of dead letters to KAFKA_TOPIC again, with their original key, value and headers, and the headers
-__redrive.count, __redrive.letter and __redrive.timestamp. The timestamp is the time of the redrive. Each letter is sent once: a mark in the dead-letter topic records it.
+__redrive.count, __redrive.letter and __redrive.timestamp. The timestamp is the time of the redrive. Each letter is sent
+once: a mark in the dead-letter topic records it.
 Ctrl-C stops after the batch in flight. The command may be interrupted and repeated at any time: messages that were in
 flight may be sent a second time, which changes nothing in the store. Values that are not valid orders are skipped and listed;
 discarded letters are left out.

@@ -11,6 +11,9 @@ export const isLockTimeout = (error: unknown): boolean => stateOf(error) === '55
 /** Whether the server is a standby, or is set to read-only. */
 export const isReadOnly = (error: unknown): boolean => stateOf(error) === '25006';
 
+/** Whether another transaction has changed what this one relies on; it can be tried again. */
+export const isSerializationFailure = (error: unknown): boolean => stateOf(error) === '40001';
+
 /** Whether the role may not do this. */
 export const isPermissionDenied = (error: unknown): boolean => stateOf(error) === '42501';
 

@@ -1,6 +1,7 @@
 import { Glob } from 'bun';
 import type { Sql } from 'postgres';
 import type { Log } from '../observability/log.ts';
+import { isSerializationFailure } from './errors.ts';
 import { readCommitted } from './isolation.ts';
 import { openDatabase } from './pool.ts';
 
@@ -45,9 +46,6 @@ export const migrationsAbove = async (sql: Sql, version: number): Promise<string
   return rows.map(({ name }) => name);
 };
 
-/** SQLSTATE: another process has migrated since the versions were read. */
-const overtaken = '40001';
-
 /** The versions that are applied; undefined without the table of them. */
 const readApplied = async (sql: Sql): Promise<number[] | undefined> => {
   const [table] = await sql<{ exists: boolean }[]>`select to_regclass('migrations') is not null as exists`;
@@ -59,7 +57,7 @@ const readApplied = async (sql: Sql): Promise<number[] | undefined> => {
 /**
  * The statements that take a database with these versions through the steps. Without `begin` and `commit`, as they are sent in one
  * message, which PostgreSQL runs as one transaction: a process that is frozen, or cut off, between two messages would hold the locks for
- * as long. They fail with `overtaken` if the database has other versions by then.
+ * as long. They fail with a serialization failure if the database has other versions by then.
  */
 const migrationStatements = (applied: readonly number[] | undefined, steps: readonly string[]) =>
   [
@@ -68,7 +66,7 @@ const migrationStatements = (applied: readonly number[] | undefined, steps: read
     'set local client_min_messages = warning',
     `do $$ begin
       if ${applied ? `array(select version from migrations order by version) <> array[${applied}]::int[]` : "to_regclass('migrations') is not null"}
-      then raise exception 'another process has migrated meanwhile' using errcode = '${overtaken}'; end if;
+      then raise exception 'another process has migrated meanwhile' using errcode = 'serialization_failure'; end if;
     end $$`,
     // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
     ...(applied
@@ -112,7 +110,7 @@ export const migrate = async (sql: Sql, log: Log, target = Number.POSITIVE_INFIN
     try {
       await sql.unsafe(migrationStatements(applied, steps));
     } catch (error) {
-      if ((error as { code?: unknown }).code === overtaken) continue;
+      if (isSerializationFailure(error)) continue;
       throw error;
     }
     for (const { name } of ups) log.info({ migration: name }, 'migrated up');
