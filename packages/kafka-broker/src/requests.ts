@@ -21,6 +21,8 @@ export type Call = Client & {
 };
 export type Api = {
   versions: [from: number, to: number];
+  /** The first version that clients are told, if that is another; `versions` are still all that are answered. */
+  offeredFrom?: number;
   /** The first version in Kafka's compact encoding, which has other headers; unset: `versions` stay below it. */
   flexibleFrom?: number;
   handle: (call: Call) => Promise<void>;
@@ -39,10 +41,10 @@ const apiVersions = (apis: Apis, faults: Faults): Api => ({
     answer.appendInt16(errorCode(version > 2 ? 'UNSUPPORTED_VERSION' : 'NONE'));
     answer.appendArray(
       Object.entries(apis),
-      (_, [name, { versions }]) =>
+      (_, [name, { versions, offeredFrom = versions[0] }]) =>
         answer
           .appendInt16(keyOf(name))
-          .appendInt16(versions[0])
+          .appendInt16(offeredFrom)
           .appendInt16(faults.newestVersion(name, versions[1])),
       false,
       false,

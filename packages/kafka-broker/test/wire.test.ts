@@ -1,7 +1,7 @@
 /** The embedded broker byte by byte: what it answers to requests that no well-behaved client sends. */
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { errorCode, Reader, readRecordsBatch, type Writer, writeText } from '../src/wire.ts';
+import { apiKeys, errorCode, Reader, readRecordsBatch, type Writer, writeText } from '../src/wire.ts';
 import { batchOf, rawClient, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
@@ -26,17 +26,27 @@ const fetchFrom =
     writeText(w, topic).appendInt32(1).appendInt32(0).appendInt64(BigInt(offset)).appendInt32(maxBytes);
   };
 
+/** The same in version 10, the `number`th request of a session; the client knows of this leader epoch. */
+const fetchIn = (session: number, number: number, epoch: number) => (w: Writer) => {
+  w.appendInt32(-1).appendInt32(0).appendInt32(1).appendInt32(1e7).appendInt8(0);
+  w.appendInt32(session).appendInt32(number).appendInt32(1);
+  writeText(w, 't').appendInt32(1).appendInt32(0).appendInt32(epoch).appendInt64(0n).appendInt64(-1n);
+  w.appendInt32(1e6).appendInt32(0);
+};
+
 /** What this process has read from files so far. */
 const bytesRead = () => Number(/rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 
-const readFetch = (reader: Reader) => {
+const readFetch = (reader: Reader, version = 4) => {
   reader.readInt32();
+  if (version >= 7) expect([reader.readInt16(), reader.readInt32()]).toEqual([0, 0]);
   reader.readInt32();
   reader.readString(false);
   reader.readInt32();
   reader.readInt32();
   const [error, end] = [reader.readInt16(), Number(reader.readInt64())];
   reader.readInt64();
+  if (version >= 5) reader.readInt64();
   reader.readInt32();
   const bytes = Reader.from(Buffer.from(reader.readBytes(false)));
   const values: string[] = [];
@@ -68,6 +78,45 @@ test('what is fetched begins with the batch that holds the offset, and is at lea
   for (const outside of [7, -1]) expect((await fetch(outside)).error).toBe(errorCode('OFFSET_OUT_OF_RANGE'));
   const unknown = await fetch(0, { topic: 'unknown' });
   expect(unknown.error).toBe(errorCode('UNKNOWN_TOPIC_OR_PARTITION'));
+});
+
+test('no fetch session is begun, so a request that continues one is refused; so is one that knows a later leader', async () => {
+  await using broker = await withTopic();
+  using client = await rawClient(broker.port);
+  await client.produce('t', 0, batchOf(['0', '1']));
+  const fetch = async (session: number, number: number, epoch: number) =>
+    readFetch(await client.request('Fetch', 10, fetchIn(session, number, epoch)), 10);
+  // Outside of sessions; to begin one; to end one and begin no other.
+  for (const [session, number] of [
+    [0, -1],
+    [0, 0],
+    [5, -1],
+  ] as const)
+    for (const epoch of [-1, 0])
+      expect(await fetch(session, number, epoch)).toMatchObject({ error: 0, end: 2, values: ['0', '1'] });
+  expect((await fetch(0, -1, 1)).error).toBe(errorCode('UNKNOWN_LEADER_EPOCH'));
+
+  const refusal = await client.request('Fetch', 10, fetchIn(5, 1, 0));
+  expect([refusal.readInt32(), refusal.readInt16()]).toEqual([0, errorCode('FETCH_SESSION_ID_NOT_FOUND')]);
+  expect([refusal.readInt32(), refusal.readInt32(), refusal.remaining]).toEqual([5, 0, 0]);
+});
+
+test('versions 0 to 2 of Produce are offered, as librdkafka compresses only then, and refused', async () => {
+  await using broker = await withTopic();
+  using client = await rawClient(broker.port);
+  const answer = await client.request('ApiVersions', 0, () => {});
+  expect(answer.readInt16()).toBe(0);
+  const offered = answer.readArray(
+    () => [answer.readInt16(), answer.readInt16(), answer.readInt16()],
+    false,
+    false,
+  );
+  expect(offered).toContainEqual([apiKeys.Produce as number, 0, 7]);
+  expect(offered).toContainEqual([apiKeys.Fetch as number, 4, 10]);
+  const body = client.frame('Produce', 2, (w) => w.appendInt16(-1).appendInt32(1000).appendInt32(0));
+  client.send(body);
+  await until(() => client.isClosed());
+  expect(broker.lines.join()).toContain('Produce is supported in versions 3 to 7, not 2');
 });
 
 test('every offset is found in a log of many batches of many sizes', async () => {

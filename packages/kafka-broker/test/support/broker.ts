@@ -133,6 +133,19 @@ export const batchOf = (
   return createRecordsBatch(messages, { producerId, sequences } as never).buffer;
 };
 
+const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
+
+/** What the batches at the beginning of partition 0 are compressed with, one after another. */
+export const codecs = async (port: number, topic: string): Promise<(string | undefined)[]> => {
+  using client = await rawClient(port);
+  const { bytes } = await client.fetch(topic, 0);
+  const found: (string | undefined)[] = [];
+  // A batch: first offset (8 bytes), length of what follows (4), and in that after 9 bytes the attributes, of which three bits name the codec.
+  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8))
+    found.push(codecNames[bytes.readInt16BE(at + 21) & 7]);
+  return found;
+};
+
 /** A client that sends what it is told, byte by byte if need be. */
 export const rawClient = async (port: number, hostname = '127.0.0.1') => {
   let received = Buffer.alloc(0);
