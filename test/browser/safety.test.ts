@@ -76,6 +76,7 @@ for (const { javaScriptEnabled, how } of withAndWithoutScript) {
       expect(await page.inputValue('#uid')).toBe(nasty.order_uid);
       expect(await page.getAttribute('[data-copy]', 'data-copy')).toBe(nasty.order_uid);
       await page.click('.technical summary');
+      await page.locator('.technical td').first().waitFor();
       const shown = (await page.locator('#result').textContent()) ?? '';
       for (const text of textsOf(nasty)) expect(shown).toContain(text);
       if (javaScriptEnabled) await page.locator('#live a:not([hidden])').first().waitFor();
@@ -149,7 +150,10 @@ for (const width of [360, 1440]) {
       for (const uid of [plain.order_uid, wrong.order_uid, 'no-such-order', 'short', 'down-order']) {
         site.down = uid.startsWith('down');
         await page.goto(linkTo(uid));
-        if (uid === wrong.order_uid) await page.click('.technical summary');
+        if (uid === wrong.order_uid) {
+          await page.click('.technical summary');
+          await page.locator('.technical td').first().waitFor();
+        }
         await check(uid);
       }
       await page.route('**/?uid=*', (route) => route.fulfill({ status: 500, body: '' }));
