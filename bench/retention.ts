@@ -10,8 +10,7 @@
 
 import { isNotErased } from '../src/postgres/erased-sql.ts';
 import { createExpiry, expiryIndex } from '../src/postgres/expiry.ts';
-import { saveStatement, toColumns } from '../src/postgres/order-sql.ts';
-import { createStore } from '../src/postgres/store.ts';
+import { createStore, type Store } from '../src/postgres/store.ts';
 import { createOrderMaker } from '../src/producer/fake-order.ts';
 import { createRetention } from '../src/retention/retention.ts';
 import { createDatabase, silent } from '../test/support/database.ts';
@@ -46,37 +45,39 @@ const nextBatch = () => {
 };
 
 /** Orders stored in a second, for the time of a window. */
-const ingest = async (statement: string) => {
+const ingest = async ({ save }: Pick<Store, 'save'>) => {
   const begun = performance.now();
   let stored = 0;
-  const save = async () => {
-    while (performance.now() - begun < windowMs) {
-      const rows = await sql.unsafe(statement, toColumns(nextBatch()) as never[], { prepare: true });
-      stored += rows.length;
-    }
+  const saveAll = async () => {
+    while (performance.now() - begun < windowMs) stored += (await save(nextBatch())).size;
   };
-  await Promise.all(Array.from({ length: inFlight }, save));
+  await Promise.all(Array.from({ length: inFlight }, saveAll));
   return (stored / (performance.now() - begun)) * 1000;
 };
 
 // (a) The check for erased orders.
 
-const unchecked = saveStatement.replace(isNotErased('order_uid'), 'true');
-if (unchecked === saveStatement) throw new Error('the statement has no check');
+const unchecked = createStore({
+  unsafe(statement: string, ...rest: [never[], object]) {
+    const without = statement.replace(isNotErased('order_uid'), 'true');
+    if (without === statement) throw new Error('the statement has no check');
+    return sql.unsafe(without, ...rest);
+  },
+} as unknown as typeof sql);
 const setMarks = async (count: number) => {
   await sql`truncate erased_orders`;
   await sql`insert into erased_orders (digest) select sha256(n::text::bytea) from generate_series(1, ${count}) n`;
   await sql`vacuum analyze erased_orders`;
 };
 const rates = { unchecked: [] as number[], none: [] as number[], many: [] as number[] };
-await ingest(saveStatement);
+await ingest(store);
 for (let round = 0; round < rounds / 2; round++) {
   await sql`truncate orders cascade`;
   await setMarks(0);
   rates.unchecked.push(await ingest(unchecked));
-  rates.none.push(await ingest(saveStatement));
+  rates.none.push(await ingest(store));
   await setMarks(marks);
-  rates.many.push(await ingest(saveStatement));
+  rates.many.push(await ingest(store));
 }
 const base = median(rates.unchecked);
 const line = (name: string, found: number[]) =>
@@ -116,7 +117,7 @@ const lookUp = async () => {
 };
 
 const measure = async () => {
-  const [rate, p99] = await Promise.all([ingest(saveStatement), lookUp()]);
+  const [rate, p99] = await Promise.all([ingest(store), lookUp()]);
   return { rate, p99 };
 };
 type Measured = Awaited<ReturnType<typeof measure>>;

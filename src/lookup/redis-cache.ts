@@ -3,6 +3,7 @@ import type { Log } from '../observability/log.ts';
 import { createServiceState } from '../observability/service-state.ts';
 import { type EncodedOrder, encodeOrder } from '../order/encoded-order.ts';
 import type { OrderUid } from '../order/order.ts';
+import { createBatchedReads } from './batched-reads.ts';
 import type { OrderCache } from './cache.ts';
 import { createCircuitBreaker } from './circuit-breaker.ts';
 import { openRedis } from './redis-client.ts';
@@ -27,7 +28,7 @@ export type RedisCache = ReturnType<typeof createRedisCache>;
 
 /**
  * The tier that replicas share. It fails open: when Redis is down, slow or refuses, the lookup goes on without it, and after
- * three failures in a row the circuit opens. Reads and inserts have a circuit each: a Redis that is full or read-only still
+ * three commands in a row that fail the circuit opens. Reads and inserts have a circuit each: a Redis that is full or read-only still
  * answers reads.
  */
 export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTimeoutMs = 900 }: Options) => {
@@ -104,13 +105,22 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
     return isHit ? encodeOrder(new Uint8Array(json)) : undefined;
   };
 
+  const readAll = (given: readonly OrderUid[] | Promise<readonly OrderUid[]>) => {
+    let uids: readonly OrderUid[] = [];
+    return reads.call(
+      async () => {
+        uids = await given;
+        return redis.hmgetBuffer(documentsKey, ...uids);
+      },
+      (values) => values.map((json, index) => toDocument(uids[index] as OrderUid, json)),
+    );
+  };
+  const readBatched = createBatchedReads(readAll);
+
   const cache = {
     get(uid: OrderUid) {
-      if (!isConnected()) return undefined;
-      return reads.call(
-        () => redis.hgetBuffer(documentsKey, uid),
-        (json) => toDocument(uid, json),
-      );
+      // While half-open, the others do not wait for the one that reads.
+      return isConnected() && !reads.isOpen() ? readBatched(uid) : undefined;
     },
     async put(uid: OrderUid, { body }: EncodedOrder) {
       if (!isConnected() || readOnly) return;
@@ -124,11 +134,7 @@ export const createRedisCache = ({ url, limit, log, readTimeoutMs = 50, insertTi
     ...cache,
     /** As `get` for each of these uids, in their order and one round trip; undefined while it is down. Never rejects. */
     async getAll(uids: readonly OrderUid[]): Promise<(EncodedOrder | undefined)[] | undefined> {
-      if (!isConnected()) return undefined;
-      return reads.call(
-        () => redis.hmgetBuffer(documentsKey, ...uids),
-        (values) => values.map((json, index) => toDocument(uids[index] as OrderUid, json)),
-      );
+      return isConnected() ? readAll(uids) : undefined;
     },
     /**
      * In the order of insertion; none if the queue does not name every document, as all are dropped then. Undefined while it is

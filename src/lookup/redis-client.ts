@@ -47,7 +47,13 @@ export const openRedis = (url: string): RedisClient => {
     ...(password !== undefined && { password }),
     ...(address.tls && { tls: {} }),
   };
-  const common = { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true };
+  // Reads are sent in batches already: in a pipeline each would wait for another turn of the event loop.
+  const common = {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    autoPipeliningIgnoredCommands: ['hmget'],
+  };
   const client = isCluster
     ? new Cluster(nodes, {
         ...common,

@@ -3,7 +3,7 @@ import type { RedisCache } from './redis-cache.ts';
 
 /** A span for each read and each insert of orders, as a child of the caller's span. */
 export const traceRedis = (tracing: Tracing, redis: RedisCache): RedisCache => {
-  const command = <T>(operation: 'HGET' | 'HMGET' | 'EVALSHA', send: () => T) =>
+  const command = <T>(operation: 'HMGET' | 'EVALSHA', send: () => T) =>
     tracing.span(
       {
         name: operation,
@@ -14,7 +14,7 @@ export const traceRedis = (tracing: Tracing, redis: RedisCache): RedisCache => {
     );
   return {
     ...redis,
-    get: (uid) => command('HGET', () => redis.get(uid)),
+    get: (uid) => command('HMGET', () => redis.get(uid)),
     getAll: (uids) => command('HMGET', () => redis.getAll(uids)),
     put: (uid, document) => command('EVALSHA', () => redis.put(uid, document)),
   };

@@ -140,6 +140,7 @@ if (hasRedisServer)
         await until(async () => !cache.isBypassed() || (await refused()).length > 0);
         for (const uid of ['order-1', 'order-2', 'order-3', 'order-4']) await cache.put(uid, documentOf(uid));
         await cache.get('order-4');
+        await cache.getAll(['order-3', 'order-4']);
         const size = await cache.size();
         await cache.uids().catch(() => {});
         await cache.remove(['order-4']).catch(() => {});

@@ -143,7 +143,12 @@ if (hasRedisServer)
       using cache = await server.open(1000);
       await admin.client('PAUSE', 4_000, 'ALL');
       const begun = performance.now();
-      await Promise.all(Array.from({ length: 256 }, (_, number) => cache.get(uidOf(number))));
+      const reads: unknown[] = [];
+      for (let number = 0; number < 256; number++) {
+        reads.push(cache.get(uidOf(number)));
+        if (number % 64 === 63) await new Promise(setImmediate);
+      }
+      await Promise.all(reads);
       // 300 ms, and what a busy machine may add; not until Redis answers.
       expect(performance.now() - begun).toBeLessThan(3_000);
       expect(cache.isBypassed()).toBe(true);
@@ -155,7 +160,8 @@ if (hasRedisServer)
     test('while half-open one lookup reads Redis, and the others do not wait for it', async () => {
       using cache = await server.open(1000);
       server.freeze();
-      await Promise.all([1, 2, 3].map((number) => cache.get(uidOf(number))));
+      // Those of one turn would be one command, and one failure.
+      for (const number of [1, 2, 3]) await cache.get(uidOf(number));
       await until(() => !cache.isBypassed());
       const trial = cache.get(uidOf(4));
       expect(cache.isBypassed()).toBe(true);

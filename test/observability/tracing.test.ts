@@ -156,7 +156,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
     },
   });
   const asked = children(served?.spanId as string).map(({ name }) => name);
-  expect(asked.sort()).toEqual(redis ? ['EVALSHA', 'HGET', 'SELECT orders'] : ['SELECT orders']);
+  expect(asked.sort()).toEqual(redis ? ['EVALSHA', 'HMGET', 'SELECT orders'] : ['SELECT orders']);
   expect(ofTrace('d')).toMatchObject([
     { attributes: { 'http.response.header.cache-status': ['memory; hit'] } },
   ]);
