@@ -267,6 +267,24 @@ for (const [width, size] of [
     }));
 }
 
+for (const locale of ['ru-RU', 'en-GB'])
+  test(`no heading of the table of items is broken, in ${locale}`, () =>
+    visit({ orders, locale }, async ({ page }) => {
+      await page.goto(linkTo(plain.order_uid));
+      // The first is the narrowest at which it is a table.
+      for (const width of [641, 768, 1024]) {
+        await page.setViewportSize({ width, height: 800 });
+        const lines = await page.locator('.items thead .end').evaluateAll((headings) =>
+          headings.map((heading) => {
+            const range = document.createRange();
+            range.selectNodeContents(heading);
+            return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+          }),
+        );
+        expect([width, Math.max(...lines)]).toEqual([width, 1]);
+      }
+    }));
+
 test('copy buttons are not shown without JavaScript', () =>
   visit({ orders, javaScriptEnabled: false }, async ({ page }) => {
     await page.goto(linkTo(plain.order_uid));
