@@ -316,6 +316,17 @@ test('on a narrow phone, in Russian, the words of the table of parts are whole, 
     expect(facts).not.toMatch(/\d of /);
   }));
 
+for (const locale of ['ru-RU', 'en-GB'])
+  test(`on a narrow phone the fields of an erasure are within their card, in ${locale}`, () =>
+    visit({ viewport: { width: 320, height: 800 }, locale }, async (page) => {
+      await logIn(page, '/console/erase');
+      const right = (selector: string) =>
+        page
+          .locator(selector)
+          .evaluateAll((all) => Math.max(...all.map((part) => part.getBoundingClientRect().right)));
+      expect(await right('.change :is(select, textarea, button)')).toBeLessThan(await right('.change'));
+    }));
+
 test('without JavaScript the overview has its tables', () =>
   visit({ javaScriptEnabled: false }, async (page) => {
     await logIn(page);
