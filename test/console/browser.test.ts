@@ -327,6 +327,16 @@ for (const locale of ['ru-RU', 'en-GB'])
       expect(await right('.change :is(select, textarea, button)')).toBeLessThan(await right('.change'));
     }));
 
+test('in Russian the units of the plots are Russian', () =>
+  visit({ locale: 'ru-RU' }, async (page) => {
+    await logIn(page);
+    const legend = (plot: string) => page.locator(`[aria-labelledby=plot-${plot}] .u-legend`).textContent();
+    await eventually(async () => /\d МБ/.test((await legend('memory')) ?? ''), true);
+    expect(await legend('durations')).toMatch(/\d мкс.*\d мс/s);
+    await page.click('[aria-labelledby=plot-memory] summary');
+    expect(await page.textContent('[aria-labelledby=plot-memory] tbody')).toMatch(/\d МБ/);
+  }));
+
 test('without JavaScript the overview has its tables', () =>
   visit({ javaScriptEnabled: false }, async (page) => {
     await logIn(page);

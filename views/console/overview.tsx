@@ -120,10 +120,10 @@ const PlotTable = ({ view, plot, series, window }: PlotProps) => {
   );
 };
 
-const written = ({ format }: ConsoleView, unit: Plot['unit'], value: number | null): string => {
+const written = ({ format, language }: ConsoleView, unit: Plot['unit'], value: number | null): string => {
   if (value === null) return '—';
   if (unit === 'share') return `${format.number(Math.round(value * 1_000) / 10)} %`;
-  if (unit === 'bytes') return `${format.number(Math.round(value / 1e6))} MB`;
+  if (unit === 'bytes') return `${format.number(Math.round(value / 1e6))} ${language === 'ru' ? 'МБ' : 'MB'}`;
   if (unit === 'duration') return format.duration(value * 1_000);
   return format.number(Math.round(value * 10) / 10);
 };

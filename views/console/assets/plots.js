@@ -17,13 +17,18 @@ const colourOf = (property) => {
 
 const numbers = new Intl.NumberFormat(root.lang, { maximumSignificantDigits: 3 });
 const percent = new Intl.NumberFormat(root.lang, { style: 'percent', maximumFractionDigits: 1 });
+const units =
+  root.lang === 'ru'
+    ? { mega: 'МБ', micro: 'мкс', milli: 'мс', whole: 'с' }
+    : { mega: 'MB', micro: 'µs', milli: 'ms', whole: 's' };
 const write = {
   rate: (value) => numbers.format(value),
   count: (value) => numbers.format(value),
   share: (value) => percent.format(value),
-  bytes: (value) => `${numbers.format(value / 1e6)} MB`,
+  bytes: (value) => `${numbers.format(value / 1e6)} ${units.mega}`,
   duration: (seconds) => {
-    const [unit, factor] = seconds < 0.001 ? ['µs', 1e6] : seconds < 1 ? ['ms', 1e3] : ['s', 1];
+    const [unit, factor] =
+      seconds < 0.001 ? [units.micro, 1e6] : seconds < 1 ? [units.milli, 1e3] : [units.whole, 1];
     return `${numbers.format(seconds * factor)} ${unit}`;
   },
 };
