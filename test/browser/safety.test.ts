@@ -4,6 +4,7 @@ import type { Order } from '../../src/order/order.ts';
 import { colourRules, violations } from '../support/axe.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { atEveryWidth, linkTo, openChromium, test, withAndWithoutScript } from '../support/chromium.ts';
+import { eventually } from '../support/eventually.ts';
 
 const visit = openChromium();
 
@@ -196,4 +197,17 @@ test('Swagger UI works under the same strict policy, and loads nothing from othe
     await page.locator('.opblock-summary').first().waitFor();
     await page.locator('.opblock-summary button').first().click();
     await page.locator('.opblock-body').first().waitFor();
+  }));
+
+test('Swagger UI is dark where the system is, and follows it', () =>
+  visit({ orders, docs: true }, async ({ page }) => {
+    const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.goto('/swagger');
+    await page.locator('.opblock-summary').first().waitFor();
+    const light = await background();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await eventually(async () => (await background()) !== light, true);
+    await page.reload();
+    expect(await background()).not.toBe(light);
   }));

@@ -10,7 +10,15 @@ import { HealthSchema } from '../health.ts';
 import { ProblemSchema } from '../problem.ts';
 import { dataHeaders, securityHeaders } from '../security-headers.ts';
 
-const start = `SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
+// Swagger UI has a dark style for documents of a class, and no script that follows the system.
+const start = `const dark = matchMedia('(prefers-color-scheme: dark)');
+const follow = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+follow();
+dark.addEventListener('change', follow);
+SwaggerUIBundle({ dom_id: '#swagger-ui', url: 'swagger/json', deepLinking: true, tryItOutEnabled: true });`;
+
+/** What Swagger UI's dark style leaves as dark as its background: the headers of an answer. */
+const darkHeaders = '\nhtml.dark-mode .swagger-ui table.headers td{color:inherit}\n';
 
 type Options = {
   basePath?: string;
@@ -27,7 +35,7 @@ export const createSwaggerRoute = ({
 }: Options = {}) => {
   const order = { ...createOrderSchema(rules), $id: undefined };
   const assets = {
-    style: createAsset('swagger-ui.css', 'text/css', style as unknown as string),
+    style: createAsset('swagger-ui.css', 'text/css', `${style}${darkHeaders}`),
     bundle: createAsset('swagger-ui.js', 'text/javascript', bundle as unknown as string),
     start: createAsset('swagger-start.js', 'text/javascript', start),
   };
@@ -36,6 +44,7 @@ export const createSwaggerRoute = ({
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Order Lookup: API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="${assets.style.link}">
