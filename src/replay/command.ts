@@ -38,7 +38,10 @@ export const execute = async (command: Command, config: ConfigOf<typeof reads.re
       retryKafka,
       offsets: createOffsets(sql),
       group,
-      write: (line) => console.log(line),
+      write: (line) => {
+        progress.clear();
+        console.log(line);
+      },
       progress: progress.show,
       signal,
     });

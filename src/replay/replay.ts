@@ -48,7 +48,7 @@ export const replay = async (command: Command, options: Options): Promise<boolea
   if (isBack) await offsets.rewind(group, targets);
   else await offsets.skip(group, targets, topicId);
   write(`${count} offsets ${isBack ? 'are read again' : 'are skipped'}.`);
-  if (isBack && shouldWait) await waitUntilReadAgain(moves, options);
+  if (isBack && shouldWait && (await areReadAgain(moves, options))) write('All of them have been read.');
   return true;
 };
 
@@ -86,11 +86,15 @@ const nextOffsetIn = (topicId: string | undefined, stored: StoredOffset | undefi
     ? undefined
     : stored?.nextOffset;
 
-const waitUntilReadAgain = async (moves: readonly Move[], { offsets, group, progress, signal }: Options) => {
+/** Resolves with false if it was stopped before. */
+const areReadAgain = async (
+  moves: readonly Move[],
+  { offsets, group, progress, signal }: Options,
+): Promise<boolean> => {
   const total = distance(moves);
   for (let remaining = total; remaining > 0n; ) {
     await sleep(pollIntervalMs, signal);
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     const stored = await offsets.read(group);
     remaining = 0n;
     for (const { partition, from, to } of moves) {
@@ -99,4 +103,5 @@ const waitUntilReadAgain = async (moves: readonly Move[], { offsets, group, prog
     }
     progress(`${total - remaining} of ${total} read again`);
   }
+  return true;
 };

@@ -50,7 +50,7 @@ test('deleted orders are stored again by a running member, and a dead letter is 
 
   const done = await command(environment, '--from', 'earliest', '--wait');
   expect(done).toMatchObject({ code: 0 });
-  expect(done.output).toContain('41 offsets are read again.\n');
+  expect(done.output).toEndWith('41 offsets are read again.\nAll of them have been read.\n');
   // It has waited for all of it.
   expect(await isStored(pipeline, good)).toBe(true);
   expect(await pipeline.storedOffsets()).toEqual(before);
