@@ -1,4 +1,5 @@
 import type { Static, TSchema } from '@sinclair/typebox';
+import { ValueErrorType } from '@sinclair/typebox/errors';
 import { Value } from '@sinclair/typebox/value';
 
 /** What is wrong with a request, as a sentence for a person. */
@@ -14,7 +15,12 @@ export const readBody = <T extends TSchema>(schema: T, text: string): Static<T> 
   }
   const [error] = Value.Errors(schema, body);
   if (!error) return body as Static<T>;
-  return { invalid: `The body is wrong at ${error.path || 'its root'}: ${error.message}.` };
+  const { path, type, message } = error;
+  const allowed =
+    type === ValueErrorType.ObjectAdditionalProperties
+      ? `; allowed: ${Object.keys(error.schema.properties).join(', ')}`
+      : '';
+  return { invalid: `The body is wrong at ${path || 'its root'}: ${message}${allowed}.` };
 };
 
 /** The contract of a JSON body. */

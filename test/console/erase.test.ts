@@ -166,7 +166,10 @@ test.each([
     'The body is wrong at /uids: Expected array length to be greater or equal to 1.',
   ],
   [{ phone, count: -1 }, 'The body is wrong at /count: Expected integer to be greater or equal to 0.'],
-  [{ phone, all: true }, 'The body is wrong at /all: Unexpected property.'],
+  [
+    { phone, all: true },
+    'The body is wrong at /all: Unexpected property; allowed: uids, phone, email, customer_id, dryRun, count, set.',
+  ],
 ])('the body %j is refused', async (body, detail) => {
   await using console = await openErase();
   const response = await console.post(body);
