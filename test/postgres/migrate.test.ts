@@ -195,6 +195,8 @@ test('room for configured values is made without rewriting a table, and taken ba
   expect(await shapeOf(sql)).toBe(shape);
   await sql`delete from orders where order_uid = ${longer.order_uid}`;
   await migrate(sql, silent, 2);
+  // The store reads the columns of the newest version.
+  await migrate(sql, silent);
   expect(await store.find(order.order_uid)).toBe(JSON.stringify(order));
 });
 
