@@ -140,7 +140,7 @@ export const codecs = async (port: number, topic: string): Promise<(string | und
   using client = await rawClient(port);
   const { bytes } = await client.fetch(topic, 0);
   const found: (string | undefined)[] = [];
-  // A batch: first offset (8 bytes), length of what follows (4), and in that after 9 bytes the attributes, of which three bits name the codec.
+  // A batch: first offset (8 bytes), length of what follows (4), and in that after 9 bytes the attributes: three bits name the codec.
   for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8))
     found.push(codecNames[bytes.readInt16BE(at + 21) & 7]);
   return found;
