@@ -28,6 +28,12 @@ const arrays = {
   },
 };
 
+/**
+ * The forms of texts that the SQL here relies on, whatever those of the server, the database or the role are. A time in another form may
+ * be read as that of another zone.
+ */
+const textForms = { datestyle: 'ISO', standard_conforming_strings: 'on' };
+
 type Options = {
   url: string;
   connections: number;
@@ -69,7 +75,11 @@ export const openDatabase = (options: Options): Sql => {
     backoff: (attempt) => Math.min(0.1 * 2 ** attempt, 1),
     onnotice: () => {},
     // Always ends with the pool's name, by which `undo.ts` finds consumers.
-    connection: { ...session, application_name: `${session.application_name ?? 'order-lookup'} ${name}` },
+    connection: {
+      ...session,
+      ...textForms,
+      application_name: `${session.application_name ?? 'order-lookup'} ${name}`,
+    },
   } as postgres.Options<typeof arrays>);
 };
 

@@ -102,6 +102,11 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
   },
 );
 
+test('a database where a backslash escapes in quotes is migrated', async () => {
+  await using database = await testDatabase({ settings: { standard_conforming_strings: 'off' } });
+  expect(await tablesOf(database.sql)).toEqual(ours);
+});
+
 test('a process that is frozen while it migrates keeps no other from it', async () => {
   await using database = await testDatabase({ migrated: false, connections: 6 });
   const { sql, url } = database;

@@ -33,8 +33,8 @@ const uidsOf = (orders: readonly Order[]) => orders.map((order) => order.order_u
 const makeIndex = (sql: Sql, needed = [expiryIndex.name]): Promise<boolean> =>
   keepIndexes(sql, { known: [expiryIndex], needed: new Set(needed) }, silent, never);
 
-const openOrders = async (ages: readonly number[]) => {
-  const database = await testDatabase({ connections: 6 });
+const openOrders = async (ages: readonly number[], settings: Record<string, string> = {}) => {
+  const database = await testDatabase({ connections: 6, settings });
   const { sql } = database;
   await makeIndex(sql);
   const orders = ordersOf(ages);
@@ -170,6 +170,15 @@ test('many orders are deleted in batches, with rests that are several times as l
   expect((await world.stored()).size).toBe(1);
   expect(retention.deleted()).toBe(1_500);
   expect(workMs.length).toBeGreaterThan(2);
+});
+
+test('all are deleted by one run where PostgreSQL writes a time with the name of a zone, and reads that as of another', async () => {
+  // An hour after another. China's CST is read as America's, which is 14 hours behind.
+  const ages = Array.from({ length: 150 }, (_, index) => 50 - index / 24);
+  await using world = await openOrders(ages, { datestyle: 'SQL', timezone: "'Asia/Shanghai'" });
+  const retention = world.retention(30);
+  await retention.run(never);
+  expect(retention.deleted()).toBe(150);
 });
 
 test('a count or a batch that takes too long stops nothing, and the next batch is the smallest', async () => {

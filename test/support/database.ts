@@ -8,12 +8,18 @@ export const silent = createLog('silent', 'test');
 export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
 
 /**
- * A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`, and `isolation` of its
- * transactions: unset for the server's.
+ * A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`, `isolation` of its
+ * transactions, and other `settings`: unset for the server's.
  */
 export const createDatabase = async (
   serverUrl: string,
-  { migrated = true, connections = 4, locale = '', isolation = '' } = {},
+  {
+    migrated = true,
+    connections = 4,
+    locale = '',
+    isolation = '',
+    settings = {} as Record<string, string>,
+  } = {},
 ) => {
   const name = uniqueName('test');
   const server = postgres(serverUrl, { max: 1, onnotice() {} });
@@ -21,6 +27,8 @@ export const createDatabase = async (
   await server.unsafe(`create database ${name} ${locale === '' ? '' : own}`);
   if (isolation !== '')
     await server.unsafe(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
+  for (const [setting, value] of Object.entries(settings))
+    await server.unsafe(`alter database ${name} set ${setting} = ${value}`);
   const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
   const sql = openDatabase({ url, connections, name: 'test' });
   if (migrated) await migrate(sql, silent);
