@@ -8,22 +8,28 @@ import { openDatabase } from './pool.ts';
 /** An index that only some configurations need. Its name must not change from version to version. */
 export type Index = { name: string; table: string; columns: string };
 
-type State = { name: string; isValid: boolean; isBuilding: boolean };
+/** `path`: the name as SQL, with its schema. */
+type State = { name: string; path: string; isValid: boolean; isBuilding: boolean };
 
 /** SQLSTATE: the index exists already, or is gone already, as another process was first. */
 const raced = ['42P07', '42704', '23505'];
 /** A large table takes long to index. */
 const silenceTimeoutSeconds = 6 * 3_600;
 
-const readState = (sql: Sql, names: readonly string[]) => sql<State[]>`
-  select c.relname as name, i.indisvalid as "isValid",
+/** By their tables, in whose schema an index is: that need not be the first of the `search_path`. */
+const readState = (sql: Sql, indexes: readonly Index[]) => sql<State[]>`
+  select known.name, format('%I.%I', n.nspname, c.relname) as path, i.indisvalid as "isValid",
     exists (select from pg_stat_progress_create_index p where p.index_relid = c.oid) as "isBuilding"
-  from pg_index i join pg_class c on c.oid = i.indexrelid
-  where c.relname = any(${names as never}::text[]) and c.relnamespace = current_schema()::regnamespace`;
+  from unnest(
+    ${indexes.map((index) => index.name) as never}::text[], ${indexes.map(({ table }) => table) as never}::text[]
+  ) as known (name, place)
+  join pg_index i on i.indrelid = to_regclass(place)
+  join pg_class c on c.oid = i.indexrelid and c.relname = known.name
+  join pg_namespace n on n.oid = c.relnamespace`;
 
-/** Those of the names whose index is complete. Rejects with the driver's error. */
-export const readyIndexes = async (sql: Sql, names: readonly string[]): Promise<Set<string>> =>
-  new Set((await readState(sql, names)).filter(({ isValid }) => isValid).map(({ name }) => name));
+/** The names of those that are complete. Rejects with the driver's error. */
+export const readyIndexes = async (sql: Sql, indexes: readonly Index[]): Promise<Set<string>> =>
+  new Set((await readState(sql, indexes)).filter(({ isValid }) => isValid).map(({ name }) => name));
 
 export type Indexes = {
   /** All that this program may have made. */
@@ -34,10 +40,7 @@ export type Indexes = {
 
 /** One step towards the indexes that are needed; resolves with whether there was nothing left to do. */
 const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<boolean> => {
-  const states = await readState(
-    sql,
-    known.map(({ name }) => name),
-  );
+  const states = await readState(sql, known);
   const indexes = new Map(states.map((state) => [state.name, state]));
   let isDone = true;
   for (const { name, table, columns } of known) {
@@ -48,7 +51,7 @@ const improve = async (sql: Sql, { known, needed }: Indexes, log: Log): Promise<
       continue;
     }
     if (state && (!state.isValid || !needed.has(name))) {
-      await sql.unsafe(`drop index concurrently if exists ${name}`);
+      await sql.unsafe(`drop index concurrently if exists ${state.path}`);
       log.info({ index: name }, 'an index was dropped');
       indexes.delete(name);
     }

@@ -13,9 +13,6 @@ export const searchIndexes = (fields: Iterable<SearchField>): Indexes => ({
 
 /** The fields whose index is complete. Rejects with the driver's error. */
 export const readyFields = async (sql: Sql): Promise<Set<SearchField>> => {
-  const ready = await readyIndexes(
-    sql,
-    known.map(({ name }) => name),
-  );
+  const ready = await readyIndexes(sql, known);
   return new Set(searchFieldNames.filter((field) => ready.has(nameOf(field))));
 };
