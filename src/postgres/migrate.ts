@@ -54,6 +54,21 @@ const readApplied = async (sql: Sql): Promise<number[] | undefined> => {
   return rows.map(({ version }) => version);
 };
 
+const createStatements = [
+  // In another encoding PostgreSQL refuses letters that it lacks, or takes bytes for letters, and good orders would become dead
+  // letters. A database that has tables is left as it is.
+  `do $$ begin
+    if current_setting('server_encoding') <> 'UTF8' then
+      raise exception 'the encoding of the database is %, and has to be UTF8', current_setting('server_encoding')
+        using errcode = 'invalid_database_definition';
+    end if;
+  end $$`,
+  // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
+  `create table migrations (
+    version int primary key, name text not null, applied_at timestamptz not null default now()
+  )`,
+];
+
 /**
  * The statements that take a database with these versions through the steps. Without `begin` and `commit`, as they are sent in one
  * message, which PostgreSQL runs as one transaction: a process that is frozen, or cut off, between two messages would hold the locks for
@@ -68,14 +83,7 @@ const migrationStatements = (applied: readonly number[] | undefined, steps: read
       if ${applied ? `array(select version from migrations order by version) <> array[${applied}]::int[]` : "to_regclass('migrations') is not null"}
       then raise exception 'another process has migrated meanwhile' using errcode = 'serialization_failure'; end if;
     end $$`,
-    // Even "if not exists" needs the privilege to create tables, which a role that only runs the program may lack.
-    ...(applied
-      ? []
-      : [
-          `create table migrations (
-            version int primary key, name text not null, applied_at timestamptz not null default now()
-          )`,
-        ]),
+    ...(applied ? [] : createStatements),
     ...steps,
   ].join('\n;\n');
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { withTimeout } from '../../src/async/timeouts.ts';
 import { createErasures } from '../../src/postgres/erasures.ts';
-import { migrate, newestVersion } from '../../src/postgres/migrate.ts';
+import { isFinalMigrationError, migrate, newestVersion } from '../../src/postgres/migrate.ts';
 import { openDatabase } from '../../src/postgres/pool.ts';
 import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
@@ -105,6 +105,22 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
 test('a database where a backslash escapes in quotes is migrated', async () => {
   await using database = await testDatabase({ settings: { standard_conforming_strings: 'off' } });
   expect(await tablesOf(database.sql)).toEqual(ours);
+});
+
+test('a new database in another encoding than UTF-8 is refused, one that has tables is not', async () => {
+  await using database = await testDatabase({ migrated: false, locale: 'C', encoding: 'LATIN1' });
+  const { sql, url } = database;
+  const { code, errors } = await command({ DATABASE_URL: url });
+  expect(errors).toContain('the encoding of the database is LATIN1, and has to be UTF8');
+  expect(code).toBe(1);
+  expect(isFinalMigrationError(await migrate(sql, silent).catch((error) => error))).toBe(true);
+  expect(await tablesOf(sql)).toEqual([]);
+
+  await sql`create table migrations (
+    version int primary key, name text not null, applied_at timestamptz not null default now()
+  )`;
+  await migrate(sql, silent);
+  expect(await tablesOf(sql)).toEqual(ours);
 });
 
 test('a process that is frozen while it migrates keeps no other from it', async () => {

@@ -8,8 +8,8 @@ export const silent = createLog('silent', 'test');
 export const uniqueName = (prefix: string) => `${prefix}_${crypto.randomUUID().replaceAll('-', '')}`;
 
 /**
- * A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale`, `isolation` of its
- * transactions, and other `settings`: unset for the server's.
+ * A database of its own, dropped when its scope ends; with the tables, unless it is to be empty. `locale` and `encoding`,
+ * `isolation` of its transactions, and other `settings`: unset for the server's. An `encoding` needs a `locale`.
  */
 export const createDatabase = async (
   serverUrl: string,
@@ -17,13 +17,14 @@ export const createDatabase = async (
     migrated = true,
     connections = 4,
     locale = '',
+    encoding = 'UTF8',
     isolation = '',
     settings = {} as Record<string, string>,
   } = {},
 ) => {
   const name = uniqueName('test');
   const server = postgres(serverUrl, { max: 1, onnotice() {} });
-  const own = `template template0 encoding 'UTF8' locale_provider libc locale '${locale}'`;
+  const own = `template template0 encoding '${encoding}' locale_provider libc locale '${locale}'`;
   await server.unsafe(`create database ${name} ${locale === '' ? '' : own}`);
   if (isolation !== '')
     await server.unsafe(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
