@@ -171,5 +171,5 @@ test('a process that only consumes answers probes and scrapes, and nothing else'
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('orders_stored_total');
   expect((await fetch(`${url}/`)).status).toBe(404);
   expect((await program.stop('SIGTERM')).status).toBe(0);
-  expect(program.complaints()).toEqual([]);
+  expect(program.faults()).toEqual([]);
 });

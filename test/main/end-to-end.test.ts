@@ -63,5 +63,5 @@ else
     await admin.disconnect();
     expect(letters.map(({ high }) => high)).toEqual(letters.map(() => '0'));
     expect((await program.stop('SIGTERM')).status).toBe(0);
-    expect(program.complaints()).toEqual([]);
+    expect(program.faults()).toEqual([]);
   }, 120_000);

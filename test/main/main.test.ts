@@ -49,7 +49,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     await Promise.all([load, sending]);
     expect([status, errors]).toEqual([0, '']);
     expect(took).toBeLessThan(10_000);
-    expect(first.complaints()).toEqual([]);
+    expect(first.faults()).toEqual([]);
     expect(statuses.length).toBeGreaterThan(10);
     expect(statuses.every((code) => code === 200)).toBe(true);
     expect(await world.committed()).toBe(await world.stored());
@@ -61,7 +61,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     expect(await counterOf(again, 'orders_duplicates_total')).toBe(0);
     const stopped = await second.stop(signal);
     expect([stopped.status, stopped.errors]).toEqual([0, '']);
-    expect(second.complaints()).toEqual([]);
+    expect(second.faults()).toEqual([]);
   });
 
 test('with PostgreSQL and Kafka unavailable at the start, HTTP answers at once, and the program recovers by itself', async () => {
@@ -299,7 +299,7 @@ else
       const { status, errors, took } = await program.stop('SIGTERM');
       expect([status, errors]).toEqual([0, '']);
       expect(took).toBeLessThan(10_000);
-      expect(program.complaints()).toEqual([]);
+      expect(program.faults()).toEqual([]);
       const left = await new Response(Bun.spawn(['ps', '-eo', 'args']).stdout).text();
       expect(left).not.toContain(dataDir);
       expect(isFree(9092)).toBe(true);

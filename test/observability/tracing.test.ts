@@ -98,7 +98,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
   expect((await fetch(`${url}/?uid=${uid}`, { headers: headersOf('e', 2) })).status).toBe(200);
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
   expect((await program.stop('SIGTERM')).status).toBe(0);
-  expect(program.complaints()).toEqual([]);
+  expect(program.faults()).toEqual([]);
 
   const spans = collector.spans();
   const children = (parent: string) => spans.filter((span) => span.parentSpanId === parent);

@@ -1,6 +1,6 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
-import { newTopic, root, useProducer } from '../support/producer.ts';
+import { newTopic, root, useProducer, withoutWaits } from '../support/producer.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
 setDefaultTimeout(60_000);
@@ -20,7 +20,7 @@ test('on a terminal one line is overwritten with the count and the rate', async 
   });
   expect(await child.exited).toBe(0);
   // Each time: back to the start of the line, and clear it.
-  const [before, ...lines] = shown.split('\r\x1b[K');
+  const [before, ...lines] = withoutWaits(shown).split('\r\x1b[K');
   expect(before).toBe('');
   expect(lines.pop()).toMatch(/^sent 40 orders in [\d.]+ s, [\d.]+\/s\r\n$/);
   expect(lines.length).toBeGreaterThan(1);

@@ -21,6 +21,10 @@ export const summed = (output: string) => {
   return { sent: Number(sent), bad: Number(bad), seconds: Number(seconds) };
 };
 
+/** The output without the lines about a Kafka that took longer than 2 s to answer, as it does now and then on a busy machine. */
+export const withoutWaits = (output: string) =>
+  output.replace(/\r?.*(?:Still trying|Kafka answers)\.\r?\n/g, '');
+
 /** Helpers that run `producer.ts`. Their processes, brokers and files are removed after the tests of the file that calls this. */
 export const useProducer = () => {
   const folder = mkdtempSync(join(tmpdir(), 'producer-test-'));

@@ -40,6 +40,8 @@ export const startProgram = (environment: Record<string, string>, command = ['sr
     output
       .split('\n')
       .flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line)] : []));
+  /** Lines of the log that are worse than information. */
+  const complaints = () => lines().filter(({ level }) => level !== 'info');
   const ended = async () => {
     const status = await child.exited;
     await reading;
@@ -49,8 +51,9 @@ export const startProgram = (environment: Record<string, string>, command = ['sr
   return {
     pid: child.pid,
     lines,
-    /** Lines of the log that are worse than information. */
-    complaints: () => lines().filter(({ level }) => level !== 'info'),
+    complaints,
+    /** Those but that a service has not answered in time, which it does now and then on a busy machine. */
+    faults: () => complaints().filter(({ reason }) => !String(reason).startsWith('no answer in time')),
     output: () => output,
     said: async (text: string, ms?: number) =>
       until(() => {
