@@ -6,7 +6,7 @@ import { testFewAtOnce } from '../support/few-at-once.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openLetterConsole } from '../support/letter-console.ts';
 import { anna, cookieOf, openConsole } from '../support/open-console.ts';
-import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { patientKafkaClient, readTopic } from '../support/pipeline.ts';
 
 setDefaultTimeout(240_000);
 const testOnKafka = testFewAtOnce();
@@ -145,7 +145,7 @@ testOnKafka(
   async () => {
     await using console = await openLetterConsole();
     const { pipeline, get } = console;
-    const kafka = await kafkaClient();
+    const kafka = await patientKafkaClient();
     const producer = kafka.producer();
     await producer.connect();
     await producer.send({

@@ -13,7 +13,7 @@ import { ensureTopics } from '../../src/kafka/topics.ts';
 import { defaultRules } from '../../src/order/rules.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { brokers, silent, topicName, until } from '../support/kafka-and-postgres.ts';
-import { kafkaClient, openPipeline, readTopic } from '../support/pipeline.ts';
+import { kafkaClient, openPipeline, patientKafkaClient, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 import { testWith } from '../support/test-with.ts';
 
@@ -51,7 +51,7 @@ const messageOf = (order: { order_uid: string } & Record<string, unknown>) => ({
 
 /** A topic of orders and one of dead letters, with a producer of letters. */
 const openTopics = async (partitions = 1, addresses?: string[]) => {
-  const kafka = await kafkaClient(addresses);
+  const kafka = await patientKafkaClient(addresses);
   const topic = topicName();
   const topics = { topic, deadLetterTopic: `${topic}_dlq`, partitions };
   await ensureTopics(kafka, topics, silent);

@@ -4,13 +4,13 @@ import { startBroker } from 'kafka-broker';
 import { createKafkaOffsets } from '../../src/ingest/kafka-offsets.ts';
 import { createKafka } from '../../src/kafka/client.ts';
 import { silent, topicName, until } from '../support/kafka-and-postgres.ts';
-import { kafkaClient } from '../support/pipeline.ts';
+import { kafkaClient, patientKafkaClient } from '../support/pipeline.ts';
 
 setDefaultTimeout(60_000);
 
 const open = async () => {
-  const kafka = await kafkaClient();
-  const admin = kafka.admin();
+  const [kafka, patientKafka] = await Promise.all([kafkaClient(), patientKafkaClient()]);
+  const admin = patientKafka.admin();
   await admin.connect();
   const topic = topicName();
   const create = () => admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true });
@@ -22,7 +22,7 @@ const open = async () => {
     create,
     remove: () => admin.deleteTopics({ topics: [topic] }),
     async send(partition: number, values: string[]) {
-      const producer = kafka.producer();
+      const producer = patientKafka.producer();
       await producer.connect();
       await producer.send({ topic, messages: values.map((value) => ({ value, partition })) });
       await producer.disconnect();

@@ -10,6 +10,7 @@ import { createRedisCache } from '../../src/lookup/redis-cache.ts';
 import { silent } from '../support/database.ts';
 import { testFewAtOnce } from '../support/few-at-once.ts';
 import { documentOf } from '../support/lookup-orders.ts';
+import { unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
@@ -136,7 +137,7 @@ if (hasRedisServer)
         await admin.call('ACL', 'LOG', 'RESET');
         const refused = async () => (await admin.call('ACL', 'LOG')) as unknown[];
         const url = `redis://orders:pa55@127.0.0.1:${server.port}/1`;
-        const cache = createRedisCache({ url, limit: 3, log: silent });
+        const cache = createRedisCache({ url, limit: 3, log: silent, ...unhurried });
         await until(async () => !cache.isBypassed() || (await refused()).length > 0);
         for (const uid of ['order-1', 'order-2', 'order-3', 'order-4']) await cache.put(uid, documentOf(uid));
         await cache.get('order-4');

@@ -4,6 +4,7 @@ import { createLookup } from '../../src/lookup/lookup.ts';
 import { createMemoryCache } from '../../src/lookup/memory-cache.ts';
 import { createRedisCache, type RedisCache } from '../../src/lookup/redis-cache.ts';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
+import { silent } from '../support/database.ts';
 import { jsonOf, storeOf, uidOf } from '../support/lookup-orders.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { openCache, putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
@@ -287,7 +288,7 @@ if (hasRedisServer)
     test('connects with a password and to a database by number', async () => {
       await using guarded = await startRedisServer({ requirepass: 'r,i@g/ht' });
       const url = `redis://:${encodeURIComponent('r,i@g/ht')}@127.0.0.1:${guarded.port}/3`;
-      using cache = await openCache(url, 10);
+      using cache = await openCache(url, 10, silent, unhurried);
       await putOrders(cache, 1);
       await guarded.admin.select(3);
       expect(await guarded.admin.hlen(documentsKey)).toBe(1);

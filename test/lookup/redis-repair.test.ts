@@ -1,12 +1,12 @@
 import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
 import { documentsKey, queueKey } from '../../src/lookup/redis-script.ts';
 import { documentOf, jsonOf, uidOf } from '../support/lookup-orders.ts';
-import { putOrders, startCacheServer } from '../support/redis-cache.ts';
+import { putOrders, startCacheServer, unhurried } from '../support/redis-cache.ts';
 import { hasRedisServer } from '../support/redis-server.ts';
 
 if (hasRedisServer)
   describe('the Redis tier repairs itself', async () => {
-    const server = await startCacheServer();
+    const server = await startCacheServer(unhurried);
     const { admin } = server;
     afterAll(() => server[Symbol.asyncDispose]());
     beforeEach(server.reset);

@@ -13,7 +13,7 @@ import { traceStore } from '../../src/postgres/traced-store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { startCollector } from '../support/collector.ts';
 import { brokers, silent, testDatabase, topicName, until } from '../support/kafka-and-postgres.ts';
-import { kafkaClient, readTopic } from '../support/pipeline.ts';
+import { patientKafkaClient, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { hasRedisServer, startRedisServer } from '../support/redis-server.ts';
@@ -73,7 +73,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
   const uid = row?.order_uid as string;
 
   // One batch: what was not sampled, two traces, one of them twice, and no trace.
-  const kafka = await kafkaClient();
+  const kafka = await patientKafkaClient();
   const sender = kafka.producer();
   await sender.connect();
   const value = JSON.stringify(buildOrder());

@@ -1,11 +1,12 @@
 /** A topic, a group and a database for one test, and members of the group between them. */
-import type { IHeaders, KafkaMessage, Message as Sent } from 'kafkajs';
+import { type IHeaders, Kafka, type KafkaMessage, logLevel, type Message as Sent } from 'kafkajs';
 import type { Fence } from '../../src/ingest/fence.ts';
 import type { BatchOutcome, Ingest } from '../../src/ingest/ingest.ts';
 import type { KnownOffsets } from '../../src/ingest/lag.ts';
 import { createPipeline, type PipelineSettings } from '../../src/ingest/pipeline.ts';
 import type { StartOffset } from '../../src/ingest/start-offset.ts';
 import { createKafka } from '../../src/kafka/client.ts';
+import { installDecoder } from '../../src/kafka/record-batches.ts';
 import { ensureTopics } from '../../src/kafka/topics.ts';
 import type { Log } from '../../src/observability/log.ts';
 import { defaultRules } from '../../src/order/rules.ts';
@@ -16,11 +17,27 @@ import { brokers, silent, testDatabase, topicName, until } from './kafka-and-pos
 export const kafkaClient = async (addresses?: string[]) =>
   createKafka({ brokers: addresses ?? (await brokers()), ssl: false, sasl: undefined }, 'test', silent);
 
+/**
+ * A client of the test itself. The program's gives up a request after 5 s and tries again; a test mostly asks once, and on a busy
+ * machine Kafka may take longer.
+ */
+export const patientKafkaClient = async (addresses?: string[]) => {
+  installDecoder();
+  return new Kafka({
+    clientId: 'test',
+    brokers: addresses ?? (await brokers()),
+    connectionTimeout: 20_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 5 },
+    logLevel: logLevel.NOTHING,
+  });
+};
+
 export type Letter = Pick<KafkaMessage, 'key' | 'value' | 'timestamp'> & { headers: IHeaders };
 
 /** All messages of a topic, partition after partition, in order. */
 export const readTopic = async (topic: string, addresses?: string[]): Promise<Letter[]> => {
-  const kafka = await kafkaClient(addresses);
+  const kafka = await patientKafkaClient(addresses);
   const admin = kafka.admin();
   await admin.connect();
   const ends = (await admin.fetchTopicOffsets(topic)).filter(({ low, high }) => low !== high);
@@ -61,14 +78,14 @@ export const openPipeline = async ({
   /** The default of the database's transactions; unset: the server's. */
   isolation?: string;
 } = {}) => {
-  const kafka = await kafkaClient(addresses);
+  const [kafka, patientKafka] = await Promise.all([kafkaClient(addresses), patientKafkaClient(addresses)]);
   const topic = topicName();
   const deadLetterTopic = `${topic}_dlq`;
   const topics = { topic, deadLetterTopic, partitions };
-  await ensureTopics(kafka, topics, silent);
-  const admin = kafka.admin();
+  await ensureTopics(patientKafka, topics, silent);
+  const admin = patientKafka.admin();
   await admin.connect();
-  const producer = kafka.producer({ maxInFlightRequests: 1 });
+  const producer = patientKafka.producer({ maxInFlightRequests: 1 });
   await producer.connect();
   const database = await testDatabase({ isolation });
   const store = createStore(database.sql);

@@ -106,7 +106,7 @@ if (kcat) {
       const [group] = (await admin.describeGroups(['pair'])).groups;
       return group?.state === 'Stable' ? group.members.length : 0;
     };
-    await until(async () => (await members()) === 2, 20_000);
+    await until(async () => (await members()) === 2);
     const producer = await broker.producer();
     const send = (values: string[]) =>
       producer.send({ topic: 't', messages: values.map((value) => ({ value })) });
@@ -114,7 +114,7 @@ if (kcat) {
     await until(() => first.lines().length === 20 && second.lines().length === 20);
 
     await second.kill();
-    await until(async () => (await members()) === 1, 20_000);
+    await until(async () => (await members()) === 1);
     await send(numbers(40, 80));
     await until(() => numbers(40, 80).every((value) => first.lines().includes(value)));
   });
@@ -183,7 +183,7 @@ if (java && hasJars) {
       const [group] = (await admin.describeGroups(['java'])).groups;
       return group?.state === 'Stable' ? group.members.length : 0;
     };
-    await until(async () => (await members()) === 2, 30_000);
+    await until(async () => (await members()) === 2);
     const producer = await broker.producer();
     const send = (values: string[]) =>
       producer.send({ topic: 't', messages: values.map((value) => ({ value })) });
@@ -191,7 +191,7 @@ if (java && hasJars) {
     await until(() => first.lines().length === 20 && second.lines().length === 20);
 
     await second.kill();
-    await until(async () => (await members()) === 1, 20_000);
+    await until(async () => (await members()) === 1);
     await send(numbers(40, 80));
     await until(() => numbers(40, 80).every((value) => first.lines().includes(value)));
   });
