@@ -32,18 +32,29 @@ const enter = async (tab: Tab, selector: string) => {
   await tab.press('Enter');
 };
 
-/** Waits until an expression has this value. While one page replaces another, nothing can be evaluated. */
+/**
+ * Waits until an expression has this value in a page that is complete: the end of loading may take the focus, and a key that was pressed
+ * before would be lost. While one page replaces another, nothing can be evaluated.
+ */
 const becomes = (tab: Tab, expression: string, value: unknown) =>
-  eventually(() => tab.evaluate<unknown>(expression).catch(() => undefined), value, 30_000);
+  eventually(
+    () =>
+      tab
+        .evaluate<unknown>(`document.readyState === 'complete' ? (${expression}) : document.readyState`)
+        .catch(() => undefined),
+    value,
+    30_000,
+  );
 
 /** Waits for a page that has this. */
 const isThere = (tab: Tab, selector: string) =>
   becomes(tab, `document.querySelector(${JSON.stringify(selector)}) !== null`, true);
 
+/** Waits until what the selector names has this text. A failure shows the text of the page. */
 const contains = (tab: Tab, selector: string, part: string) =>
   becomes(
     tab,
-    `document.querySelector(${JSON.stringify(selector)})?.textContent.includes(${JSON.stringify(part)})`,
+    `document.querySelector(${JSON.stringify(selector)})?.textContent.includes(${JSON.stringify(part)}) || document.body.innerText`,
     true,
   );
 
