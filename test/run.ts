@@ -57,7 +57,7 @@ const [brokers, databaseUrl] = await Promise.all([
 ]);
 const tests = Bun.spawn(
   [
-    ...[process.execPath, 'test', '--timeout', '30000', '--path-ignore-patterns', others],
+    ...[process.execPath, 'test', '--timeout', '120000', '--path-ignore-patterns', others],
     // The files of a worker share their modules, as they do without --parallel: to load them again for each takes longer.
     ...[
       `--parallel=${workers}`,

@@ -6,7 +6,7 @@ import { defaultRules } from '../../src/order/rules.ts';
 import { brokers } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const letterOf = (n: number) =>
   ({

@@ -7,7 +7,7 @@ import { brokers } from '../support/kafka-and-postgres.ts';
 import { openPipeline, readTopic } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 type Topics = { topic: string; deadLetterTopic: string };
 

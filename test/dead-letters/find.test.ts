@@ -7,7 +7,7 @@ import { brokers } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { runScript } from '../support/run-script.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const order = buildOrder({
   customer_id: 'ann',

@@ -13,7 +13,7 @@ import { parseOrder } from '../support/order-parser.ts';
 import { openPipeline } from '../support/pipeline.ts';
 import { startProgram } from '../support/program.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const letterOf = (value: Buffer | string | null, more: Partial<Letter> = {}): Letter => ({
   partition: 0,

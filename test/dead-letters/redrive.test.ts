@@ -17,7 +17,7 @@ import { kafkaClient, openPipeline, patientKafkaClient, readTopic } from '../sup
 import { startProgram } from '../support/program.ts';
 import { testWith } from '../support/test-with.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const onRealKafka = testWith(Boolean(process.env.KAFKA_BROKERS), 'a real Kafka (KAFKA_BROKERS)');
 

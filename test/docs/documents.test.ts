@@ -42,7 +42,7 @@ test('the documents give commands no option that they do not have', async () => 
     missingOptions('`bun run replay --nothing --from 2h --fix`, `bun run producer --rate 1`', known),
   ).toEqual(['scripts/replay.ts --nothing', 'scripts/replay.ts --fix']);
   expect(faults((text) => missingOptions(text, known))).toEqual([]);
-}, 30_000);
+}, 120_000);
 
 const settingPrefix =
   /^(KAFKA|DATABASE|REDIS|CACHE|WARMUP|METRICS|ORDER|CONSOLE|LIVE|RATE|TRUSTED|LOG|STOP|DATA|BASE|PUBLIC|ALLOWED)_[A-Z_]+$/;

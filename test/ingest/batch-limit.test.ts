@@ -74,8 +74,8 @@ test('a batch is neither stored nor a dead letter while the limit cannot be read
     api === 'DescribeConfigs' ? { drop: 'before' } : undefined,
   );
   await world.send(batch);
-  await until(() => world.requests() > before, 10_000);
-  await until(() => world.member.reason() !== undefined, 10_000);
+  await until(() => world.requests() > before);
+  await until(() => world.member.reason() !== undefined);
   expect((await world.pipeline.store.findAll(uids)).size).toBe(0);
   repair();
   await world.pipeline.drained();
@@ -88,7 +88,7 @@ test('a limit that is lowered does not reject batches from before', async () => 
   await world.pipeline.setLimit(defaultBytes);
   const before = world.requests();
   // Two topics are read for each check, and the first may have begun before.
-  await until(() => world.requests() >= before + 5, 10_000);
+  await until(() => world.requests() >= before + 5);
   const { uids, batch } = largeBatch();
   await world.send(batch);
   await world.pipeline.drained();
@@ -103,7 +103,7 @@ test('batches above the limit are dead letters, and the limit is read once for a
   expect(await world.pipeline.letters()).toHaveLength(16);
   expect(world.requests()).toBeGreaterThan(0);
   expect(world.requests()).toBeLessThanOrEqual(1 + (performance.now() - startedAt) / 3_000);
-}, 60_000);
+}, 120_000);
 
 test('the topic’s max.message.bytes is read while the program runs', async () => {
   const broker = await startBroker({ port: 0 });

@@ -8,7 +8,7 @@ import { ingestOn, messageOf, never } from '../support/ingest-on.ts';
 import { testDatabase, until } from '../support/kafka-and-postgres.ts';
 import { startProxy } from '../support/tcp-proxy.ts';
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(240_000);
 
 const behindProxy = async (database: { url: string }) => {
   const url = new URL(database.url);

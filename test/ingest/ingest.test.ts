@@ -10,7 +10,7 @@ import { ingestOn, messageOf, never } from '../support/ingest-on.ts';
 import { testDatabase } from '../support/kafka-and-postgres.ts';
 import { parseOrder } from '../support/order-parser.ts';
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(240_000);
 
 const refuseByName = `
   alter table orders add constraint allowed check (entry <> 'CHECK');

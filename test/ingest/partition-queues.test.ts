@@ -8,7 +8,7 @@ import { createOrderMaker } from '../../src/producer/fake-order.ts';
 import { until } from '../support/kafka-and-postgres.ts';
 import { openPipeline } from '../support/pipeline.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 /** A member whose ingest waits for `release` where `isHeld`. */
 const openHeld = async (partitions: number, isHeld: (batch: Batch) => boolean) => {

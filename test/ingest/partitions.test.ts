@@ -66,7 +66,7 @@ test('a member that starts reads the partitions that have a leader, and the othe
   expect(await world.isStored(1)).toBe(false);
 
   elect();
-  await until(() => world.isStored(1), 20_000);
+  await until(() => world.isStored(1));
   expect(member.state().kafkaDegraded).toBeUndefined();
   expect([member.joins(), member.fences]).toEqual([1, []]);
   await world.drained();
@@ -88,7 +88,7 @@ test('a rebalance while a partition has no leader leaves the others readable', a
   expect(bystander?.state().kafkaDegraded).toBeUndefined();
   elect();
   await world.sendTo(1);
-  await until(() => world.isStored(1), 20_000);
+  await until(() => world.isStored(1));
 });
 
 test('a partition that loses its leader while it is read is reported once, and again when it has one', async () => {
@@ -102,7 +102,7 @@ test('a partition that loses its leader while it is read is reported once, and a
   await until(() => world.isStored(0, 1));
   elect();
   await world.sendTo(2);
-  await until(() => world.isStored(2), 20_000);
+  await until(() => world.isStored(2));
   await until(() => member.state().kafkaDegraded === undefined);
   const ofPartition = world.lines.filter(({ partition }) => partition === 2);
   expect(ofPartition.map(({ level }) => level)).toEqual(['warn', 'info']);
@@ -146,7 +146,7 @@ for (const [error, reason] of [
     expect(await world.isStored(1)).toBe(false);
 
     repair();
-    await until(() => world.isStored(1), 20_000);
+    await until(() => world.isStored(1));
     await until(() => member.state().kafkaDegraded === undefined);
     expect([member.joins(), member.fences]).toEqual([1, []]);
     const ofPartition = world.lines.filter(({ partition }) => partition === 1);
@@ -175,7 +175,7 @@ test('a partition that brings no messages though it has more is reported after s
   expect(await world.isStored(2)).toBe(false);
   expect(member.failingSeconds().get(2)).toBeGreaterThan(0);
   repair();
-  await until(() => world.isStored(2), 20_000);
+  await until(() => world.isStored(2));
   expect(member.state().kafkaDegraded).toBeUndefined();
   expect(member.failingSeconds()).toEqual(new Map());
   expect([member.joins(), member.fences]).toEqual([1, []]);
@@ -194,12 +194,12 @@ test('while the leader of one partition is looked for, the others are read, and 
   await world.sendTo(1);
   await until(async () => {
     await world.sendTo(0, 1);
-    await until(() => world.isStored(0), 20_000);
+    await until(() => world.isStored(0));
     return member.state().kafkaDegraded?.startsWith('partition 1 cannot be read: its leader has moved');
   });
   expect(await world.isStored(1)).toBe(false);
   repair();
-  await until(() => world.isStored(1), 20_000);
+  await until(() => world.isStored(1));
   expect([member.joins(), member.fences, member.state().kafkaDegraded]).toEqual([1, [], undefined]);
 });
 

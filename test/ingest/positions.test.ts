@@ -89,7 +89,7 @@ test('while PostgreSQL does not answer, that is reported, and Kafka counts as av
   await using world = await openPositions();
   const unlock = await world.lockOffsets();
   const begun = world.begin([0]);
-  await until(() => world.postgres.reason() !== undefined && world.kafka.reason() === undefined, 20_000);
+  await until(() => world.postgres.reason() !== undefined && world.kafka.reason() === undefined);
   expect(world.postgres.reason()).toBe('no answer in time');
   await unlock();
   await begun;
@@ -100,7 +100,7 @@ test('while PostgreSQL does not answer, a Kafka that refuses the topic is report
   await using world = await openPositions({ isReadable: false });
   const unlock = await world.lockOffsets();
   const begun = world.begin([0]).catch((error: unknown) => error);
-  await until(() => world.kafka.reason()?.startsWith('permission denied'), 20_000);
+  await until(() => world.kafka.reason()?.startsWith('permission denied'));
   await unlock();
   world.end();
   expect(await begun).toBeInstanceOf(Error);
@@ -110,10 +110,10 @@ test('a Kafka that failed only while PostgreSQL did not answer counts as availab
   await using world = await openPositions();
   world.onBeginning(async () => {
     world.setReadable(false);
-    await until(() => world.kafka.reason()?.startsWith('permission denied'), 20_000);
+    await until(() => world.kafka.reason()?.startsWith('permission denied'));
   });
   await world.begin([0]);
   expect(world.kafka.reason()).toBeString();
   world.setReadable(true);
-  await until(() => world.kafka.reason() === undefined, 10_000);
+  await until(() => world.kafka.reason() === undefined);
 });

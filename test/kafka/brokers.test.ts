@@ -56,7 +56,8 @@ test('with configured brokers that hang or are gone, topics, producer and consum
       await Promise.all([producer.disconnect(), consumer.disconnect()]);
     }),
   );
-  expect(Date.now() - begun).toBeLessThan(15_000);
+  // And what a busy machine may add.
+  expect(Date.now() - begun).toBeLessThan(25_000);
   // Connections that timed out are closed; otherwise they would pile up while a broker hangs for hours.
   await until(() => hung.connections() === 0);
 });

@@ -173,7 +173,7 @@ test('an order is one trace from the producer through Kafka to SQL; a lookup con
     await database.sql`select phone, email, address, name from deliveries where order_uid = ${uid}`;
   for (const personal of [uid, ...Object.values(order ?? {})])
     expect(collector.text()).not.toContain(personal);
-}, 60_000);
+}, 120_000);
 
 test('without an endpoint the program and its threads do not load OpenTelemetry', async () => {
   await using database = await testDatabase();
@@ -202,7 +202,7 @@ test('without an endpoint the program and its threads do not load OpenTelemetry'
   } finally {
     await rm(copy, { recursive: true });
   }
-}, 60_000);
+}, 120_000);
 
 const spanOf = (more: Partial<SpanOptions> = {}): SpanOptions => ({
   name: 'work',

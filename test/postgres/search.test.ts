@@ -7,7 +7,7 @@ import { createStore } from '../../src/postgres/store.ts';
 import { buildOrder } from '../support/build-order.ts';
 import { testDatabase } from '../support/kafka-and-postgres.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const article = { nm_id: 2_389_212, rid: 'rid-of-all' };
 const other = { nm_id: 1, rid: 'other' };

@@ -16,7 +16,7 @@ import { buildOrder } from '../support/build-order.ts';
 import { testDatabase } from '../support/kafka-and-postgres.ts';
 import { toOrder } from '../support/order-parser.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 const isWhole = async (sql: postgres.Sql) => {
   const half = await sql`
     select order_uid from orders o

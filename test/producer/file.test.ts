@@ -11,7 +11,7 @@ import { createSplitter } from '../../src/producer/documents.ts';
 import { openFile } from '../../src/producer/file.ts';
 import { buildOrder } from '../support/build-order.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'producer-file-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -57,7 +57,7 @@ test('a broker that hangs times out, and its message is sent again, once', async
   const producer = start(topic, ['--count', '1'], { KAFKA_BROKERS: broker.brokers });
   const at = performance.now();
   expect((await producer.end()).code).toBe(0);
-  expect(performance.now() - at).toBeLessThan(20_000);
+  expect(performance.now() - at).toBeLessThan(45_000);
   expect(await read(topic, broker.brokers)).toHaveLength(1);
 });
 

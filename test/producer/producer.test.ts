@@ -8,7 +8,7 @@ import { orderSchema, parseOrder } from '../support/order-parser.ts';
 import { newTopic, root, type Stored, summed, useProducer } from '../support/producer.ts';
 
 // Each test starts a process, and some wait for it to report an outage.
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 const { start, run, read, someSent, folder, opened, brokers } = useProducer();
 
