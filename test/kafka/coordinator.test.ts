@@ -37,12 +37,12 @@ const open = async () => {
       const [group] = await admin.fetchOffsets({ groupId: 'group', topics: ['orders'] });
       return group?.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0);
     },
-    async member() {
+    async member({ metadataMaxAge = 1_000 } = {}) {
       const consumer = kafka.consumer({
         groupId: 'group',
         sessionTimeout: 10_000,
         heartbeatInterval: 200,
-        metadataMaxAge: 1_000,
+        metadataMaxAge,
         maxWaitTimeInMs: 100,
       });
       const seen = {
@@ -105,17 +105,18 @@ test('after the coordinator has moved, offsets are committed again without a reb
 
 test('fetching goes on while the coordinator hangs', async () => {
   await using cluster = await open();
-  const member = await cluster.member();
+  // Metadata is read on the connection that hangs.
+  const member = await cluster.member({ metadataMaxAge: 60_000 });
   cluster.faults.delay('Heartbeat', 3_500, 3);
-  let longest = 0;
+  const durations: number[] = [];
   for (let n = 0; n < 20; n++) {
     await cluster.send(5);
     const begun = performance.now();
     await until(() => member.messages.length === (n + 1) * 5);
-    longest = Math.max(longest, performance.now() - begun);
+    durations.push(performance.now() - begun);
   }
   // Messages that wait for a heartbeat come after 3.5 s.
-  expect(longest).toBeLessThan(3_000);
+  expect(Math.max(...durations)).toBeLessThan(3_000);
   expect([member.joins, member.crashes]).toEqual([1, 0]);
 });
 

@@ -27,9 +27,19 @@ const tabTo = async (tab: Tab, selector: string) => {
   throw new Error(`Tab does not lead to ${selector}`);
 };
 
+/** Presses what the selector names, again where a busy browser has lost the key: what it presses is then not clicked. */
 const enter = async (tab: Tab, selector: string) => {
   await tabTo(tab, selector);
-  await tab.press('Enter');
+  await tab.evaluate(
+    `void (window.isClicked = false, document.activeElement.addEventListener('click', () => { window.isClicked = true; }))`,
+  );
+  // Another page may be there already, or be on its way.
+  const isClicked = () => tab.evaluate('window.isClicked !== false').catch(() => true);
+  for (let attempt = 0; attempt < 5; attempt++) {
+    await tab.press('Enter');
+    if (await until(isClicked, 3_000).catch(() => false)) return;
+  }
+  throw new Error(`Enter does not press ${selector}`);
 };
 
 /**

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { codecs, testBroker } from './support/broker.ts';
 import { until } from './support/until.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 const kcat = Bun.which('kcat');
 const java = Bun.which('java');
