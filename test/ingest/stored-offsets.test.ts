@@ -312,7 +312,8 @@ for (const isRunning of [false, true])
       await until(() => isStored(pipeline, later), 60_000);
       await until(async () => (await pipeline.storedOffsets()).get(0) === later.length, 60_000);
       await pipeline.drained();
-      expect(starts.at(-1)).toMatchObject({ start: 0n, reason: 'recreated' });
+      // The last one, unless a busy machine made the member join once more before anything was stored.
+      expect(starts).toContainEqual(expect.objectContaining({ start: 0n, reason: 'recreated' }));
     },
   );
 
