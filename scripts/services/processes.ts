@@ -4,10 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** `started`: start time in clock ticks since boot, which makes the pid unique. */
 export type Identity = { pid: number; started: number };
 
-/** State, parent and start time of a process, or undefined if it does not exist. */
-const look = (pid: number) => {
+/** State, parent and start time of a process, or of a thread by `PID/task/TID`; undefined if it does not exist. */
+const look = (path: number | string) => {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const stat = readFileSync(`/proc/${path}/stat`, 'latin1');
     // The name, in parentheses, may contain spaces and parentheses.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { state: fields[0], parent: Number(fields[1]), started: Number(fields[19]) };
@@ -16,11 +16,11 @@ const look = (pid: number) => {
   }
 };
 
-const threadsOf = (pid: number): number => {
+const threadsOf = (pid: number): string[] => {
   try {
-    return readdirSync(`/proc/${pid}/task`).length;
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
-    return 0;
+    return [];
   }
 };
 
@@ -36,7 +36,7 @@ export const identify = (pid: number): Identity | undefined => {
 export const isRunning = ({ pid, started }: Identity): boolean => {
   const found = look(pid);
   if (found?.started !== started) return false;
-  return found.state !== 'Z' || threadsOf(pid) > 1;
+  return found.state !== 'Z' || threadsOf(pid).length > 1;
 };
 
 const childrenOf = (parent: number): Identity[] =>
@@ -58,13 +58,29 @@ export const signal = (process_: Identity, name: NodeJS.Signals): void => {
   }
 };
 
+const stopTimeoutMs = 1_000;
+
+/** Whether all threads have stopped or ended. */
+export const hasStopped = ({ pid }: Identity): boolean =>
+  threadsOf(pid).every((thread) => /[TtZX]/.test(look(`${pid}/task/${thread}`)?.state ?? 'X'));
+
+/** Returns when it has stopped: on a busy machine its threads go on for a while, and one that waits for the disk stops after that. */
+const stop = (process_: Identity) => {
+  signal(process_, 'SIGSTOP');
+  for (const end = performance.now() + stopTimeoutMs; !hasStopped(process_) && performance.now() < end; )
+    Bun.sleepSync(1);
+};
+
 /**
  * Signals a process and its children. It is stopped first, so that it cannot fork meanwhile. Signalling a process group would not
  * suffice: each backend of PostgreSQL leads its own.
  */
 export const signalTree = (root: Identity, name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void => {
-  if (name !== 'SIGCONT') signal(root, 'SIGSTOP');
-  for (const child of childrenOf(root.pid)) signal(child, name);
+  if (name !== 'SIGCONT') stop(root);
+  for (const child of childrenOf(root.pid)) {
+    if (name === 'SIGSTOP') stop(child);
+    else signal(child, name);
+  }
   if (name !== 'SIGSTOP') signal(root, name);
 };
 

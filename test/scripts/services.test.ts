@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import Redis from 'ioredis';
 import { Kafka, logLevel } from 'kafkajs';
 import postgres from 'postgres';
-import { identify, isRunning } from '../../scripts/services/processes.ts';
+import { hasStopped, identify, isRunning, signalTree } from '../../scripts/services/processes.ts';
 import { findRunning, stopRunning } from '../../scripts/services/service.ts';
 import { missingPackages, startServices } from '../../scripts/services/start.ts';
 
@@ -29,6 +29,30 @@ test('a process whose first thread has ended runs until its other threads have e
   }
   await child.exited;
   expect(isRunning(identity)).toBe(false);
+});
+
+test('a process that was stopped does nothing any more, in any of its threads', async () => {
+  const worker = `
+    const beat = new Int32Array(await new Promise((resolve) => { self.onmessage = ({ data }) => resolve(data); }));
+    postMessage('ready');
+    for (;;) beat[0]++;`;
+  const program = `
+    const beat = new SharedArrayBuffer(4);
+    let ready = 0;
+    for (let n = 0; n < 8; n++) {
+      const worker = new Worker(URL.createObjectURL(new Blob([${JSON.stringify(worker)}])));
+      worker.onmessage = () => { if (++ready === 8) console.log('ready'); };
+      worker.postMessage(beat);
+    }`;
+  const child = Bun.spawn(['bun', '-e', program], { stdout: 'pipe' });
+  const identity = identify(child.pid) as NonNullable<ReturnType<typeof identify>>;
+  try {
+    await child.stdout.getReader().read();
+    signalTree(identity, 'SIGSTOP');
+    expect(hasStopped(identity)).toBe(true);
+  } finally {
+    child.kill('SIGKILL');
+  }
 });
 
 const missing = missingPackages(['kafka', 'postgres', 'redis']);
