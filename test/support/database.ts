@@ -26,9 +26,8 @@ export const createDatabase = async (
   const server = postgres(serverUrl, { max: 1, onnotice() {} });
   const own = `template template0 encoding '${encoding}' locale_provider libc locale '${locale}'`;
   await server.unsafe(`create database ${name} ${locale === '' ? '' : own}`);
-  if (isolation !== '')
-    await server.unsafe(`alter database ${name} set default_transaction_isolation = '${isolation}'`);
-  for (const [setting, value] of Object.entries(settings))
+  const all = isolation === '' ? settings : { ...settings, default_transaction_isolation: `'${isolation}'` };
+  for (const [setting, value] of Object.entries(all))
     await server.unsafe(`alter database ${name} set ${setting} = ${value}`);
   const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
   const sql = openDatabase({ url, connections, name: 'test' });
